@@ -1,0 +1,343 @@
+"""Many runs of one cohort, generation by generation, as lanes of compiled programs.
+
+A cohort is a set of runs that share every compiled program: they differ in seed, lane numbers and weights only. Nothing
+here touches the disk; `execute` decides what is run and keeps what comes out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from selfconsume import fields, loop, pool, programs
+from selfconsume.keys import Role, key_at
+from selfconsume.lanes import Layout
+from selfconsume.types import FitState, Generation, Metric
+
+CHUNK = 1000
+"""Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
+
+Values = dict[str, np.ndarray]
+"""Metric values by name, one entry a lane."""
+
+
+class Record(NamedTuple):
+    """One generation of every lane of a batch, on the host."""
+
+    t: int
+    alive: np.ndarray
+    samples: np.ndarray
+    valid: np.ndarray
+    fit: FitState
+    values: dict[str, Values]
+    """By metric (its position in the study does not matter: by `repr`)."""
+    seconds: dict[str, float]
+
+
+class Partial(NamedTuple):
+    """A fit in progress, between two advances."""
+
+    t: int
+    fit: FitState
+
+
+def cohort_of(run: loop.Run) -> tuple[Any, ...]:
+    """Equal for runs that share every compiled program of the whole run."""
+    plan = run.plan(1)
+    return (
+        programs.static(run),
+        run.block,
+        pool.capacity(10**6, run.regime.lookback) if run.regime.lookback is not None else None,
+        run.regime.real(run.source.size) if plan.fresh else 0,
+        plan.budget,
+        run.summarised,
+        run.initial,
+    )
+
+
+@dataclasses.dataclass
+class Batch:
+    """Lanes in lockstep: lane ``i`` is ``runs[i]`` with ``seeds[i]``, and all runs are of one cohort."""
+
+    runs: Sequence[loop.Run]
+    seeds: Sequence[int]
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        self.count = len(self.runs)
+        self.run = self.runs[0]
+        self.distinct = list(dict.fromkeys(self.runs))
+        position = {run: i for i, run in enumerate(self.distinct)}
+        self.which = np.array([position[run] for run in self.runs])
+        self.static = programs.static(self.run)
+        put = self.layout.put
+        names = {part: list(fields.numbers(getattr(self.run, part))) for part in ("source", "family")}
+        self.lane = put(
+            {
+                "seed": np.array(self.seeds, np.uint32),
+                "numbers": {
+                    part: {
+                        n: self._each(lambda r, p=part, n=n: np.float32(getattr(getattr(r, p), n))) for n in names[part]
+                    }
+                    for part in names
+                },
+            }
+        )
+        self.real = self._real()
+        if self.run.summarised:
+            self._real_used = None
+
+    def _real(self) -> dict[str, Any]:
+        """The fixed real set, where every lane can read it: under "shared" or "lane"."""
+        if self.run.source.fixed:
+            data = jax.device_get(self.run.source.train(key_at(0, 0, Role.TRAIN)))
+            return {"shared": {"real": self.layout.share(data)}, "lane": {}}
+        rows = programs.train(self.static.source, self.layout)(self.count, {}, self.lane)
+        return {"shared": {}, "lane": {"real": rows}}
+
+    def generations(
+        self,
+        metrics: Sequence[Metric],
+        until: int,
+        *,
+        after: Sequence[Record] | None = None,
+        first: FitState | None = None,
+        partial: Partial | None = None,
+        tick: Callable[[float], None] = lambda share: None,
+    ) -> Iterator[Record | Partial]:
+        """Runs the loop and yields every generation up to ``until``, and unfinished fits in between.
+
+        Args:
+            metrics: What is measured.
+            until: The last generation.
+            after: The generations there are already, oldest first, as far as the regime looks back; their last one is
+                continued.
+            first: Generation 0's fit, where runs start from it.
+            partial: A fit to continue in the next generation.
+            tick: Told the finished share of the current fit.
+        """
+        t, alive, fit, pooled = self._resume(after, until)
+        first = self.layout.put(first) if first is not None else fit
+        references = self.references(metrics)
+        while t < until:
+            t += 1
+            clock = _Clock()
+            if t == 0 and self.run.initial != "fit":
+                new = self._initial()
+            else:
+                fitting = self._fit(t, pooled, fit, first, partial if partial and partial.t == t else None, tick)
+                while True:
+                    try:
+                        yield next(fitting)
+                    except StopIteration as done:
+                        new = done.value
+                        break
+            clock.lap("fit", new)
+            out, pooled = self._emit(t, new.generator, alive, pooled, until)
+            alive = out.alive
+            clock.lap("sample", out)
+            previous = (fit or new).generator
+            values = self.measure(metrics, references, t, new.generator, previous, out.samples, out.valid)
+            if t == 0:
+                for name, floors in self.floors(metrics, references, new.generator).items():
+                    values[name].update(floors)
+            clock.lap("measure")
+            fit, first = new, first if first is not None else new
+            host = jax.device_get((out.alive, out.samples, out.valid, fit))
+            host_alive, samples, valid, host_fit = jax.tree.map(lambda leaf: leaf[: self.count], host)
+            for each in values.values():
+                for name in each:
+                    each[name] = np.where(host_alive, each[name], np.nan)
+            clock.lap("fetch")
+            yield Record(t, host_alive, samples, valid, host_fit, values, clock.seconds)
+
+    def resample(self, t: int, generator: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of a stored generator, bit for bit those of its generation on the same layout."""
+        alive = self.layout.put(np.ones(self.count, bool))
+        lane = {**self.lane, "generator": self.layout.put(generator), "alive": alive}
+        emit = programs.emit(self.run.block, self.layout)
+        out = emit(self.count, {"t": np.int32(t)}, lane)
+        return tuple(np.asarray(leaf)[: self.count] for leaf in (out.samples, out.valid))
+
+    def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+        """What each metric prepares from the real data: one for all lanes where the source is fixed."""
+        return [self._reference(metric) for metric in metrics]
+
+    def measure(
+        self, metrics: Sequence[Metric], references: Sequence[Any], t: int, generator, previous, samples, valid
+    ) -> dict[str, Values]:
+        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``."""
+        lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
+        result = {}
+        for metric, reference in zip(metrics, references, strict=True):
+            if metric.on == "host":
+                result[repr(metric)] = self._on_host(metric, reference, t, lane)
+                continue
+            program = programs.measure(metric, self.run.sampled, self.layout)
+            values = program(
+                self.count,
+                {"t": np.int32(t), **reference.get("shared", {})},
+                {**self.lane, **lane, **reference.get("lane", {})},
+            )
+            result[repr(metric)] = {name: np.asarray(value)[: self.count] for name, value in values.items()}
+        return result
+
+    def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
+        """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
+        chosen = [(m, r) for m, r in zip(metrics, references, strict=True) if m.floored]
+        n = self.run.sampled
+        source = self.run.source
+        if not chosen or (source.reserve is not None and n > max(source.reserve, source.size)):
+            return {}
+        samples = programs.real_sample(self.static.source, n, self.layout)(self.count, {}, self.lane)
+        valid = self.layout.put(np.ones((self.count, n), bool))
+        values = self.measure(*zip(*chosen, strict=True), 0, generator, generator, samples, valid)
+        return {m: {f"{name}.floor": value for name, value in each.items()} for m, each in values.items()}
+
+    def _resume(self, after: Sequence[Record] | None, until: int):
+        slots = self.run.slots(after[-1].t + 1 if after else 0, until)
+        pooled = self._empty(slots)
+        if not after:
+            return -1, self.layout.put(np.ones(self.count, bool)), None, pooled
+        for record in after:
+            if record.t + slots <= after[-1].t:
+                continue
+            block = self.layout.put({"samples": record.samples, "valid": record.valid})
+            pooled = self._push(pooled, record.t, block["samples"], block["valid"])
+        last = after[-1]
+        return last.t, self.layout.put(last.alive), self.layout.put(last.fit), pooled
+
+    def _empty(self, slots: int) -> dict[str, Any]:
+        """A pool of empty slots: rows, or summaries where they suffice."""
+        run, lanes = self.run, self.layout.padded(self.count)
+        sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
+        if run.summarised:
+            like = jax.eval_shape(
+                lambda: run.family.summarise(jnp.zeros((1, *sample.shape[1:]), sample.dtype), jnp.ones(1))
+            )
+            blocks = jax.tree.map(
+                lambda s: jnp.zeros((lanes, slots, *s.shape), s.dtype, device=self.layout.sharding), like
+            )
+            return {"blocks": blocks, "counts": jnp.zeros((lanes, slots), jnp.int32, device=self.layout.sharding)}
+        shape = (lanes, slots, run.block, *sample.shape[1:])
+        return {
+            "blocks": jnp.zeros(shape, sample.dtype, device=self.layout.sharding),
+            "valid": jnp.zeros(shape[:3], bool, device=self.layout.sharding),
+        }
+
+    def _plans(self, t: int, slots: int) -> pool.Placed:
+        return self.layout.put(self._each(lambda run: pool.place(run.plan(t), t, slots)))
+
+    def _each(self, f: Callable[[loop.Run], Any]) -> Any:
+        """``f`` of every lane's run, stacked; computed once for each distinct run."""
+        results = [f(run) for run in self.distinct]
+        return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves])[self.which], *results)
+
+    def _fit(self, t, pooled, fit, first, partial, tick):
+        """Fits generation ``t``; a generator that yields unfinished fits and returns the finished one."""
+        run, plan = self.run, self.run.plan(t)
+        slots = jax.tree.leaves(pooled)[0].shape[1]
+        fresh = run.regime.real(run.source.size) if plan.fresh else 0
+        start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
+        placed = self._plans(t, slots)
+        lane = {**self.lane, **pooled, "plan": placed, "start": start}
+        shared = {"t": np.int32(t), **self.real["shared"]}
+        if run.summarised and not fresh:
+            lane["real"] = self._real_summary(plan.use[0])
+            shared.pop("real", None)
+        else:
+            lane |= self.real["lane"]
+        plans = [each.plan(t) for each in self.distinct]
+        size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
+        updates = run.family.updates
+        if updates <= CHUNK:
+            return programs.fit(self.static, updates, fresh, size, self.layout)(self.count, shared, lane)
+        state = programs.begin(self.static, fresh, size, self.layout)(self.count, shared, lane)
+        done = 0
+        if partial is not None:
+            saved = self.layout.put(partial.fit)
+            state = dataclasses.replace(saved, data=state.data)
+            done = int(np.asarray(partial.fit.iteration)[0])
+        while done < updates:
+            some = min(CHUNK, updates - done)
+            state = programs.advance(self.static, some, self.layout)(self.count, {}, {**self.lane, "fit": state})
+            done += some
+            jax.block_until_ready(state.iteration)
+            tick(done / updates)
+            if done < updates:
+                yield Partial(t, dataclasses.replace(state, data=None))
+        return state.without_data()
+
+    def _real_summary(self, use: int) -> Any:
+        """The summary of the real rows in use; the same until a plan uses another number of them."""
+        if self._real_used is None or self._real_used[0] != use:
+            number = self.layout.put(np.full(self.count, use, np.int32))
+            program = programs.summary(self.static, self.layout)
+            lane = {**self.lane, **self.real["lane"], "use": number}
+            self._real_used = (use, program(self.count, self.real["shared"], lane))
+        return self._real_used[1]
+
+    def _initial(self) -> FitState:
+        return self.layout.put(
+            self._each(lambda run: FitState(loop.initial_generator(run), None, np.int32(0), np.float32(np.nan), None))
+        )
+
+    def _emit(self, t, generator, alive, pooled, until):
+        lane = {**self.lane, "generator": generator, "alive": alive}
+        out = programs.emit(self.run.block, self.layout)(self.count, {"t": np.int32(t)}, lane)
+        slots = self.run.slots(t + 1, until)
+        if slots > jax.tree.leaves(pooled)[0].shape[1]:
+            pooled = programs.grow(slots, self.layout)(pooled)
+        return out, self._push(pooled, t, out.samples, out.valid)
+
+    def _push(self, pooled, t, samples, valid):
+        slots = jax.tree.leaves(pooled)[0].shape[1]
+        new = {"blocks": samples, "valid": valid}
+        if self.run.summarised:
+            # A plan uses the first rows of a new block; the summary that stands for the block covers just these.
+            use = self._each(lambda run: np.int32(next(iter(run.plan(t + 1).use[1:]), 0)))
+            lane = {**self.lane, "samples": samples, "valid": valid, "use": self.layout.put(use)}
+            block, number = programs.summarise(self.static, self.layout)(self.count, {}, lane)
+            new = {"blocks": block, "counts": number}
+        return programs.push(self.layout)(pooled, new, np.int32(t % slots))
+
+    def _reference(self, metric: Metric) -> dict[str, Any]:
+        source = self.run.source
+        if source.fixed:
+            prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
+            return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
+        if metric.on == "host":
+            keys = [key_at(int(seed), 0, Role.REFERENCE) for seed in self.seeds]
+            return {"host": [metric.prepare(key, run.source) for key, run in zip(keys, self.runs, strict=True)]}
+        program = programs.reference(metric, self.static.source, self.layout)
+        return {"lane": {"reference": program(self.count, {}, self.lane)}}
+
+    def _on_host(self, metric, reference, t, lane) -> Values:
+        host = jax.device_get(lane)
+        n = self.run.sampled
+        rows = []
+        for i in range(self.count):
+            own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
+            generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
+            rows.append(loop.measure(metric, int(self.seeds[i]), generation, reference["host"][i]))
+        return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
+
+
+class _Clock:
+    """Wall-clock seconds by part of a generation."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str, result: Any = None) -> None:
+        jax.block_until_ready(result)
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now

@@ -1,0 +1,1 @@
+"""Recipes that fit generators: one file a family."""

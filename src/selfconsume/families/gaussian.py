@@ -1,0 +1,93 @@
+"""The Gaussian family, fitted in closed form from sufficient statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal, NamedTuple
+
+import jax.numpy as jnp
+from annotated_types import Ge
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.distributions import Normal
+from selfconsume.types import Number, Problem, Samples, Source, Summarised
+
+
+class Moments(NamedTuple):
+    """Weights, mean and centred scatter of weighted rows."""
+
+    weight: Float[Array, ""]
+    squares: Float[Array, ""]
+    """Sum of squared weights, over distinct examples."""
+    mean: Float[Array, " d"]
+    scatter: Array
+    """Sum of w (x - mean)(x - mean)^T; its diagonal where covariances are diagonal."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gaussian(Summarised):
+    """Multivariate Gaussian fitted by its mean and covariance.
+
+    Attributes:
+        estimator: Divisor of the covariance: "ml" is the total weight, "unbiased" is sum w - sum w^2 / sum w over
+            distinct examples (n - 1 for equal weights).
+        covariance: "full" or "diagonal".
+        temperature: Variance factor of the samples, the sampling bias of Alemohammad et al. 2024 (their lambda).
+
+    Examples may have any shape; they are flattened, and d > n is fine (samples then lie in the span of the data).
+    """
+
+    estimator: Literal["ml", "unbiased"] = "ml"
+    covariance: Literal["full", "diagonal"] = "full"
+    temperature: Annotated[float, Number, Ge(0)] = 1.0
+
+    @classmethod
+    def tiny(cls) -> Gaussian:
+        return cls()
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Normal:
+        if len(shape) != 1:
+            raise ValueError(f"a Gaussian is fitted to vectors, got examples of shape {shape}")
+        (d,) = shape
+        return self._normal(jnp.zeros(d), jnp.ones(d) if self.covariance == "diagonal" else jnp.eye(d))
+
+    def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Moments:
+        total = weight.sum()
+        mean = weight @ x / jnp.where(total > 0, total, 1.0)
+        centred = x - mean
+        if self.covariance == "diagonal" or x.shape[1] == 1:
+            scatter = weight @ centred**2
+        else:
+            scatter = (centred * weight[:, None]).T @ centred
+        return Moments(total, (weight**2).sum(), mean, scatter)
+
+    def merge(self, first: Moments, second: Moments, weight: Float[Array, ""]) -> Moments:
+        added = weight * second.weight
+        total = first.weight + added
+        share = added / jnp.where(total > 0, total, 1.0)
+        delta = second.mean - first.mean
+        between = delta**2 if first.scatter.ndim == 1 else jnp.outer(delta, delta)
+        return Moments(
+            total,
+            first.squares + weight**2 * second.squares,
+            first.mean + share * delta,
+            first.scatter + weight * second.scatter + first.weight * share * between,
+        )
+
+    def solve(self, summary: Moments) -> Normal:
+        total, squares, mean, scatter = summary
+        divisor = total if self.estimator == "ml" else total - squares / jnp.where(total > 0, total, 1.0)
+        covariance = scatter / jnp.where(divisor > 0, divisor, jnp.nan)
+        return self._normal(mean, covariance)
+
+    def check(self, source: Source) -> None:
+        if len(source.shape) != 1:
+            raise Problem(f"family: 'gaussian' takes vectors, the source gives examples of shape {source.shape}")
+        if self.estimator == "unbiased" and source.size < 2:
+            raise Problem("family.estimator: an unbiased covariance needs at least 2 real examples; raise source.n")
+
+    def _normal(self, mean: Float[Array, " d"], covariance: Array) -> Normal:
+        if covariance.ndim == 1:
+            factor = jnp.diag(jnp.sqrt(jnp.maximum(covariance, 0.0)))
+            return Normal(mean, factor, jnp.asarray(self.temperature, mean.dtype))
+        return Normal.from_covariance(mean, covariance, temperature=self.temperature)

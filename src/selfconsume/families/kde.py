@@ -1,0 +1,111 @@
+"""Kernel density estimation: the generator is its training data, blurred."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.types import Density, Family, FitState, Number, Problem, Samples, Source
+
+BLOCK = 256
+"""Queries whose distances to all kernels are held at once."""
+
+
+class Kernels(Density):
+    """A Gaussian kernel around every weighted example: ``x = centre + scale * factor @ z``."""
+
+    centres: Float[Array, "n d"]
+    weight: Float[Array, " n"]
+    factor: Float[Array, "d d"]
+    """Square root of the kernel's covariance."""
+    temperature: Float[Array, ""]
+    """Variance factor of the kernel noise in sampling; the density is that of temperature 1."""
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        pick, noise = jax.random.split(key)
+        cumulative = jnp.cumsum(self.weight)
+        # Rows of weight 0 add nothing to the sum, so that `side="right"` never stops at one.
+        row = jnp.searchsorted(cumulative, jax.random.uniform(pick, (n,)) * cumulative[-1], side="right")
+        last = jnp.max(jnp.where(self.weight > 0, jnp.arange(self.weight.shape[0]), 0))
+        z = jax.random.normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
+        return self.centres[jnp.minimum(row, last)] + z @ self.factor.T
+
+    def log_prob(self, x: Samples) -> Float[Array, " n"]:
+        d = self.centres.shape[1]
+        values, vectors = jnp.linalg.eigh(self.factor @ self.factor.T)
+        whiten = vectors / jnp.sqrt(jnp.maximum(values, jnp.finfo(jnp.float32).tiny))
+        log_weight = jnp.log(self.weight) - jnp.log(self.weight.sum())
+        constant = 0.5 * d * math.log(2 * math.pi) + 0.5 * jnp.log(values).sum()
+        centres = self.centres @ whiten
+
+        def one(query):
+            return jax.nn.logsumexp(log_weight - 0.5 * ((query - centres) ** 2).sum(axis=1)) - constant
+
+        return jax.lax.map(one, x @ whiten, batch_size=BLOCK)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kde(Family):
+    """Gaussian kernel density estimate.
+
+    Attributes:
+        bandwidth: A number is the kernel's standard deviation in the data's units. "scott" and "silverman" scale the
+            data's covariance by n_eff^(-2/(d+4)) (times (4/(d+2))^(2/(d+4))), with n_eff = (sum w)^2 / sum w^2.
+        temperature: Variance factor of the kernel noise in sampling.
+    """
+
+    parametric: ClassVar[bool] = False
+
+    bandwidth: Annotated[float, Number, Gt(0)] | Literal["scott", "silverman"] = "scott"
+    temperature: Annotated[float, Number, Ge(0)] = 1.0
+
+    @classmethod
+    def tiny(cls) -> Kde:
+        return cls()
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Kernels:
+        (d,) = shape
+        return self._kernels(jnp.zeros((1, d)), jnp.ones(1), jnp.eye(d))
+
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        d = x.shape[1]
+        unfitted = self._kernels(jnp.zeros_like(x), jnp.ones_like(weight), jnp.zeros((d, d)))
+        return FitState(unfitted, None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), (x, weight))
+
+    def advance(self, state: FitState, updates: int) -> FitState:
+        x, weight = state.data
+        generator = self._kernels(x, weight, self._factor(x, weight))
+        return dataclasses.replace(state, generator=generator, iteration=state.iteration + updates)
+
+    def check(self, source: Source) -> None:
+        if len(source.shape) != 1:
+            raise Problem(f"family: 'kde' takes vectors, the source gives examples of shape {source.shape}")
+        if isinstance(self.bandwidth, str) and source.size < 2:
+            raise Problem(
+                f"family.bandwidth: the rule '{self.bandwidth}' needs at least 2 real examples; give a number"
+            )
+
+    def _factor(self, x: Samples, weight: Float[Array, " n"]) -> Float[Array, "d d"]:
+        d = x.shape[1]
+        if not isinstance(self.bandwidth, str):
+            return self.bandwidth * jnp.eye(d)
+        total, squares = weight.sum(), (weight**2).sum()
+        centred = x - weight @ x / total
+        # The reliability-weighted covariance, as scipy.stats.gaussian_kde uses it.
+        covariance = (centred * weight[:, None]).T @ centred / (total - squares / total)
+        effective = total**2 / squares
+        base = effective if self.bandwidth == "scott" else effective * (d + 2) / 4
+        width = base ** (-1.0 / (d + 4))
+        if d == 1:
+            return width * jnp.sqrt(covariance)
+        values, vectors = jnp.linalg.eigh(covariance)
+        return width * vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+
+    def _kernels(self, x: Samples, weight: Float[Array, " n"], factor: Float[Array, "d d"]) -> Kernels:
+        return Kernels(x, weight, factor, jnp.asarray(self.temperature, x.dtype))

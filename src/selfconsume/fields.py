@@ -1,0 +1,42 @@
+"""Which fields of a recipe are lane numbers, and how they are taken out and put back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from selfconsume.types import Number
+
+Recipe = TypeVar("Recipe")
+
+
+@functools.cache
+def number_names(cls: type) -> tuple[str, ...]:
+    """Names of the fields that are marked with `Number`."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(field.name for field in dataclasses.fields(cls) if _marked(hints[field.name]))
+
+
+def numbers(recipe: Any) -> dict[str, float]:
+    """The lane numbers of a recipe. A marked field that holds a rule or nothing is not one."""
+    values = {name: getattr(recipe, name) for name in number_names(type(recipe))}
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+def static(recipe: Recipe) -> Recipe:
+    """The recipe with its lane numbers taken out: hashable, equal for recipes that share a compiled program."""
+    return fill(recipe, dict.fromkeys(numbers(recipe)))
+
+
+def fill(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with the given fields replaced, by traced numbers for instance."""
+    return dataclasses.replace(recipe, **values) if values else recipe
+
+
+def _marked(hint: Any) -> bool:
+    if Number in getattr(hint, "__metadata__", ()):
+        return True
+    return any(_marked(part) for part in typing.get_args(hint))

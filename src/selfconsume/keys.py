@@ -1,0 +1,33 @@
+"""A random key for each (seed, generation, role): never a running split.
+
+Any generation can so be computed without the ones before it (a resumed run equals an uninterrupted one), and runs of the
+same seed share their randomness role by role: generation 0 is the same for every regime, and differences between regimes
+are differences of the regimes.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import jax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+
+class Role(enum.IntEnum):
+    """What a key is for. Values are part of every stored result: append, never renumber."""
+
+    TRAIN = 0
+    TEST = 1
+    FRESH = 2
+    FIT = 3
+    SAMPLE = 4
+    CURATE = 5
+    SUBSET = 6
+    METRIC = 7
+    REFERENCE = 8
+    FLOOR = 9
+
+
+def key_at(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int, role: Role) -> PRNGKeyArray:
+    """The key of one role in one generation of one seed."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), generation), int(role))

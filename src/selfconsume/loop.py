@@ -1,0 +1,280 @@
+"""Retraining as a map: one generation takes a generator and gives the next, ``theta_{t+1} = R(theta_t)``.
+
+The functions here are one lane's work, pure and compiled elsewhere (`programs`). `step` composes them into the map itself
+for a single run; `retrain` iterates it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from selfconsume import pool as pools
+from selfconsume.keys import Role, key_at
+from selfconsume.tensors import load_generator
+from selfconsume.types import (
+    Family,
+    FitState,
+    Generation,
+    Generator,
+    Metric,
+    Plan,
+    Problem,
+    Regime,
+    Samples,
+    Source,
+    Summarised,
+    finite,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run is, seed aside: everything that its numbers depend on.
+
+    Attributes:
+        source: Where real data comes from.
+        family: What is fitted.
+        regime: How the pool is weighted.
+        start: Where each retraining starts: "cold" from a new initialisation, "warm" from the last generator, "first"
+            from generation 0.
+        initial: Generation 0: "fit" to the real data, "truth" (the source's own distribution), or the path of a
+            checkpoint (a safetensors file of this family's generator).
+        n_synthetic: Examples sampled in each generation; None is the size of the real set.
+    """
+
+    source: Source
+    family: Family
+    regime: Regime
+    start: Literal["cold", "warm", "first"] = "cold"
+    initial: str = "fit"
+    n_synthetic: int | None = None
+
+    @property
+    def sampled(self) -> int:
+        """Examples of each generation that metrics see."""
+        return self.source.size if self.n_synthetic is None else self.n_synthetic
+
+    @property
+    def block(self) -> int:
+        """Rows of a synthetic block: what each generation really samples."""
+        return self.regime.block(self.source.size, self.sampled)
+
+    def plan(self, t: int) -> Plan:
+        """The plan of any generation; generation 0 is the fit to the whole fixed real set."""
+        if t == 0:
+            return Plan(use=(self.source.size,), weight=(1.0,))
+        return self.regime.plan(t, self.source.size, self.sampled)
+
+    def slots(self, t: int, until: int) -> int:
+        """Slots of the pool when generation ``t`` of ``until`` is trained.
+
+        Summaries and drawn budgets do not depend on the number of slots, so the horizon's number is compiled at once.
+        """
+        neutral = self.summarised or self.plan(1).budget is not None
+        return pools.capacity(max(t, until) if neutral else t, self.regime.lookback)
+
+    @property
+    def summarised(self) -> bool:
+        """Whether the pool holds summaries of its blocks instead of being re-read."""
+        return isinstance(self.family, Summarised) and self.regime.whole and self.plan(1).budget is None
+
+
+class Emitted(NamedTuple):
+    """What one generation leaves behind."""
+
+    samples: Samples
+    valid: Bool[Array, " block"]
+    alive: Bool[Array, ""]
+    """False from the generation on in which the parameters are not finite or no sample is."""
+
+
+def real_rows(
+    run: Run, seed: Int[Array, ""], t: Int[Array, ""], real: Samples, plan: pools.Placed, fresh: int
+) -> Samples:
+    """The real block of generation ``t``: the fixed set, or ``fresh`` new examples where the plan says so (0: nowhere)."""
+    if not fresh:
+        return real
+    drawn = run.source.draw(key_at(seed, 0, Role.FRESH), fresh, t - 1)
+    return jnp.where(plan.fresh, drawn, real) if drawn.shape == real.shape else drawn
+
+
+def begin(
+    run: Run,
+    seed: Int[Array, ""],
+    t: Int[Array, ""],
+    real: Samples,
+    blocks: Samples,
+    valid: Bool[Array, "slots block"],
+    plan: pools.Placed,
+    start: FitState | None,
+    *,
+    fresh: int = 0,
+    size: int | None = None,
+) -> FitState:
+    """A fit to what the plan takes from the pool's rows, not yet advanced.
+
+    Args:
+        run: The run.
+        seed: Its seed.
+        t: The generation to be trained.
+        real: The fixed real set.
+        blocks: Synthetic blocks by slot, ``(slots, block, *shape)``.
+        valid: Their finite rows.
+        plan: The plan, by slot.
+        start: State to start from, or None.
+        fresh: Rows of a fresh real block (see `real_rows`).
+        size: Rows that training data is gathered into where plans have budgets; None trains on the whole pool.
+    """
+    real = real_rows(run, seed, t, real, plan, fresh)
+    if size is None:
+        x, weight = pools.rows(real, blocks, valid, plan)
+    else:
+        x, weight = pools.drawn(key_at(seed, t, Role.SUBSET), real, blocks, valid, plan, size)
+    return run.family.begin(key_at(seed, t, Role.FIT), x, weight, start)
+
+
+def begin_summarised(
+    run: Run,
+    seed: Int[Array, ""],
+    t: Int[Array, ""],
+    real: Any,
+    blocks: Any,
+    counts: Int[Array, " slots"],
+    plan: pools.Placed,
+    *,
+    fresh: int = 0,
+) -> FitState:
+    """As `begin`, from summaries: ``real`` is the summary of the real rows that the plan uses, or the rows if fresh."""
+    if fresh:
+        real = summary(run, real_rows(run, seed, t, real, plan, fresh), plan.use[0])
+    total = pools.summarised(run.family, real, plan.use[0], blocks, counts, plan)
+    return run.family.begin_from(key_at(seed, t, Role.FIT), run.source.shape, total)
+
+
+def summary(run: Run, x: Samples, use: Int[Array, ""]) -> Any:
+    """The summary of the first ``use`` rows, all valid."""
+    return run.family.summarise(x, (jnp.arange(x.shape[0]) < use).astype(jnp.float32))
+
+
+def emit(n: int, seed: Int[Array, ""], t: Int[Array, ""], generator: Generator, alive: Bool[Array, ""]) -> Emitted:
+    """Samples ``n`` rows. Those that are not finite are zeroed and marked, so that they never re-enter the data."""
+    samples, valid = finite(generator.sample(key_at(seed, t, Role.SAMPLE), n))
+    sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]
+    return Emitted(samples, valid, alive & jnp.array(sound).all() & valid.any())
+
+
+def measure(
+    metric: Metric, seed: Int[Array, ""], generation: Generation, reference: Any
+) -> dict[str, Float[Array, ""]]:
+    """The values of one metric in one generation. Keys do not depend on which other metrics there are."""
+    return dict(metric(key_at(seed, generation.t, Role.METRIC), generation, reference))
+
+
+def real_sample(source: Source, seed: Int[Array, ""], n: int) -> Samples | None:
+    """``n`` real examples as a perfect generator would give them: the noise floor's sample.
+
+    Fresh ones where the source has enough beyond its test set, else the training set; None if that is smaller than n.
+    """
+    if source.reserve is None or n <= source.reserve:
+        return source.draw(key_at(seed, 0, Role.FLOOR), n, 0)
+    return source.train(key_at(seed, 0, Role.TRAIN))[:n] if n <= source.size else None
+
+
+class State(NamedTuple):
+    """A single run between two generations."""
+
+    t: int
+    """The generation that `fit` and the newest block belong to."""
+    real: Samples
+    blocks: Samples
+    valid: Bool[Array, "slots block"]
+    fit: FitState
+    first: FitState
+    alive: Bool[Array, ""]
+
+
+def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
+    """One generation: the map ``theta_{t+1} = R(theta_t)``, for one run.
+
+    Pure given its arguments, and differentiable where the family is. `programs` runs the same functions for many lanes.
+
+    Args:
+        run: What is retrained.
+        state: The run after its last generation, or None to make generation 0.
+        seed: The run's seed.
+
+    Returns:
+        The state after this generation, and the generation.
+    """
+    if state is None:
+        real = run.source.train(key_at(seed, 0, Role.TRAIN))
+        blocks = jnp.zeros((1, run.block, *run.source.shape), real.dtype)
+        valid = jnp.zeros((1, run.block), bool)
+        t, start, alive = 0, None, jnp.array(True)
+    else:
+        _, real, blocks, valid, _, _, alive = state
+        t = state.t + 1
+        start = {"cold": None, "warm": state.fit, "first": state.first}[run.start]
+    if t == 0 and run.initial != "fit":
+        generator = initial_generator(run)
+        fit = FitState(generator, None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
+    else:
+        plan = run.plan(t)
+        placed = jax.tree.map(jnp.asarray, pools.place(plan, t, blocks.shape[0]))
+        fresh = run.regime.real(run.source.size) if plan.fresh else 0
+        fit = begin(run, seed, t, real, blocks, valid, placed, start, fresh=fresh, size=plan.budget)
+        fit = run.family.advance(fit, run.family.updates).without_data()
+    out = emit(run.block, seed, t, fit.generator, alive)
+    slots = pools.capacity(t + 1, run.regime.lookback)
+    blocks, valid, slot = pools.grown(blocks, slots), pools.grown(valid, slots), t % slots
+    after = State(
+        t,
+        real,
+        blocks.at[slot].set(out.samples),
+        valid.at[slot].set(out.valid),
+        fit,
+        fit if state is None else state.first,
+        out.alive,
+    )
+    previous = fit.generator if state is None else state.fit.generator
+    n = run.sampled
+    return after, Generation(jnp.asarray(t), fit.generator, previous, out.samples[:n], out.valid[:n])
+
+
+def retrain(run: Run, *, seed: int = 0) -> Iterator[Generation]:
+    """Generation after generation of one run, without end. For many runs, intervals and a store, use a `Study`."""
+    state = None
+    while True:
+        state, generation = step(run, state, seed)
+        yield generation
+
+
+def initial_generator(run: Run) -> Generator:
+    """Generation 0 where it is not a fit: the truth or a checkpoint, with the structure of the family's generators.
+
+    Raises:
+        Problem: The source's distribution is not a member of the family, or the checkpoint does not fit.
+    """
+    like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
+    if run.initial != "truth":
+        return load_generator(run.initial, like)
+    truth = run.source.truth()
+    if truth is not None and hasattr(truth, "temperature"):
+        # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.
+        own = run.family.init(jax.random.key(0), run.source.shape).temperature
+        truth = eqx.tree_at(lambda generator: generator.temperature, truth, own)
+    if truth is None or jax.tree.structure(truth) != jax.tree.structure(like) or not run.family.parametric:
+        raise Problem("study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'")
+    shapes = jax.tree.map(lambda a, b: jnp.shape(a) == b.shape, truth, like)
+    if not all(jax.tree.leaves(shapes)):
+        raise Problem(
+            "study.initial: the source's distribution has other sizes than the family's generators; use 'fit'"
+        )
+    return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), truth, like)

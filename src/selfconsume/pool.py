@@ -1,0 +1,176 @@
+"""The pool: everything that can be trained on, and how a plan turns it into weighted training data.
+
+Block 0 is the real block; the synthetic blocks lie in a ring of ``capacity`` slots, block of generation ``g`` in slot
+``g % capacity``. A plan speaks of blocks by age, newest first; `place` translates it once, on the host, so that nothing is
+ever moved on the device. Counts run over valid rows: a row that is not finite is zeroed, never counted, never drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from selfconsume.types import Plan, Samples, Summarised
+
+
+class Placed(NamedTuple):
+    """A plan by slots, as arrays: index 0 is the real block, index ``1 + slot`` a synthetic one."""
+
+    use: Int[Array | np.ndarray, " slots"]
+    weight: Float[Array | np.ndarray, " slots"]
+    budget: Int[Array | np.ndarray, ""]
+    fresh: Bool[Array | np.ndarray, ""]
+
+
+def capacity(t: int, lookback: int | None) -> int:
+    """Slots in use when generation ``t`` is trained: the next power of two, so that few programs are compiled.
+
+    A function of ``t`` and of the regime's lookback only; a longer horizon therefore changes no number.
+    """
+    reach = t if lookback is None else min(t, lookback)
+    return 1 << max(0, reach - 1).bit_length()
+
+
+def place(plan: Plan, t: int, slots: int) -> Placed:
+    """Translates a plan of generation ``t`` from ages to slots.
+
+    Raises:
+        ValueError: The plan uses more generations than exist or than the pool keeps.
+    """
+    use = np.zeros(1 + slots, np.int32)
+    weight = np.zeros(1 + slots, np.float32)
+    use[0], weight[0] = plan.use[0], plan.weight[0]
+    for age, (count, each) in enumerate(zip(plan.use[1:], plan.weight[1:], strict=True)):
+        if count and (age >= t or age >= slots):
+            raise ValueError(
+                f"the plan of generation {t} uses {age + 1} synthetic blocks; {min(t, slots)} are in the pool"
+            )
+        if count:
+            slot = 1 + (t - 1 - age) % slots
+            use[slot], weight[slot] = count, each
+    return Placed(use, weight, np.array(plan.budget or 0, np.int32), np.array(plan.fresh))
+
+
+def grown(blocks: Array, slots: int) -> Array:
+    """Blocks with empty slots added up to ``slots``. The ring has not turned before it has its full size."""
+    extra = slots - blocks.shape[0]
+    return jnp.concatenate([blocks, jnp.zeros((extra, *blocks.shape[1:]), blocks.dtype)]) if extra > 0 else blocks
+
+
+def counted(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, "*blocks rows"]:
+    """The first ``use`` valid rows of each block."""
+    return valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None])
+
+
+def scaled(weight: Float[Array, " k"], count: Int[Array, " k"]) -> Float[Array, " k"]:
+    """Weights scaled so that ``sum(count * weight)`` is the number used, ``sum(count)`` over weights that are not 0."""
+    number = jnp.sum(jnp.where(weight > 0, count, 0))
+    # Summed in order, so that empty slots behind the last block change no bit.
+    total = jax.lax.fori_loop(
+        0, count.shape[0], lambda i, sum_: sum_ + count[i] * weight[i], jnp.zeros((), jnp.float32)
+    )
+    return jnp.where(total > 0, weight * (number / jnp.where(total > 0, total, 1.0)), 0.0)
+
+
+def rows(
+    real: Samples, blocks: Samples, valid: Bool[Array, "slots block"], plan: Placed
+) -> tuple[Samples, Float[Array, " n"]]:
+    """All rows of the pool and their weights: what a fit without a budget trains on.
+
+    Returns:
+        Examples ``(n_real + slots * block, *shape)`` and weights that sum to the number of rows used.
+    """
+    use_real, use = _masks(real, valid, plan)
+    weight = scaled(plan.weight, jnp.concatenate([use_real.sum()[None], use.sum(axis=1)]).astype(jnp.int32))
+    x = jnp.concatenate([real, blocks.reshape(-1, *blocks.shape[2:])])
+    return x, jnp.concatenate([use_real * weight[0], (use * weight[1:, None]).reshape(-1)])
+
+
+def drawn(
+    key: PRNGKeyArray, real: Samples, blocks: Samples, valid: Bool[Array, "slots block"], plan: Placed, size: int
+) -> tuple[Samples, Float[Array, " size"]]:
+    """The rows that the plan names, or a random budget of them without replacement, gathered into ``size`` rows.
+
+    Args:
+        key: Randomness of the draw.
+        real: The real block.
+        blocks: The synthetic blocks.
+        valid: Their finite rows.
+        plan: Without a budget (0), all rows are taken, in order.
+        size: Rows of the result; at least the budget, or the number of rows used where there is none.
+
+    Returns:
+        Examples ``(size, *shape)`` and weights. Rows beyond those taken have weight 0.
+    """
+    use_real, use = _masks(real, valid, plan)
+    usable = jnp.concatenate([use_real, use.reshape(-1)])
+    some, count = subset(key, usable, size, jnp.minimum(plan.budget, size))
+    place = jnp.where(usable, jnp.cumsum(usable, dtype=jnp.int32) - 1, size)
+    every = jnp.zeros(size, jnp.int32).at[place].set(jnp.arange(usable.shape[0], dtype=jnp.int32), mode="drop")
+    index = jnp.where(plan.budget > 0, some, every)
+    taken = jnp.arange(size) < jnp.where(plan.budget > 0, count, usable.sum(dtype=jnp.int32))
+    synthetic = jnp.maximum(index - real.shape[0], 0)
+    own = jnp.where(index < real.shape[0], 0, 1 + synthetic // valid.shape[1])
+    per_block = jnp.zeros(plan.weight.shape[0], jnp.int32).at[own].add(taken)
+    weight = jnp.where(taken, scaled(plan.weight, per_block)[own], 0.0)
+    is_real = (own == 0).reshape(-1, *([1] * (real.ndim - 1)))
+    flat = blocks.reshape(-1, *blocks.shape[2:])
+    return jnp.where(is_real, real[jnp.minimum(index, real.shape[0] - 1)], flat[synthetic]), weight
+
+
+def subset(
+    key: PRNGKeyArray, usable: Bool[Array, " n"], size: int, number: Int[Array, ""]
+) -> tuple[Int[Array, " size"], Int[Array, ""]]:
+    """A uniformly random subset of ``number <= size`` usable rows, exactly, in about ``O(size)`` time.
+
+    Rows are drawn with replacement, and a row that is not usable or was drawn before is passed over: what remains is a
+    draw without replacement. A rank (`argsort` of uniforms) gives the same law but sorts the whole pool.
+
+    Returns:
+        Row indices, and how many of them count: fewer than ``number`` only if fewer rows are usable.
+    """
+    n = usable.shape[0]
+    limit = jnp.max(jnp.where(usable, jnp.arange(n), 0)) + 1
+    target = jnp.minimum(number, usable.sum(dtype=jnp.int32))
+    tries = 2 * size
+
+    def draw(state):
+        turn, count, open_, index = state
+        rows = jax.random.randint(jax.random.fold_in(key, turn), (tries,), 0, limit)
+        first = jnp.full(n, tries).at[rows].min(jnp.arange(tries))
+        new = open_[rows] & (first[rows] == jnp.arange(tries))
+        place = jnp.where(new, count + jnp.cumsum(new, dtype=jnp.int32) - 1, size)
+        index = index.at[place].set(rows, mode="drop")
+        return turn + 1, count + new.sum(dtype=jnp.int32), open_.at[rows].set(False), index
+
+    start = (0, jnp.zeros((), jnp.int32), usable, jnp.zeros(size, jnp.int32))
+    _, count, _, index = jax.lax.while_loop(lambda state: state[1] < target, draw, start)
+    return index, jnp.minimum(count, target)
+
+
+def summarised(
+    family: Summarised, real: Any, real_count: Int[Array, ""], blocks: Any, counts: Any, plan: Placed
+) -> Any:
+    """The summary of everything that the plan uses, from the summaries of its blocks.
+
+    Blocks are merged one after the other, and a block of weight 0 changes no bit, so the result does not depend on the
+    number of slots. A summary already covers just the rows that the plan uses (see `Regime.whole`).
+    """
+    count = jnp.concatenate([real_count[None], counts]).astype(jnp.int32)
+    weight = scaled(jnp.where(plan.use > 0, plan.weight, 0.0), count)
+    nothing = jax.tree.map(jnp.zeros_like, real)
+    base = family.merge(nothing, real, weight[0])
+
+    def add(slot, summary):
+        return family.merge(summary, jax.tree.map(lambda leaf: leaf[slot], blocks), weight[1 + slot])
+
+    return jax.lax.fori_loop(0, counts.shape[0], add, base)
+
+
+def _masks(real: Samples, valid: Bool[Array, "slots block"], plan: Placed):
+    used_real = jnp.arange(real.shape[0]) < plan.use[0]
+    return used_real & (plan.weight[0] > 0), counted(valid, plan.use[1:]) & (plan.weight[1:, None] > 0)

@@ -1,0 +1,181 @@
+"""The loop's functions, compiled for lanes.
+
+Every builder is cached by the static part of a recipe, so that cohorts that differ only in what is data (seeds, ratios,
+weights, counts) share programs. A lane is a dictionary of arrays; ``shared`` holds what all lanes read. Real data stands in
+one or the other: `Source.fixed` data is passed once.
+
+Metrics are compiled one by one: a metric added later then gives the same bits as one that was there from the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from selfconsume import fields, loop, pool
+from selfconsume.keys import Role, key_at
+from selfconsume.lanes import Layout, lane_program
+from selfconsume.regimes import RealOnly
+from selfconsume.types import Generation, Metric, Source
+
+Program = Callable[[int, Any, Any], Any]
+
+
+def static(run: loop.Run) -> loop.Run:
+    """The part of a run that is compiled in: lane numbers are data, and so is what the regime says, its plans."""
+    return dataclasses.replace(
+        run, source=fields.static(run.source), family=fields.static(run.family), regime=RealOnly(), initial="fit"
+    )
+
+
+def filled(run: loop.Run, lane: dict[str, Any]) -> loop.Run:
+    """The static run with this lane's numbers put back."""
+    numbers = lane["numbers"]
+    return dataclasses.replace(
+        run,
+        source=fields.fill(run.source, numbers["source"]),
+        family=fields.fill(run.family, numbers["family"]),
+    )
+
+
+def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
+    """What all lanes share, or this lane's own."""
+    return shared[name] if name in shared else lane.get(name)
+
+
+@functools.lru_cache
+def train(source: Source, layout: Layout) -> Program:
+    """seed -> the fixed real set."""
+    return lane_program(
+        lambda _, lane: fields.fill(source, lane["numbers"]["source"]).train(key_at(lane["seed"], 0, Role.TRAIN)),
+        layout,
+    )
+
+
+@functools.lru_cache
+def real_sample(source: Source, n: int, layout: Layout) -> Program:
+    """seed -> real examples as a perfect generator would give them."""
+    return lane_program(
+        lambda _, lane: loop.real_sample(fields.fill(source, lane["numbers"]["source"]), lane["seed"], n), layout
+    )
+
+
+@functools.lru_cache
+def begin(run: loop.Run, fresh: int, size: int | None, layout: Layout) -> Program:
+    """pool and plan -> a fit, not yet advanced (`loop.begin`)."""
+    return lane_program(lambda shared, lane: _begin(run, fresh, size, shared, lane), layout)
+
+
+@functools.lru_cache
+def advance(run: loop.Run, updates: int, layout: Layout) -> Program:
+    """A fit -> the same fit some updates further. The fit's buffers are reused."""
+    return lane_program(
+        lambda _, lane: filled(run, lane).family.advance(lane["fit"], updates), layout, donate=not layout.loop
+    )
+
+
+@functools.lru_cache
+def fit(run: loop.Run, updates: int, fresh: int, size: int | None, layout: Layout) -> Program:
+    """pool and plan -> a finished fit, for fits that are short enough for one program."""
+
+    def whole(shared, lane):
+        begun = _begin(run, fresh, size, shared, lane)
+        return filled(run, lane).family.advance(begun, updates).without_data()
+
+    return lane_program(whole, layout)
+
+
+@functools.lru_cache
+def summary(run: loop.Run, layout: Layout) -> Program:
+    """real rows and how many are used -> their summary."""
+    return lane_program(
+        lambda shared, lane: loop.summary(filled(run, lane), either("real", shared, lane), lane["use"]), layout
+    )
+
+
+@functools.lru_cache
+def emit(block: int, layout: Layout) -> Program:
+    """generator -> samples (`loop.emit`)."""
+    return lane_program(
+        lambda shared, lane: loop.emit(block, lane["seed"], shared["t"], lane["generator"], lane["alive"]), layout
+    )
+
+
+@functools.lru_cache
+def summarise(run: loop.Run, layout: Layout) -> Program:
+    """samples -> the summary of the first ``use`` valid ones, and their number."""
+
+    def summarised(_, lane):
+        used = pool.counted(lane["valid"], lane["use"])
+        return filled(run, lane).family.summarise(lane["samples"], used.astype(jnp.float32)), used.sum(dtype=jnp.int32)
+
+    return lane_program(summarised, layout)
+
+
+@functools.lru_cache
+def reference(metric: Metric, source: Source, layout: Layout) -> Program:
+    """seed -> what the metric prepares from the real data."""
+    return lane_program(
+        lambda _, lane: metric.prepare(
+            key_at(lane["seed"], 0, Role.REFERENCE), fields.fill(source, lane["numbers"]["source"])
+        ),
+        layout,
+    )
+
+
+@functools.lru_cache
+def measure(metric: Metric, n: int, layout: Layout) -> Program:
+    """A generation -> the metric's values."""
+
+    def measured(shared, lane):
+        generation = Generation(
+            shared["t"], lane["generator"], lane["previous"], lane["samples"][:n], lane["valid"][:n]
+        )
+        return loop.measure(metric, lane["seed"], generation, either("reference", shared, lane))
+
+    return lane_program(measured, layout)
+
+
+@functools.lru_cache
+def push(layout: Layout) -> Callable[[Any, Any, Array], Any]:
+    """Puts a new block of every lane into a slot of the pool, in place."""
+
+    def pushed(blocks, block, slot):
+        return jax.tree.map(lambda old, new: old.at[:, slot].set(new), blocks, block)
+
+    return jax.jit(pushed, donate_argnums=0, out_shardings=layout.sharding)
+
+
+@functools.lru_cache
+def grow(slots: int, layout: Layout) -> Callable[[Any], Any]:
+    """Adds empty slots to every lane's pool."""
+    return jax.jit(
+        lambda blocks: jax.tree.map(jax.vmap(lambda leaf: pool.grown(leaf, slots)), blocks),
+        out_shardings=layout.sharding,
+    )
+
+
+def _begin(run: loop.Run, fresh: int, size: int | None, shared: dict[str, Any], lane: dict[str, Any]):
+    own, real, t = filled(run, lane), either("real", shared, lane), shared["t"]
+    if "counts" in lane:
+        return loop.begin_summarised(
+            own, lane["seed"], t, real, lane["blocks"], lane["counts"], lane["plan"], fresh=fresh
+        )
+    return loop.begin(
+        own,
+        lane["seed"],
+        t,
+        real,
+        lane["blocks"],
+        lane["valid"],
+        lane["plan"],
+        lane["start"],
+        fresh=fresh,
+        size=size,
+    )

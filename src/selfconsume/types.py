@@ -1,0 +1,270 @@
+"""The contract: what a source, a family, a generator, a regime and a metric are.
+
+One generation of self-consuming training, in words: *plan* the pool, *fit* a generator to it, *sample* from it, *curate* the
+samples, *measure* them, *push* them into the pool. Every noun of that sentence is one class of this page; everything else
+in the package is an instance of one of them or moves them around.
+
+Recipes (`Source`, `Family`, `Regime`, `Metric`) are frozen dataclasses of plain values: they are the configuration itself.
+Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built, never in
+`__post_init__`, because tracing rebuilds them with traced numbers.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+Samples = Array
+"""Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
+
+Reference = Any
+"""What a metric prepared once from the real data: a pytree of arrays."""
+
+
+class Number:
+    """Marks a dataclass field as a lane number: ``temperature: Annotated[float, Number] = 1.0``.
+
+    Runs that differ only in such fields (and in seed, ratio, weights) are lanes of one compiled program. Every other field
+    is static: a different value is a different program. A field that holds something else than a number in a given run (a
+    bandwidth rule, say) is static in that run.
+    """
+
+
+class Problem(ValueError):
+    """A mistake in a configuration: where, what was expected, what was found, what to do. One line."""
+
+
+class Source(abc.ABC):
+    """Where real data comes from. Subclasses are frozen dataclasses."""
+
+    fixed: ClassVar[bool] = False
+    """Whether `train` and `test` ignore the key; such data is passed to a program once, not once per lane."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """Number of examples that `train` returns."""
+
+    @abc.abstractmethod
+    def train(self, key: PRNGKeyArray) -> Samples:
+        """The fixed real set, ``(size, *shape)``."""
+
+    @abc.abstractmethod
+    def test(self, key: PRNGKeyArray) -> Samples:
+        """Held-out real data. Only metrics see it."""
+
+    @abc.abstractmethod
+    def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
+        """The ``batch``-th batch of ``n`` fresh real examples; batches of one key never share an example."""
+
+    @property
+    def reserve(self) -> int | None:
+        """How many fresh examples `draw` can give in total; None if there is no end."""
+        return None
+
+    def truth(self) -> Generator | None:
+        """The distribution itself, where it is known."""
+        return None
+
+    def labels(self, key: PRNGKeyArray) -> Array | None:
+        """Class labels beside `train`, ``(size,)`` integers, where there are any."""
+        return None
+
+    def modes(self) -> Float[Array, "k d"] | None:
+        """Centres of the modes, for sources that are mixtures with known modes."""
+        return None
+
+    def check(self) -> None:
+        """Raises `Problem` if the fields contradict each other or the data cannot be had."""
+
+
+class Generator(eqx.Module):
+    """A fitted model: arrays that can be sampled."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        """``n`` examples, ``(n, *shape)``."""
+
+    def parameters(self) -> Mapping[str, Array]:
+        """Named arrays worth plotting one by one; empty for models whose parameters mean nothing singly."""
+        return {}
+
+
+class Density(Generator):
+    """A generator that knows its density."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Samples) -> Float[Array, " n"]:
+        """Log density (nats) of each example; log mass for discrete examples."""
+
+
+class FitState(eqx.Module):
+    """A fit in progress. `generator` is usable at any time after the first `advance`."""
+
+    generator: Generator
+    optimizer: Any
+    iteration: Int[Array, ""]
+    loss: Float[Array, ""]
+    data: Any
+
+    def without_data(self) -> FitState:
+        """The same state without the training data: what is carried to the next generation and stored."""
+        return dataclasses.replace(self, data=None)
+
+
+class Family(abc.ABC):
+    """A recipe that fits generators. Subclasses are frozen dataclasses of hyperparameters."""
+
+    parametric: ClassVar[bool] = True
+    """Whether a generator's arrays have the same shapes whatever the data: what warm starts and update sizes need."""
+
+    @property
+    def updates(self) -> int:
+        """Updates that one fit takes; a closed form is done after one."""
+        return 1
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Generator:
+        """A generator before any training, for examples of this shape."""
+
+    @abc.abstractmethod
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        """A fit to weighted data, not yet advanced.
+
+        Args:
+            key: Randomness of the whole fit.
+            x: Examples, ``(n, *shape)``. Rows of weight 0 are absent (and finite).
+            weight: Weight 2 means the example twice; the weights sum to the number of examples used.
+            start: The state to start from (its `data` is None), or None for a cold start.
+        """
+
+    @abc.abstractmethod
+    def advance(self, state: FitState, updates: int) -> FitState:
+        """The same fit, ``updates`` updates further."""
+
+    def check(self, source: Source) -> None:
+        """Raises `Problem` if this family cannot be fitted to this source."""
+
+
+class Summarised(Family):
+    """A family whose fit needs the data only through a summary that can be merged block by block.
+
+    The loop then keeps summaries of the pool's blocks and never re-reads their rows. `begin` and `advance` of such a
+    family are `summarise` and `solve`.
+    """
+
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        return self.begin_from(key, x.shape[1:], self.summarise(x, weight))
+
+    def begin_from(self, key: PRNGKeyArray, shape: tuple[int, ...], summary: Any) -> FitState:
+        """A fit to a summary, not yet advanced."""
+        return FitState(self.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), summary)
+
+    def advance(self, state: FitState, updates: int) -> FitState:
+        return dataclasses.replace(state, generator=self.solve(state.data), iteration=state.iteration + updates)
+
+    @abc.abstractmethod
+    def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Any:
+        """The sufficient statistics of weighted rows: a pytree of arrays."""
+
+    @abc.abstractmethod
+    def merge(self, first: Any, second: Any, weight: Float[Array, ""]) -> Any:
+        """``first`` joined by ``second`` with all its weights multiplied; weight 0 leaves ``first`` unchanged bit for bit."""
+
+    @abc.abstractmethod
+    def solve(self, summary: Any) -> Generator:
+        """The fit."""
+
+
+class Plan(NamedTuple):
+    """How the pool is used to train one generation. Block 0 is real, then the synthetic blocks, newest first."""
+
+    use: Sequence[int]
+    """How many valid examples of each block are used."""
+    weight: Sequence[float]
+    """Weight of each example of each block; scaled later so that all weights sum to the number used."""
+    budget: int | None = None
+    """If given, only this many of them, drawn at random without replacement."""
+    fresh: bool = False
+    """Whether block 0 is a new real draw instead of the fixed real set."""
+
+
+class Regime(abc.ABC):
+    """A weighting of the pool for each generation. Subclasses are frozen dataclasses; everything here is host Python."""
+
+    lookback: int | None = 1
+    """How many of the latest generations are ever used; None: all of them. May be a property."""
+
+    whole: ClassVar[bool] = True
+    """Whether a synthetic block, once used, is in later generations used by as many rows or not at all. Then its summary
+    can stand for it."""
+
+    @abc.abstractmethod
+    def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
+        """The plan of generation ``t >= 1``. Generation 0 is always the fit to the whole fixed real set."""
+
+    def block(self, n_real: int, n_synthetic: int) -> int:
+        """Examples sampled in every generation: a function of the run alone, at least ``n_synthetic``."""
+        return n_synthetic
+
+    def real(self, n_real: int) -> int:
+        """Rows of the real block: the fixed set's size unless the regime draws fresh data."""
+        return n_real
+
+    def check(self, source: Source, n_synthetic: int, generations: int) -> None:
+        """Raises `Problem` if this regime cannot run on this source for that long."""
+
+
+class Generation(NamedTuple):
+    """One generation, as metrics see it."""
+
+    t: Int[Array, ""]
+    generator: Generator
+    previous: Generator
+    samples: Samples
+    valid: Bool[Array, " n"]
+    """Rows of `samples` that are finite; the others are zeroed."""
+
+
+class Metric(abc.ABC):
+    """A number, or several, for each generation. Subclasses are frozen dataclasses."""
+
+    on: ClassVar[str] = "lane"
+    """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
+
+    floored: ClassVar[bool] = True
+    """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
+
+    better: ClassVar[str | None] = "lower"
+    """``"lower"``, ``"higher"``, or None where neither is better."""
+
+    @abc.abstractmethod
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Reference:
+        """What is computed once from the real data."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, key: PRNGKeyArray, generation: Generation, reference: Reference
+    ) -> Mapping[str, Float[Array, ""]]:
+        """Named values of one generation. Defined (finite) on duplicates and on a point mass."""
+
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `Problem` if this metric is not defined for this source and family."""
+
+
+def finite(x: Samples) -> tuple[Samples, Bool[Array, " n"]]:
+    """``x`` with its non-finite rows zeroed, and which rows were finite (0 x NaN is NaN: a weight alone is not enough)."""
+    flat = x.reshape(x.shape[0], -1)
+    valid = jnp.isfinite(flat.astype(jnp.float32)).all(axis=1)
+    return jnp.where(valid.reshape(-1, *([1] * (x.ndim - 1))), x, jnp.zeros_like(x)), valid
