@@ -1,7 +1,38 @@
-"""selfconsume: what happens to a generative model that is retrained on data it made itself."""
+"""selfconsume: what happens to a generative model that is retrained on data it made itself.
 
+Names are imported when they are first used, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+from typing import Any
 
 # A failed check inside a compiled lane must give NaN in that lane, not an exception in all of them. Equinox reads this
 # when it is imported.
 os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+_NAMES = {
+    "types": ["Density", "Family", "FitState", "Generation", "Generator", "Metric", "Number", "Plan", "Problem", "Regime"]
+    + ["Source", "Summarised"],
+    "api": ["family", "metric", "open", "regime", "report", "run", "source", "table"],
+    "registry": ["register"],
+    "loop": ["Run", "retrain", "step"],
+    "study": ["Study", "load"],
+    "tensors": ["load_generator", "save_generator"],
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'selfconsume' has no attribute {name!r}")
+    importlib.import_module("selfconsume.lanes").start_jax()
+    return getattr(importlib.import_module(f"selfconsume.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -67,16 +67,19 @@ def _normal_log_prob(
     """
     d = mean.shape[0]
     floor = jax.lax.stop_gradient(jnp.maximum(EPS * (factor**2).sum() / d, LEAST))
+    # Farther than this all densities are 0 in float32; without the bound, infinities could meet and give NaN.
+    far = 1e25 * jnp.sqrt(floor)
+    deviation = jnp.clip(x - mean, -far, far)
     if factor.ndim == 1 or factor.shape == (1, 1):
         variance = factor.reshape(d) ** 2 + floor
         # Divided by the deviation, not by the variance: the square of a large distance may overflow, its root not.
-        z = (x - mean) / jnp.sqrt(variance)
+        z = deviation / jnp.sqrt(variance)
         log_volume = 0.5 * jnp.log(variance).sum()
     else:
         # R^T R = factor factor^T + floor I, from factor itself: the product would lose half of the digits.
         upright = jnp.concatenate([factor.T, jnp.sqrt(floor) * jnp.eye(d, dtype=factor.dtype)])
         upper = jnp.linalg.qr(upright, mode="reduced")[1]
-        z = jax.scipy.linalg.solve_triangular(upper, (x - mean).T, trans=1).T
+        z = jax.scipy.linalg.solve_triangular(upper, deviation.T, trans=1).T
         log_volume = jnp.log(jnp.abs(jnp.diagonal(upper))).sum()
     return -0.5 * (z**2).sum(axis=1) - log_volume - 0.5 * d * math.log(2 * math.pi)
 

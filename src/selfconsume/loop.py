@@ -256,6 +256,20 @@ def retrain(run: Run, *, seed: int = 0) -> Iterator[Generation]:
         yield generation
 
 
+def fit_structure(run: Run, t: int) -> FitState:
+    """The structure of a finished fit of generation ``t``; shapes hold for families whose generators have a fixed size."""
+    shape = run.source.shape
+
+    def fitted(key):
+        if t == 0 and run.initial != "fit":
+            return FitState(run.family.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
+        x = jnp.zeros((run.source.size, *shape))
+        state = run.family.begin(key, x, jnp.ones(run.source.size), None)
+        return run.family.advance(state, run.family.updates).without_data()
+
+    return jax.eval_shape(fitted, jax.random.key(0))
+
+
 def initial_generator(run: Run) -> Generator:
     """Generation 0 where it is not a fit: the truth or a checkpoint, with the structure of the family's generators.
 

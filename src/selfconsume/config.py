@@ -1,0 +1,115 @@
+"""Tables of plain values <-> recipes: validation with error messages that say where, what was expected, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from selfconsume import registry
+from selfconsume.types import Problem
+
+
+@functools.cache
+def _adapter(cls: type) -> pydantic.TypeAdapter:
+    return pydantic.TypeAdapter(cls)
+
+
+def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
+    """An instance of a frozen dataclass from plain values, strictly: no ``"100"`` for a number, no ``true`` for a number.
+
+    Raises:
+        Problem: A field is unknown, missing, or holds a wrong value.
+    """
+    names = [field.name for field in dataclasses.fields(cls) if field.init]
+    for name in table:
+        if name not in names:
+            hint = registry.suggest(name, names) if names else "it takes no fields"
+            raise Problem(f"{where}: unknown {name!r}; {hint}")
+    _refuse_nonfinite(table, where)
+    try:
+        # JSON mode accepts a list where a tuple is meant, and is strict in everything else.
+        return _adapter(cls).validate_json(json.dumps(table), strict=True)
+    except pydantic.ValidationError as error:
+        raise Problem(_message(error, table, where)) from None
+    except TypeError as error:
+        raise Problem(f"{where}: {error}") from None
+
+
+def recipe(role: str, given: Any, where: str) -> Any:
+    """A source, family, regime or metric from a table with a ``kind``, or the checked copy of an instance.
+
+    Raises:
+        Problem: No such kind, or see `validated`.
+    """
+    if isinstance(given, Mapping):
+        if "kind" not in given:
+            raise Problem(f"{where}.kind: missing; expected one of " + ", ".join(map(repr, registry.kinds(role))))
+        if not isinstance(given["kind"], str):
+            raise Problem(f"{where}.kind: expected a name, got {given['kind']!r}")
+        cls = registry.find(role, given["kind"], where)
+        return validated(cls, {name: value for name, value in given.items() if name != "kind"}, where)
+    if not dataclasses.is_dataclass(given) or isinstance(given, type):
+        raise Problem(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
+    return validated(type(given), dataclasses.asdict(given), where)
+
+
+def table_of(role: str, recipe: Any) -> dict[str, Any]:
+    """The table of a recipe, all fields written out."""
+    return {"kind": registry.kind_of(role, type(recipe)), **dataclasses.asdict(recipe)}
+
+
+def label(role: str, recipe: Any) -> str:
+    """A short name: the kind and the fields that differ from their defaults, such as ``mix(ratio=0.5)``."""
+    shown = []
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if value != field.default:
+            shown.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
+    kind = registry.kind_of(role, type(recipe))
+    return f"{kind}({', '.join(shown)})" if shown else kind
+
+
+def kind_schema(role: str, kind: str) -> dict[str, Any]:
+    """The JSON schema of one kind."""
+    cls = registry.find(role, kind)
+    schema = _adapter(cls).json_schema()
+    schema.pop("$defs", None)
+    schema["properties"] = {"kind": {"const": kind}, **schema.get("properties", {})}
+    schema["required"] = ["kind", *schema.get("required", [])]
+    schema["additionalProperties"] = False
+    schema["title"] = kind
+    schema["description"] = summary(cls)
+    return schema
+
+
+def summary(cls: type) -> str:
+    """The first line of a class's docstring."""
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _refuse_nonfinite(value: Any, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem(f"{where}: expected a finite number, got {value}")
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _refuse_nonfinite(part, f"{where}.{name}")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_nonfinite(part, where)
+
+
+def _message(error: pydantic.ValidationError, table: Mapping[str, Any], where: str) -> str:
+    # A union reports one error for each of its branches; the field is the same, so what they expect is joined.
+    first = error.errors()[0]
+    field = first["loc"][0] if first["loc"] else ""
+    same = [each for each in error.errors() if each["loc"][:1] == first["loc"][:1]]
+    wants = dict.fromkeys(each["msg"].removeprefix("Input should be ") for each in same)
+    if first["type"].startswith("missing"):
+        return f"{where}.{field}: missing; give it a value"
+    return f"{where}.{field}: expected {' or '.join(wants)}, got {table.get(field)!r}"

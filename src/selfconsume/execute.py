@@ -1,0 +1,316 @@
+"""Runs what a study still lacks, and commits it: new lanes, more generations, more metrics.
+
+The work that is left is a function of the study and of the directory, so that starting, resuming and extending are the same
+thing: run the same command again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from selfconsume import history, loop, pool, tensors
+from selfconsume.batch import Batch, Partial, Record, cohort_of
+from selfconsume.lanes import Layout
+from selfconsume.store import Lane, Store, Writer
+from selfconsume.study import Cell, Study
+from selfconsume.types import Metric, Problem
+
+COMMIT_SECONDS = 2.0
+"""Generations that take less are committed together: a killed run loses at most this much finished work."""
+COMMIT_BYTES = 256 * 2**20
+CHECKPOINT_SECONDS = 120.0
+"""A fit that takes longer than this is checkpointed within the generation."""
+LANE_BYTES = 1.5 * 2**30
+"""Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
+
+
+class Progress(NamedTuple):
+    """How far an execution is, in lanes times generations."""
+
+    done: float
+    total: int
+    text: str
+
+
+class Task(NamedTuple):
+    """Lanes of one cohort that stand at the same generation."""
+
+    cells: list[Cell]
+    seeds: list[int]
+    after: int
+
+    @property
+    def lanes(self) -> list[Lane]:
+        return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
+
+
+def execute(
+    study: Study,
+    out: str | Path,
+    *,
+    layout: Layout | None = None,
+    text: str | None = None,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Store:
+    """Computes what the directory lacks of the study and stores it.
+
+    Killed at any moment and called again, it continues; with more seeds, generations, axes or metrics, it adds them, and no
+    earlier number changes.
+
+    Args:
+        study: What is wanted.
+        out: The directory of results; created if need be.
+        layout: The devices; default: all local ones.
+        text: The study file's text, kept for the report.
+        tell: Called with the progress, several times a second at most.
+
+    Returns:
+        The directory, opened for reading.
+
+    Raises:
+        Problem: The directory belongs to a study that shares no run with this one, is locked, or is damaged.
+    """
+    layout = layout or Layout.default()
+    with Writer(out) as writer:
+        known = {run for lanes in writer.lanes.values() for run, _ in lanes}
+        if known and not known & {cell.id for cell in study.cells}:
+            raise Problem(f"{out}: its results share no run with this study; give another --out")
+        _announce(writer, study, layout, text)
+        tasks = pending(study, writer, layout)
+        missing = lacking(study, writer)
+        total = sum(len(task.seeds) * (study.last - task.after) for task in tasks)
+        total += sum(len(cells) * len(generations) for cells, _, generations, _ in missing)
+        done = 0.0
+        for task in tasks:
+            for share in _run(study, task, writer, layout):
+                where = ", ".join(f"{k} = {v}" for k, v in task.cells[0].labels.items())
+                lanes = len(task.seeds)
+                tell(Progress(done + share * lanes, total, f"{lanes} lanes{f', from {where}' if where else ''}"))
+            done += len(task.seeds) * (study.last - task.after)
+        for cells, seeds, generations, metrics in missing:
+            for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):
+                tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
+            done += len(cells) * len(generations)
+    return Store(out)
+
+
+def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
+    """Batches of lanes that have generations to go."""
+    done = store.progress() if store else {}
+    groups: dict[Any, tuple[list[Cell], list[int]]] = {}
+    for cell in study.cells:
+        cohort = cohort_of(cell.run)
+        for seed in study.seeds:
+            at = done.get((cell.id, seed), -1)
+            if at < study.last:
+                cells, seeds = groups.setdefault((cohort, at), ([], []))
+                cells.append(cell)
+                seeds.append(seed)
+    tasks = []
+    for (_, at), (cells, seeds) in groups.items():
+        most = max(len(layout.devices), int(LANE_BYTES // lane_bytes(cells[0].run, study.last)))
+        for i in range(0, len(cells), most):
+            tasks.append(Task(cells[i : i + most], seeds[i : i + most], at))
+    return tasks
+
+
+def lane_bytes(run: loop.Run, last: int) -> int:
+    """Memory of one lane, about: the pool, the real block, the samples and their copies."""
+    sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
+    row = int(np.prod(sample.shape[1:], dtype=np.int64)) * sample.dtype.itemsize + 1
+    slots = 1 if run.summarised else pool.capacity(last, run.regime.lookback)
+    rows = run.block * (2 * slots + 3) + 3 * run.source.size
+    fit = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(loop.fit_structure(run, 1)))
+    return rows * row + 3 * fit
+
+
+def disk_bytes(study: Study) -> int:
+    """What the samples and generators of the whole study take on disk, about."""
+    total = 0
+    for cell in study.cells:
+        sample = jax.eval_shape(lambda run=cell.run: run.source.train(jax.random.key(0)))
+        samples = cell.run.block * (int(np.prod(sample.shape[1:], dtype=np.int64)) * sample.dtype.itemsize + 1)
+        leaves = jax.tree.leaves(loop.fit_structure(cell.run, 1).generator)
+        generator = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+        kept = {"all": samples + generator, "samples": samples, "generators": generator}[study.settings.keep]
+        total += kept * len(study.seeds) * study.settings.generations
+    return total
+
+
+def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], list[int], list[Metric]]]:
+    """Stored generations whose values of some metrics of the study are missing, with these metrics."""
+    cells = {cell.id: cell for cell in study.cells}
+    wanted = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
+    have: dict[tuple[str, int], set[str]] = {}
+    for segment in store.segments:
+        for t in range(segment.first, segment.last + 1):
+            have.setdefault((segment.lanes, t), set()).update(segment.metrics)
+    result = []
+    for segment in store.segments:
+        if segment.kept == "values":
+            continue
+        chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
+        generations = range(segment.first, min(segment.last, study.last) + 1)
+        for t, group in itertools.groupby(
+            generations, key=lambda t, s=segment: tuple(repr(m) not in have[s.lanes, t] for m in study.metrics)
+        ):
+            metrics = [metric for metric, lacks in zip(study.metrics, t, strict=True) if lacks]
+            if metrics and chosen:
+                runs = [cells[run] for run, _ in chosen]
+                result.append((runs, [seed for _, seed in chosen], list(group), metrics))
+    return result
+
+
+def _announce(writer: Writer, study: Study, layout: Layout, text: str | None) -> None:
+    packages = ("selfconsume", "jax", "jaxlib", "equinox", "numpy", "scipy")
+    writer.commit(
+        "study",
+        tables=study.table(),
+        text=text,
+        cells=[{"id": cell.id, "labels": cell.labels} for cell in study.cells],
+        axes=list(study.axes),
+        seeds=study.settings.seeds,
+        generations=study.settings.generations,
+        metrics=[repr(metric) for metric in study.metrics],
+        time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        python=sys.version.split()[0],
+        versions={name: metadata.version(name) for name in packages},
+        machine={"cores": os.cpu_count(), **layout.record()},
+    )
+
+
+def _run(study: Study, task: Task, writer: Writer, layout: Layout) -> Iterator[float]:
+    """Runs a task to the last generation and commits it; yields the generations done."""
+    batch = Batch([cell.run for cell in task.cells], task.seeds, layout)
+    run = batch.run
+    lanes = writer.add_lanes(task.lanes)
+    after = history.generations(writer, batch, task.lanes, task.after) if task.after >= 0 else None
+    first = history.fit(writer, run, task.lanes, 0) if task.after >= 0 and run.start == "first" else None
+    held = writer.unfinished.get(lanes)
+    partial = history.partial(writer, run, held) if held and held.generation == task.after + 1 else None
+    buffer: list[Record] = []
+    shares: list[float] = []
+    since = time.monotonic()
+    finished = 0
+    for item in batch.generations(
+        study.metrics, study.last, after=after, first=first, partial=partial, tick=shares.append
+    ):
+        if isinstance(item, Partial):
+            if time.monotonic() - since > CHECKPOINT_SECONDS:
+                _flush(writer, lanes, buffer, run, study, layout)
+                name = f"{lanes}-{item.t:06d}.unfinished.safetensors"
+                # A new name each time: the checkpoint before must stay whole until this one is committed.
+                name = name.replace(".unf", f"-{int(item.fit.iteration[0])}.unf")
+                fit = jax.tree.map(lambda leaf: np.asarray(leaf)[: batch.count], item.fit)
+                sha = writer.write(name, tensors.named(fit, "fit"))
+                writer.commit("unfinished", lanes=lanes, generation=item.t, file=name, sha256=sha)
+                since = time.monotonic()
+            yield finished + (shares[-1] if shares else 0.0)
+            continue
+        buffer.append(item)
+        finished += 1
+        size = sum(record.samples.nbytes for record in buffer)
+        if time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
+            _flush(writer, lanes, buffer, run, study, layout)
+            since = time.monotonic()
+        yield finished
+    _flush(writer, lanes, buffer, run, study, layout)
+
+
+def _flush(writer: Writer, lanes: str, buffer: list[Record], run: loop.Run, study: Study, layout: Layout) -> None:
+    """Commits the generations in the buffer and empties it."""
+    if not buffer:
+        return
+    keep = study.settings.keep
+    arrays: dict[str, np.ndarray] = {}
+    for record in buffer:
+        arrays[f"{record.t}/alive"] = record.alive
+        if keep != "generators":
+            arrays[f"{record.t}/samples"] = record.samples
+            arrays[f"{record.t}/valid"] = record.valid
+        if keep != "samples":
+            arrays |= tensors.named(record.fit.generator, f"{record.t}/generator")
+        for metric, values in record.values.items():
+            arrays |= {f"{record.t}/value/{metric}/{name}": value for name, value in values.items()}
+    start, last = buffer[0].t, buffer[-1]
+    stem = f"{lanes}-{start:06d}-{last.t:06d}"
+    state = f"{stem}.state.safetensors"
+    state_sha = writer.write(state, tensors.named(last.fit, "fit"))
+    sha = writer.write(f"{stem}.safetensors", arrays)
+    parts = [record.seconds for record in buffer]
+    names = {m: sorted(set().union(*(r.values[m] for r in buffer))) for m in last.values}
+    writer.commit(
+        "segment",
+        lanes=lanes,
+        first=start,
+        last=last.t,
+        file=f"{stem}.safetensors",
+        sha256=sha,
+        metrics=names,
+        kept=keep,
+        layout=layout.record(),
+        seconds={name: round(sum(part.get(name, 0.0) for part in parts), 4) for name in parts[0]},
+        state=state,
+        state_sha256=state_sha,
+    )
+    writer.forget_states(lanes, keep=(0,) if run.start == "first" else ())
+    buffer.clear()
+
+
+def _add_metrics(
+    cells: list[Cell], seeds: list[int], generations: list[int], metrics: list[Metric], writer: Writer, layout: Layout
+) -> Iterator[int]:
+    """Measures stored generations anew; yields after each."""
+    batch = Batch([cell.run for cell in cells], seeds, layout)
+    lanes = [(cell.id, seed) for cell, seed in zip(cells, seeds, strict=True)]
+    name = writer.add_lanes(lanes)
+    references = batch.references(metrics)
+    arrays: dict[str, np.ndarray] = {}
+    started = time.monotonic()
+    for t in generations:
+        record = history.generation(writer, batch, lanes, t)
+        before = history.generation(writer, batch, lanes, t - 1) if t else record
+        if record.fit.generator is None and any(not metric.floored for metric in metrics):
+            raise Problem(
+                f"{writer.path}: metrics of the generator were added, but keep = 'samples' kept no generators; "
+                "drop them or run in a new directory with keep = 'all'"
+            )
+        generator, previous = layout.put(record.fit.generator), layout.put(before.fit.generator)
+        on_device = layout.put({"samples": record.samples, "valid": record.valid})
+        values = batch.measure(metrics, references, t, generator, previous, on_device["samples"], on_device["valid"])
+        if t == 0:
+            for metric, floors in batch.floors(metrics, references, generator).items():
+                values[metric].update(floors)
+        for metric, each in values.items():
+            for key, value in each.items():
+                arrays[f"{t}/value/{metric}/{key}"] = np.where(record.alive, value, np.nan)
+        yield t
+    names: dict[str, set[str]] = {}
+    for key in arrays:
+        _, _, metric, value = key.split("/")
+        names.setdefault(metric, set()).add(value)
+    tag = len(writer.segments)
+    file = f"{name}-{generations[0]:06d}-{generations[-1]:06d}-{tag}.values.safetensors"
+    sha = writer.write(file, arrays)
+    writer.commit(
+        "segment",
+        lanes=name,
+        first=generations[0],
+        last=generations[-1],
+        file=file,
+        sha256=sha,
+        metrics={metric: sorted(each) for metric, each in names.items()},
+        kept="values",
+        layout=layout.record(),
+        seconds={"measure": round(time.monotonic() - started, 4)},
+    )

@@ -1,0 +1,144 @@
+"""What the generator itself tells: its parameters, how far one retraining moved them, and how much it emits is not a number."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.types import Family, Generation, Metric, Problem, Source
+
+MAX_DIMENSION = 10
+"""Above it there are more parameters than anybody plots one by one."""
+
+
+def entries(name: str, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Indices of an array's distinct entries: those of a covariance on and above the diagonal, else all.
+
+    An array called `covariance` of two or more equal last axes holds symmetric matrices in these axes.
+    """
+    symmetric = name == "covariance" and len(shape) >= 2 and shape[-1] == shape[-2]
+    return (i for i in np.ndindex(*shape) if not symmetric or i[-2] <= i[-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters(Metric):
+    """The generator's named parameters, one by one, for models of at most 10 dimensions.
+
+    One key for each entry of each array that `Generator.parameters` names: `parameters` keys are the array's name and its
+    indices, `mean.0`, `covariance.0.0`, `covariance.0.1`; of covariance matrices only the entries on and above the diagonal.
+    Component numbers of mixtures carry no meaning between generations of a cold start: components may change places.
+    """
+
+    floored: ClassVar[bool] = False
+    better: ClassVar[str | None] = None
+
+    @classmethod
+    def tiny(cls) -> Parameters:
+        """The smallest configuration, for tests."""
+        return cls()
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> None:
+        """Nothing: no real data is needed."""
+        return None
+
+    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+        """The parameters of one generation."""
+        return {
+            ".".join([name, *map(str, index)]): jnp.asarray(array[index], jnp.float32)
+            for name, array in generation.generator.parameters().items()
+            for index in entries(name, array.shape)
+        }
+
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `Problem` for more than 10 dimensions, and for families whose parameters have no names."""
+        d = math.prod(source.shape)
+        if d > MAX_DIMENSION:
+            raise Problem(
+                f"metrics.parameters: expected examples of at most {MAX_DIMENSION} numbers, got {d}; "
+                "remove this metric, or use metrics.moments"
+            )
+        named = eqx.filter_eval_shape(lambda key: family.init(key, source.shape).parameters(), jax.random.key(0))
+        if not named:
+            raise Problem(
+                f"metrics.parameters: expected a family with named parameters, got {type(family).__name__}; "
+                "remove this metric, or use metrics.update"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Update(Metric):
+    """How far one retraining moved the generator's parameters.
+
+    Keys: `update`, the Euclidean norm of theta_t - theta_{t-1} over all floating-point arrays of the generator, and
+    `update.relative`, the same divided by the norm of theta_{t-1} (1 if that norm is 0 and the update is not). A norm in
+    parameter space: for networks it is no distance between distributions, and after a cold start it mostly measures the
+    distance of two random starts. At generation 0 the previous generator is whatever the loop passes; equal ones give 0.
+    """
+
+    floored: ClassVar[bool] = False
+    better: ClassVar[str | None] = None
+
+    @classmethod
+    def tiny(cls) -> Update:
+        """The smallest configuration, for tests."""
+        return cls()
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> None:
+        """Nothing: no real data is needed."""
+        return None
+
+    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+        """The two sizes of one update."""
+        new = eqx.filter(generation.generator, eqx.is_inexact_array)
+        old = eqx.filter(generation.previous, eqx.is_inexact_array)
+        update, size = _norm(jax.tree.map(jnp.subtract, new, old)), _norm(old)
+        return {
+            "update": update,
+            "update.relative": jnp.where(size == 0, jnp.sign(update), update / jnp.where(size == 0, 1.0, size)),
+        }
+
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `Problem` if the shapes of the family's generators depend on the data."""
+        if not family.parametric:
+            raise Problem(
+                f"metrics.update: expected a parametric family, got {type(family).__name__}, whose arrays grow with the "
+                "data; remove this metric or choose another family"
+            )
+
+
+def _norm(tree: object) -> Float[Array, ""]:
+    return jnp.sqrt(
+        sum((jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Nonfinite(Metric):
+    """Share of samples that hold an infinite or undefined number.
+
+    Key `nonfinite`, between 0 and 1. Such samples are counted here and nowhere else: they never enter the training data,
+    and no other metric sees them.
+    """
+
+    floored: ClassVar[bool] = False
+
+    @classmethod
+    def tiny(cls) -> Nonfinite:
+        """The smallest configuration, for tests."""
+        return cls()
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> None:
+        """Nothing: no real data is needed."""
+        return None
+
+    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+        """The share of one generation."""
+        return {"nonfinite": 1 - jnp.mean(generation.valid.astype(jnp.float32))}

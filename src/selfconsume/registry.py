@@ -1,0 +1,109 @@
+"""Kind names: what a study file, `selfconsume list` and the contract tests know of.
+
+A kind is a name for a class; the class does not know it. Modules are imported when a kind is used, so that listing names
+costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any
+
+from selfconsume.types import Problem
+
+_KINDS: dict[str, dict[str, str | type]] = {
+    "source": {
+        "gaussian": "sources.toy:Gaussian",
+        "gaussian_mixture": "sources.toy:GaussianMixture",
+        "eight_gaussians": "sources.toy:EightGaussians",
+        "two_moons": "sources.toy:TwoMoons",
+        "swiss_roll": "sources.toy:SwissRoll",
+        "checkerboard": "sources.toy:Checkerboard",
+        "categorical": "sources.categorical:Categorical",
+        "digits": "sources.digits:Digits",
+        "arrays": "sources.arrays:Arrays",
+    },
+    "family": {
+        "gaussian": "families.gaussian:Gaussian",
+        "mixture": "families.mixture:Mixture",
+        "kde": "families.kde:Kde",
+        "categorical": "families.categorical:Categorical",
+    },
+    "regime": {
+        "real_only": "regimes:RealOnly",
+        "mix": "regimes:Mix",
+        "replace": "regimes:Replace",
+        "accumulate": "regimes:Accumulate",
+        "window": "regimes:Window",
+        "subsample": "regimes:Subsample",
+        "fresh": "regimes:Fresh",
+    },
+    "metric": {
+        "parameters": "metrics.parameters:Parameters",
+        "update": "metrics.parameters:Update",
+        "nonfinite": "metrics.parameters:Nonfinite",
+        "moments": "metrics.moments:Moments",
+        "frechet": "metrics.frechet:Frechet",
+        "sliced_wasserstein": "metrics.transport:SlicedWasserstein",
+        "wasserstein": "metrics.transport:Wasserstein",
+        "energy_distance": "metrics.kernel:EnergyDistance",
+        "mmd": "metrics.kernel:MMD",
+        "neighbours": "metrics.neighbours:Neighbours",
+        "mode_coverage": "metrics.coverage:ModeCoverage",
+        "log_likelihood": "metrics.likelihood:LogLikelihood",
+    },
+}
+
+
+def roles() -> tuple[str, ...]:
+    """What there are kinds of."""
+    return tuple(_KINDS)
+
+
+def kinds(role: str) -> tuple[str, ...]:
+    """The kind names of one role, in the order in which they are listed."""
+    return tuple(_KINDS[role])
+
+
+def find(role: str, kind: str, where: str | None = None) -> type:
+    """The class of a kind.
+
+    Raises:
+        Problem: There is no such kind; the message names the nearest one.
+    """
+    table = _KINDS[role]
+    if kind not in table:
+        raise Problem(f"{where or role}.kind: unknown {kind!r}; {suggest(kind, table)}")
+    entry = table[kind]
+    if isinstance(entry, str):
+        module, name = entry.split(":")
+        table[kind] = entry = getattr(importlib.import_module(f"selfconsume.{module}"), name)
+    return entry
+
+
+def kind_of(role: str, cls: type) -> str:
+    """The name of a class; classes that are not registered are named by their module and name."""
+    for kind in _KINDS[role]:
+        if find(role, kind) is cls:
+            return kind
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def register(role: str, kind: str, cls: type) -> None:
+    """Makes your own class a kind, for study files, `selfconsume list` and the contract tests.
+
+    Raises:
+        Problem: The name is taken by another class.
+    """
+    if role not in _KINDS:
+        raise Problem(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
+    if kind in _KINDS[role] and find(role, kind) is not cls:
+        raise Problem(f"register: {role} {kind!r} is taken; choose another name")
+    _KINDS[role][kind] = cls
+
+
+def suggest(word: str, known: Any) -> str:
+    """``did you mean 'x'?`` if something is near, else the list of what there is."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(map(repr, known))

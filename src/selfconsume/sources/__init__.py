@@ -1,0 +1,1 @@
+"""Where real data comes from: one file for each kind of source."""

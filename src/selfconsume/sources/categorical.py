@@ -1,0 +1,53 @@
+"""The categorical source: one-hot rows of known probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, MinLen
+
+from selfconsume import distributions
+from selfconsume.sources.law import Law
+from selfconsume.types import Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Categorical(Law):
+    """Draws from a fixed set of categories with given or equal probabilities, as one-hot rows.
+
+    Attributes:
+        p: Probabilities, which sum to 1; or None.
+        k: That many categories of equal probability, instead of ``p``.
+        n: Training examples.
+        n_test: Held-out examples.
+    """
+
+    one_hot: ClassVar[bool] = True
+
+    p: Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(1)] | None = None
+    k: Annotated[int, Ge(1)] | None = None
+    n: Annotated[int, Ge(1)] = 1000
+    n_test: Annotated[int, Ge(1)] = 1000
+
+    @classmethod
+    def tiny(cls) -> Categorical:
+        return cls(p=(0.5, 0.3, 0.2), n=20, n_test=20)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.k if self.p is None else len(self.p),)
+
+    def truth(self) -> distributions.Categorical:
+        p = np.full(self.k, 1.0) if self.p is None else np.asarray(self.p)
+        return distributions.Categorical(jnp.asarray(p / p.sum(), jnp.float32))
+
+    def check(self) -> None:
+        if (self.p is None) == (self.k is None):
+            given = "neither" if self.p is None else "both"
+            raise Problem(f"source: a categorical source takes either p or k, got {given}; give one of them")
+        if self.p is not None and not math.isclose(math.fsum(self.p), 1.0, abs_tol=1e-6):
+            raise Problem(f"source.p: probabilities must sum to 1, these sum to {math.fsum(self.p):g}")

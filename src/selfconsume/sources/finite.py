@@ -1,0 +1,99 @@
+"""Sources that are a finite set of rows, split once and for all into test, train and reserve."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from selfconsume.types import Problem, Samples, Source
+
+
+class Rows(NamedTuple):
+    """Everything there is, on the host: NumPy arrays, because a JAX array made under tracing must not be kept."""
+
+    examples: np.ndarray
+    labels: np.ndarray | None = None
+
+
+class Finite(Source):
+    """A source that holds rows: `rows()` in one fixed random order, then ``n_test`` test rows, ``n`` train rows, the rest.
+
+    The order depends on the number of rows alone. Test rows come first, so that they are the same for every ``n``; a
+    smaller train set is the beginning of a larger one.
+    """
+
+    fixed: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def rows(self) -> Rows:
+        """All examples and labels, in their own order; cached by the implementation."""
+
+    @abc.abstractmethod
+    def counts(self) -> tuple[int, int]:
+        """How many train and test rows are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows().examples.shape[1:]
+
+    @property
+    def size(self) -> int:
+        return self.counts()[0]
+
+    @property
+    def reserve(self) -> int:
+        return len(self.rows().examples) - sum(self.counts())
+
+    def train(self, key: PRNGKeyArray) -> Samples:
+        return jnp.asarray(self.rows().examples[self._train_order()])
+
+    def test(self, key: PRNGKeyArray) -> Samples:
+        return jnp.asarray(self.rows().examples[self._order()[: self.counts()[1]]])
+
+    def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
+        """The ``batch``-th slice of the reserve as shuffled by the key.
+
+        Only whole batches inside the reserve are disjoint; a traced ``batch`` behind them repeats the last rows, so
+        that their number is checked before a run.
+        """
+        reserve = self._order()[sum(self.counts()) :]
+        if n > len(reserve):
+            raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(reserve)} are in reserve")
+        chosen = jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(reserve)), batch * n, n)
+        return jnp.asarray(self.rows().examples[reserve])[chosen]
+
+    def labels(self, key: PRNGKeyArray) -> Array | None:
+        labels = self.rows().labels
+        return None if labels is None else jnp.asarray(labels[self._train_order()], jnp.int32)
+
+    def check(self) -> None:
+        n, n_test = self.counts()
+        there = len(self.rows().examples)
+        if n < 1:
+            raise Problem(
+                f"source.n_test: {n_test} test rows leave no training row of the {there} there are; lower n_test"
+            )
+        if n + n_test > there:
+            raise Problem(
+                f"source.n: {n} training and {n_test} test rows are asked for, but there are {there}; "
+                f"lower n to at most {max(there - n_test, 0)}, or lower n_test"
+            )
+
+    def _order(self) -> np.ndarray:
+        return fixed_order(len(self.rows().examples))
+
+    def _train_order(self) -> np.ndarray:
+        n, n_test = self.counts()
+        return self._order()[n_test : n_test + n]
+
+
+@functools.lru_cache(maxsize=8)
+def fixed_order(n: int) -> np.ndarray:
+    """One random order of ``n`` rows: raw bits of a generator, unlike its shuffles, are the same in every NumPy."""
+    return np.argsort(np.random.PCG64(0).random_raw(n), kind="stable")

@@ -1,0 +1,289 @@
+"""A study: one base run and axes, that is, the runs that a researcher compares.
+
+The study file's key names are the interface; `Study` is the same thing in Python.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from selfconsume import config, loop, registry
+from selfconsume.types import Family, Metric, Problem, Regime, Source
+
+Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The ``[study]`` table.
+
+    Attributes:
+        generations: Number of generations, generation 0 included: 21 is generation 0 to 20.
+        seeds: How many seeds (0, 1, ...), or a list of them.
+        initial: Generation 0: "fit", "truth", or the path of a checkpoint.
+        start: "cold", "warm" or "first".
+        n_synthetic: Examples sampled in each generation; default: the size of the real set.
+        keep: What is stored of each generation: "all"; "samples" (metrics added later cannot ask for the generators);
+            or "generators" (samples are made again from them when they are needed).
+    """
+
+    generations: Annotated[int, Ge(1), Le(1_000_000)] = 11
+    seeds: Annotated[int, Ge(1), Le(10_000_000)] | Annotated[tuple[Seed, ...], MinLen(1)] = 3
+    initial: str = "fit"
+    start: Literal["cold", "warm", "first"] = "cold"
+    n_synthetic: Annotated[int, Ge(1)] | None = None
+    keep: Literal["all", "samples", "generators"] = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a study, seed aside, and where it stands on the axes."""
+
+    run: loop.Run
+    labels: dict[str, Any]
+    """Axis name -> value, as the table shows it."""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """A hash of what the run is; the same in every directory and on every machine."""
+        return identity(self.run)
+
+
+class Study:
+    """Runs to compare: a base run, axes, seeds, generations and metrics. Everything is checked here, once.
+
+    Args:
+        source: The real data.
+        family: What is fitted.
+        regime: How the pool is weighted.
+        metrics: What is measured in every generation.
+        axes: Field or whole object -> values: ``{"regime.ratio": [0.0, 0.5, 1.0]}``,
+            ``{"regime": [Mix(0.5), Replace()]}``. Several axes make a grid.
+        settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, keep.
+
+    Raises:
+        Problem: Anything in it is wrong or impossible, in one line.
+    """
+
+    def __init__(
+        self,
+        source: Source | Mapping[str, Any],
+        family: Family | Mapping[str, Any],
+        regime: Regime | Mapping[str, Any] | None = None,
+        metrics: Sequence[Metric | Mapping[str, Any]] = (),
+        axes: Mapping[str, Sequence[Any]] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.settings: Settings = config.validated(Settings, settings, "study")
+        self.base = {"source": source, "family": family}
+        axes = _flat(axes or {})
+        if regime is not None:
+            self.base["regime"] = regime
+        elif "regime" not in axes:
+            raise Problem("regime: missing; add a [regime] table or an axis of regimes")
+        for role, given in self.base.items():
+            if role not in axes:
+                self.base[role] = config.recipe(role, given, role)
+        self.metrics = tuple(config.recipe("metric", m, f"metrics[{i}]") for i, m in enumerate(metrics))
+        for i, metric in enumerate(self.metrics):
+            if type(metric) in [type(other) for other in self.metrics[:i]]:
+                kind = registry.kind_of("metric", type(metric))
+                raise Problem(f"metrics[{i}]: {kind!r} is there twice; a study has at most one metric of a kind")
+        self.axes = axes
+        self.cells = self._expand()
+        self._check()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds."""
+        seeds = self.settings.seeds
+        return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+
+    @property
+    def last(self) -> int:
+        """The last generation."""
+        return self.settings.generations - 1
+
+    def table(self) -> dict[str, Any]:
+        """The study as tables of plain values: what is stored beside the results."""
+        tables: dict[str, Any] = {"study": dataclasses.asdict(self.settings)}
+        for role, given in self.base.items():
+            tables[role] = dict(given) if isinstance(given, Mapping) else config.table_of(role, given)
+        tables["metrics"] = [config.table_of("metric", metric) for metric in self.metrics]
+        tables["axes"] = {
+            name: [config.table_of(name, v) if dataclasses.is_dataclass(v) else v for v in values]
+            for name, values in self.axes.items()
+        }
+        return tables
+
+    def _expand(self) -> list[Cell]:
+        for name, values in self.axes.items():
+            if not isinstance(values, list | tuple) or not values:
+                raise Problem(f"axes.{name}: expected a list of values, got {values!r}")
+        cells = []
+        names = list(self.axes)
+        for values in itertools.product(*self.axes.values()):
+            chosen = dict(zip(names, values, strict=True))
+            parts = dict(self.base)
+            settings = {name: getattr(self.settings, name) for name in ("start", "initial", "n_synthetic")}
+            labels = {}
+            # Whole objects first, so that an axis over a field of them finds the field.
+            for name in sorted(names, key=lambda name: "." in name):
+                labels[name] = self._apply(name, chosen[name], parts, settings)
+            for role in ("source", "family", "regime"):
+                parts[role] = config.recipe(role, parts[role], role)
+            settings = dataclasses.asdict(config.validated(Settings, settings, "study"))
+            run = loop.Run(**parts, **{name: settings[name] for name in ("start", "initial", "n_synthetic")})
+            cells.append(Cell(run, {name: labels[name] for name in names}))
+        seen: dict[loop.Run, dict[str, Any]] = {}
+        for cell in cells:
+            if cell.run in seen:
+                raise Problem(f"axes: {cell.labels} and {seen[cell.run]} are the same run; drop one")
+            seen[cell.run] = cell.labels
+        return cells
+
+    def _apply(self, name: str, value: Any, parts: dict[str, Any], settings: dict[str, Any]) -> Any:
+        role, _, field = name.partition(".")
+        if role in ("source", "family", "regime") and not field:
+            parts[role] = config.recipe(role, value, f"axes.{name}")
+            return config.label(role, parts[role])
+        if role in ("source", "family", "regime") and field:
+            if role not in parts:
+                raise Problem(f"axes.{name}: there is no {role} it could belong to")
+            table = config.table_of(role, config.recipe(role, parts[role], role))
+            if field not in table or field == "kind":
+                known = [each for each in table if each != "kind"]
+                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {registry.suggest(field, known)}")
+            parts[role] = config.recipe(role, {**table, field: value}, role)
+            return value if isinstance(value, str | int | float | bool) else json.dumps(value)
+        setting = field if role == "study" else name
+        if setting not in settings:
+            known = ["source", "family", "regime", *(f"study.{each}" for each in settings)]
+            raise Problem(f"axes: unknown {name!r}; {registry.suggest(name, known)}")
+        settings[setting] = value
+        return value
+
+    def _check(self) -> None:
+        for cell in self.cells:
+            run = cell.run
+            run.source.check()
+            run.family.check(run.source)
+            run.regime.check(run.source, run.sampled, self.settings.generations)
+            for metric in self.metrics:
+                metric.check(run.source, run.family)
+            if run.start != "cold" and not run.family.parametric:
+                kind = registry.kind_of("family", type(run.family))
+                raise Problem(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
+            if run.initial != "fit":
+                loop.initial_generator(run)
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
+    """Reads a study file.
+
+    Args:
+        path: A TOML file.
+        changes: ``key=value`` strings that override it, such as ``source.n=100`` or ``axes.regime.ratio=[0, 1]``.
+
+    Raises:
+        Problem: The file is missing or is not TOML, or see `Study`.
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise Problem(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Problem(f"{path}: not TOML: {error}") from None
+    for change in changes:
+        _override(tables, change)
+    return from_tables(tables)
+
+
+def from_tables(tables: Mapping[str, Any]) -> Study:
+    """A study from the tables of its file.
+
+    Raises:
+        Problem: See `Study`.
+    """
+    known = ["study", "source", "family", "regime", "metrics", "axes"]
+    for name in tables:
+        if name not in known:
+            raise Problem(f"unknown table [{name}]; {registry.suggest(name, known)}")
+    for name in ("study", "source", "family", "regime", "axes"):
+        if not isinstance(tables.get(name, {}), Mapping):
+            raise Problem(f"{name}: expected a table [{name}], got {tables[name]!r}")
+    axes = _flat(tables.get("axes", {}))
+    for role in ("source", "family"):
+        if role not in tables and role not in axes:
+            raise Problem(f"{role}: missing; add a [{role}] table with a kind")
+    metrics = tables.get("metrics", [])
+    if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
+        raise Problem("metrics: expected [[metrics]] tables, each with a kind")
+    return Study(
+        tables.get("source", {}),
+        tables.get("family", {}),
+        tables.get("regime"),
+        metrics,
+        axes,
+        **tables.get("study", {}),
+    )
+
+
+def identity(run: loop.Run) -> str:
+    """A hash of what a run is. Files count by their content, not by their path."""
+    source = config.table_of("source", run.source)
+    fingerprint = getattr(run.source, "fingerprint", None)
+    if fingerprint is not None:
+        source["path"] = fingerprint()
+    initial = run.initial
+    if initial not in ("fit", "truth"):
+        initial = hashlib.sha256(Path(initial).read_bytes()).hexdigest()
+    table = {
+        "source": source,
+        "family": config.table_of("family", run.family),
+        "regime": config.table_of("regime", run.regime),
+        "start": run.start,
+        "initial": initial,
+        "n_synthetic": run.sampled,
+    }
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _flat(axes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Axes by dotted name, whether the file quotes the dots or not."""
+    flat = {}
+    for name, value in axes.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _override(tables: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2:
+        raise Problem(f"--set {change}: expected table.key=value, such as source.n=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    if parts[0] == "axes":
+        tables["axes"] = {**_flat(tables.get("axes", {})), ".".join(parts[1:]): value}
+        return
+    table = tables
+    for part in parts[:-1]:
+        table = table.setdefault(part, {}) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        raise Problem(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
+    table[parts[-1]] = value
