@@ -14,17 +14,16 @@ from typing import Any
 os.environ.setdefault("EQX_ON_ERROR", "nan")
 
 _NAMES = {
-    "types": ["Density", "Family", "FitState", "Generation", "Generator", "Metric", "Number", "Plan", "Problem", "Regime"]
-    + ["Source", "Summarised"],
-    "api": ["family", "metric", "open", "regime", "report", "run", "source", "table"],
-    "registry": ["register"],
-    "loop": ["Run", "retrain", "step"],
-    "study": ["Study", "load"],
-    "tensors": ["load_generator", "save_generator"],
+    "api": "Results family metric open regime run source",
+    "loop": "Run retrain step",
+    "registry": "register",
+    "study": "Study load",
+    "tensors": "load_generator save_generator",
+    "types": "Density Family FitState Generation Generator Metric Number Plan Problem Regime Source Summarised",
 }
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

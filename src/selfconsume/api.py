@@ -41,38 +41,43 @@ def metric(kind: str, **fields: Any) -> Metric:
     return _checked("metric", kind, fields)
 
 
+class Results:
+    """A directory of results.
+
+    Args:
+        out: The directory that `run`, or the command of the same name, has written.
+
+    Raises:
+        Problem: It is not one.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        self.store = Store(out)
+
+    def table(self) -> pl.DataFrame:
+        """Everything that was measured, one row a value. See `selfconsume.table.table`."""
+        return tables.table(self.store)
+
+    def report(self) -> Path:
+        """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.write`."""
+        return reports.write(self.store)
+
+
 def run(
     study: Study,
     out: str | Path,
     *,
     layout: Layout | None = None,
     tell: Callable[[execute.Progress], None] = lambda progress: None,
-) -> Store:
-    """Runs what a directory lacks of a study, and opens it. See `selfconsume.execute.execute`."""
-    return execute.execute(study, out, layout=layout, tell=tell)
+) -> Results:
+    """Runs what a directory lacks of a study. See `selfconsume.execute.execute`."""
+    execute.execute(study, out, layout=layout, tell=tell)
+    return Results(out)
 
 
-def open(out: str | Path) -> Store:
-    """Opens a directory of results for reading.
-
-    Raises:
-        Problem: It is not one.
-    """
-    return Store(out)
-
-
-def table(results: Store | str | Path) -> pl.DataFrame:
-    """The tidy table of a directory of results. See `selfconsume.table.table`."""
-    return tables.table(_opened(results))
-
-
-def report(results: Store | str | Path) -> Path:
-    """Writes ``report.html`` into a directory of results and returns its path. See `selfconsume.report`."""
-    return reports.write(_opened(results))
-
-
-def _opened(results: Store | str | Path) -> Store:
-    return results if isinstance(results, Store) else Store(results)
+def open(out: str | Path) -> Results:
+    """Opens a directory of results."""
+    return Results(out)
 
 
 def _checked(role: str, kind: str, fields: dict[str, Any]) -> Any:

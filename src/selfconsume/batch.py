@@ -249,7 +249,7 @@ class Batch:
         lane = {**self.lane, **pooled, "plan": placed, "start": start}
         shared = {"t": np.int32(t), **self.real["shared"]}
         if run.summarised and not fresh:
-            lane["real"] = self._real_summary(plan.use[0])
+            lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).use[0])))
             shared.pop("real", None)
         else:
             lane |= self.real["lane"]
@@ -274,10 +274,10 @@ class Batch:
                 yield Partial(t, dataclasses.replace(state, data=None))
         return state.without_data()
 
-    def _real_summary(self, use: int) -> Any:
-        """The summary of the real rows in use; the same until a plan uses another number of them."""
-        if self._real_used is None or self._real_used[0] != use:
-            number = self.layout.put(np.full(self.count, use, np.int32))
+    def _real_summary(self, use: np.ndarray) -> Any:
+        """The summary of the real rows that each lane uses; the same until a plan uses another number of them."""
+        if self._real_used is None or not np.array_equal(self._real_used[0], use):
+            number = self.layout.put(use)
             program = programs.summary(self.static, self.layout)
             lane = {**self.lane, **self.real["lane"], "use": number}
             self._real_used = (use, program(self.count, self.real["shared"], lane))

@@ -88,6 +88,13 @@ def kind_schema(role: str, kind: str) -> dict[str, Any]:
     return schema
 
 
+def settings_schema(cls: type) -> dict[str, Any]:
+    """The JSON schema of a table without kinds."""
+    schema = _adapter(cls).json_schema()
+    schema["additionalProperties"] = False
+    return schema
+
+
 def summary(cls: type) -> str:
     """The first line of a class's docstring."""
     return (cls.__doc__ or "").strip().splitlines()[0]

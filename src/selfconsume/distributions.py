@@ -87,6 +87,8 @@ def _normal_log_prob(
 def _choose(key: PRNGKeyArray, weights: Float[Array, " k"], n: int) -> Int[Array, " n"]:
     """``n`` indices, drawn in proportion to weights that need not sum to 1; weight 0 is never drawn.
 
+    Where the weights are not numbers or all 0 the indices mean nothing: callers give NaN, so that the failure shows.
+
     One uniform a draw (23 bits: shares below 1e-7 are not resolved), instead of the ``k`` of a Gumbel draw.
     """
     k = weights.shape[0]
@@ -168,7 +170,8 @@ class Mixture(Density):
         # Every component's deviation for every row, then the chosen one: gathering a matrix a row would take d times
         # the memory of the samples.
         deviations = jax.vmap(_spread, in_axes=(None, 0))(z, self.factors)
-        return self.means[chosen] + jnp.sqrt(self.temperature) * deviations[chosen, jnp.arange(n)]
+        x = self.means[chosen] + jnp.sqrt(self.temperature) * deviations[chosen, jnp.arange(n)]
+        return jnp.where(self.weights.sum() > 0, x, jnp.nan)
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         each = jax.vmap(_normal_log_prob, in_axes=(None, 0, 0), out_axes=1)(x, self.means, self.factors)
@@ -197,8 +200,9 @@ class Categorical(Density):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         # Relative to the largest, so that a small temperature cannot underflow all of them.
-        chosen = _choose(key, (self.p / self.p.max()) ** (1.0 / self.temperature), n)
-        return jax.nn.one_hot(chosen, self.p.shape[0], dtype=jnp.float32)
+        weights = (self.p / self.p.max()) ** (1.0 / self.temperature)
+        x = jax.nn.one_hot(_choose(key, weights, n), weights.shape[0], dtype=jnp.float32)
+        return jnp.where(weights.sum() > 0, x, jnp.nan)
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         """Log mass of one-hot rows."""

@@ -64,18 +64,28 @@ def table(store: Store) -> pl.DataFrame:
     )
 
 
-def save(frame: pl.DataFrame, path: str | Path) -> None:
-    """Writes a table as csv, json or parquet, by the file's suffix.
+def check_path(path: str | Path) -> None:
+    """Refuses a file that `save` could not write, before anything is computed.
 
     Raises:
-        Problem: Another suffix, or a folder that does not exist.
+        Problem: Another suffix than csv, json or parquet, or a folder that does not exist.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise Problem(f"--out {path}: expected a file ending in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise Problem(f"--out {path}: there is no folder {path.parent}")
-    {".csv": frame.write_csv, ".json": frame.write_json, ".parquet": frame.write_parquet}[path.suffix](path)
+
+
+def save(frame: pl.DataFrame, path: str | Path) -> None:
+    """Writes a table as csv, json or parquet, by the file's suffix.
+
+    Raises:
+        Problem: See `check_path`.
+    """
+    check_path(path)
+    write = {".csv": frame.write_csv, ".json": frame.write_json, ".parquet": frame.write_parquet}
+    write[Path(path).suffix](path)
 
 
 def _labels(study: dict) -> pl.DataFrame:

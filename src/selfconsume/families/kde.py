@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import by_weight
 from selfconsume.types import Density, Family, FitState, Number, Problem, Samples, Source
 
 BLOCK = 256
@@ -29,12 +30,8 @@ class Kernels(Density):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         pick, noise = jax.random.split(key)
-        cumulative = jnp.cumsum(self.weight)
-        # Rows of weight 0 add nothing to the sum, so that `side="right"` never stops at one.
-        row = jnp.searchsorted(cumulative, jax.random.uniform(pick, (n,)) * cumulative[-1], side="right")
-        last = jnp.max(jnp.where(self.weight > 0, jnp.arange(self.weight.shape[0]), 0))
         z = jax.random.normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
-        return self.centres[jnp.minimum(row, last)] + z @ self.factor.T
+        return self.centres[by_weight(pick, self.weight, n)] + z @ self.factor.T
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         d = self.centres.shape[1]

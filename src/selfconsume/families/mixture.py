@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.distributions import Mixture as MixtureDistribution
+from selfconsume.draws import by_weight
 from selfconsume.types import Family, FitState, Number, Problem, Samples, Source
 
 
@@ -132,18 +133,13 @@ def spread_starts(key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], k: 
     Arthur and Vassilvitskii 2007 (k-means++), for weighted examples.
     """
 
-    def draw(key, mass):
-        cumulative = jnp.cumsum(mass)
-        row = jnp.searchsorted(cumulative, jax.random.uniform(key) * cumulative[-1], side="right")
-        return x[jnp.minimum(row, jnp.max(jnp.where(mass > 0, jnp.arange(mass.shape[0]), 0)))]
-
     def add(i, carry):
         starts, distance = carry
         # On fewer than k distinct examples all distances become 0; then any example will do.
         mass = jnp.where((distance * weight).sum() > 0, distance * weight, weight)
-        chosen = draw(jax.random.fold_in(key, i), mass)
+        chosen = x[by_weight(jax.random.fold_in(key, i), mass, 1)[0]]
         return starts.at[i].set(chosen), jnp.minimum(distance, ((x - chosen) ** 2).sum(axis=1))
 
-    first = draw(jax.random.fold_in(key, 0), weight)
+    first = x[by_weight(jax.random.fold_in(key, 0), weight, 1)[0]]
     starts = jnp.zeros((k, x.shape[1]), x.dtype).at[0].set(first)
     return jax.lax.fori_loop(1, k, add, (starts, ((x - first) ** 2).sum(axis=1)))[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -55,16 +55,13 @@ def float64(function: Callable) -> Callable:
 
 
 @float64
-def parametrise(generator: Density, trainable: Trainable = None) -> tuple[np.ndarray, Callable]:
+def parametrise(generator: Density, trainable: Trainable = None) -> Likelihood:
     """The trained parameters as one flat float64 vector, and the log density as a function of it.
 
     Args:
         generator: The density at its fitted parameters.
         trainable: Which leaves are trained; default all floating-point arrays. Constants that a generator carries but no
             fit moves (a temperature, standardisation, averages) must be left out, or they count as unidentifiable.
-
-    Returns:
-        ``theta`` of shape (d,), and ``log_prob(theta, x)`` for ``x`` of shape (n, *shape), giving (n,).
 
     Raises:
         ValueError: Nothing is trainable.
@@ -83,29 +80,85 @@ def parametrise(generator: Density, trainable: Trainable = None) -> tuple[np.nda
     def log_prob(theta: Float[Array, " d"], x: Array) -> Float[Array, " n"]:
         return eqx.combine(unravel(theta), fixed, static).log_prob(x)
 
-    return np.asarray(theta), log_prob
+    return Likelihood(np.asarray(theta), log_prob)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Likelihood:
+    """A log density as a function of flat parameters, with its derivatives, each compiled once for all sets of points.
+
+    Attributes:
+        theta: The parameters, (d,).
+        log_prob: ``log_prob(theta, x)`` for ``x`` of shape (n, *shape), giving (n,).
+    """
+
+    theta: np.ndarray
+    log_prob: Callable
+
+    @functools.cached_property
+    def compiled(self) -> dict[str, Callable]:
+        """Functions of parameters, points and weights in chunks, (chunks, chunk, ...), and perhaps a vector."""
+        functions = (self._product, self._columns, self._gradient, self._gram, self._square, self._along)
+        return {function.__name__.strip("_"): jax.jit(function) for function in functions}
+
+    def _mean(self, x: Array, weight: Array) -> Callable:
+        """The part of the mean log-likelihood that one chunk gives."""
+        return lambda theta: weight @ self.log_prob(theta, x)
+
+    def _scores(self, theta: Array, x: Array) -> Array:
+        """Gradient of each point's log-likelihood, (n, d)."""
+        return jax.vmap(jax.grad(lambda at, one: self.log_prob(at, one[None])[0]), (None, 0))(theta, x)
+
+    def _product(self, theta: Array, x: Array, weight: Array, vector: Array) -> Array:
+        return _total(lambda *chunk: jax.jvp(jax.grad(self._mean(*chunk)), (theta,), (vector,))[1], x, weight)
+
+    def _columns(self, theta: Array, x: Array, weight: Array) -> Array:
+        basis = jnp.eye(theta.size, dtype=theta.dtype)
+        return jax.lax.map(lambda v: self._product(theta, x, weight, v), basis, batch_size=min(32, theta.size))
+
+    def _gradient(self, theta: Array, x: Array, weight: Array) -> Array:
+        return _total(lambda *chunk: jax.grad(self._mean(*chunk))(theta), x, weight)
+
+    def _gram(self, theta: Array, x: Array, weight: Array) -> Array:
+        def term(x, weight):
+            scores = self._scores(theta, x)
+            return (scores * weight[:, None]).T @ scores
+
+        return _total(term, x, weight)
+
+    def _square(self, theta: Array, x: Array, weight: Array) -> Array:
+        return _total(lambda x, weight: weight @ self._scores(theta, x) ** 2, x, weight)
+
+    def _along(self, theta: Array, x: Array, weight: Array, vector: Array) -> Array:
+        zero, one = jnp.zeros_like(theta[0]), jnp.ones_like(theta[0])
+
+        def second(x):
+            def slope(step):
+                return jax.jvp(lambda s: self.log_prob(theta + s * vector, x), (step,), (one,))[1]
+
+            return jax.jvp(slope, (zero,), (one,))[1]
+
+        return jax.lax.map(second, x)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Curvature:
     """The Hessian of the mean log-likelihood of some points, at some parameters; never formed unless asked for.
 
     Attributes:
-        log_prob: Of flat parameters and points, see `parametrise`.
-        theta: The parameters, (d,).
+        likelihood: The density and its parameters.
         points: What the likelihood is averaged over.
         chunk: Points handled at a time.
     """
 
-    log_prob: Callable
-    theta: np.ndarray
+    likelihood: Likelihood
     points: Points
     chunk: int = 256
 
     @property
     def dimension(self) -> int:
         """Number of parameters d."""
-        return self.theta.size
+        return self.likelihood.theta.size
 
     @functools.cached_property
     def _inputs(self) -> tuple[Array, Array, Array]:
@@ -116,90 +169,41 @@ class Curvature:
         index = np.where(real, index, 0)
         weight = np.where(real, self.points.weight[index], 0.0)
         x = self.points.x[index].reshape(-1, size, *self.points.x.shape[1:])
-        return jnp.asarray(self.theta), jnp.asarray(x), jnp.asarray(weight.reshape(-1, size))
-
-    def _mean(self, x: Array, weight: Array) -> Callable:
-        """The part of the mean log-likelihood that one chunk gives, as a function of the parameters."""
-        return lambda theta: weight @ self.log_prob(theta, x)
-
-    def _scores(self, theta: Array, x: Array) -> Array:
-        """Gradient of each point's log-likelihood, (n, d)."""
-        return jax.vmap(jax.grad(lambda at, one: self.log_prob(at, one[None])[0]), (None, 0))(theta, x)
-
-    @functools.cached_property
-    def _product(self) -> Callable:
-        def product(inputs, vector):
-            theta, *chunks = inputs
-            return _total(lambda *chunk: jax.jvp(jax.grad(self._mean(*chunk)), (theta,), (vector,))[1], chunks)
-
-        return jax.jit(product)
+        return jnp.asarray(self.likelihood.theta), jnp.asarray(x), jnp.asarray(weight.reshape(-1, size))
 
     @float64
+    def _run(self, name: str, *vector: np.ndarray) -> np.ndarray:
+        vectors = [np.asarray(v, np.float64) for v in vector]
+        return np.asarray(self.likelihood.compiled[name](*self._inputs, *vectors))
+
     def product(self, vector: np.ndarray) -> np.ndarray:
         """Hessian times ``vector`` of shape (d,), by one forward derivative of the gradient."""
-        return np.asarray(self._product(self._inputs, np.asarray(vector, np.float64)))
+        return self._run("product", vector)
 
-    @float64
     def dense(self) -> np.ndarray:
         """The whole Hessian, (d, d), symmetrised."""
-
-        def columns(inputs):
-            batch = min(32, self.dimension)
-            return jax.lax.map(lambda v: self._product(inputs, v), jnp.eye(self.dimension), batch_size=batch)
-
-        hessian = np.asarray(jax.jit(columns)(self._inputs))
+        hessian = self._run("columns")
         return (hessian + hessian.T) / 2
 
-    @float64
     def gradient(self) -> np.ndarray:
         """Gradient of the mean log-likelihood, (d,): 0 where the parameters are the best fit to the points."""
+        return self._run("gradient")
 
-        def gradient(theta, *chunks):
-            return _total(lambda *chunk: jax.grad(self._mean(*chunk))(theta), chunks)
-
-        return np.asarray(jax.jit(gradient)(*self._inputs))
-
-    @float64
     def score_gram(self) -> np.ndarray:
         """Mean outer product of the points' scores, (d, d). Its null space: directions that change no point's density."""
+        return self._run("gram")
 
-        def gram(theta, *chunks):
-            def term(x, weight):
-                scores = self._scores(theta, x)
-                return (scores * weight[:, None]).T @ scores
-
-            return _total(term, chunks)
-
-        return np.asarray(jax.jit(gram)(*self._inputs))
-
-    @float64
     def score_square(self) -> np.ndarray:
         """Diagonal of `score_gram`, (d,)."""
+        return self._run("square")
 
-        def square(theta, *chunks):
-            return _total(lambda x, weight: weight @ self._scores(theta, x) ** 2, chunks)
-
-        return np.asarray(jax.jit(square)(*self._inputs))
-
-    @float64
     def along(self, vector: np.ndarray) -> np.ndarray:
         """Second derivative of each point's log-likelihood along ``vector``, (n,)."""
-
-        def second(theta, x, vector):
-            def slope(step):
-                return jax.jvp(lambda s: self.log_prob(theta + s * vector, x), (step,), (jnp.ones(()),))[1]
-
-            return jax.jvp(slope, (jnp.zeros(()),), (jnp.ones(()),))[1]
-
-        theta, chunks, _ = self._inputs
-        values = jax.jit(lambda theta, chunks, v: jax.lax.map(lambda x: second(theta, x, v), chunks))(
-            theta, chunks, vector
-        )
-        return np.asarray(values).reshape(-1)[: len(self.points.x)]
+        return self._run("along", vector).reshape(-1)[: len(self.points.x)]
 
 
-def _total(term: Callable, chunks: Sequence[Array]) -> Array:
-    """Sum of ``term(x, weight)`` over all chunks, one at a time."""
-    shape = jax.eval_shape(term, *(chunk[0] for chunk in chunks))
+def _total(term: Callable, x: Array, weight: Array) -> Array:
+    """Sum of ``term`` over all chunks, one at a time."""
+    shape = jax.eval_shape(term, x[0], weight[0])
     zero = jnp.zeros(shape.shape, shape.dtype)
-    return jax.lax.scan(lambda total, chunk: (total + term(*chunk), None), zero, tuple(chunks))[0]
+    return jax.lax.scan(lambda total, chunk: (total + term(*chunk), None), zero, (x, weight))[0]

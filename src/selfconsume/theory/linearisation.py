@@ -70,7 +70,7 @@ class Linearisation:
         if "lipschitz" in self.given:
             return self.given["lipschitz"]
         x = np.concatenate([self.data.points.x, self.samples.points.x])
-        return misfit.lipschitz(self.data.log_prob, self.data.theta, x, limit=self.limit)
+        return misfit.lipschitz(self.data.likelihood, x, limit=self.limit)
 
     @functools.cached_property
     def epsilon(self) -> float:
@@ -168,16 +168,16 @@ def linearise(
     Raises:
         ValueError: Points and weights do not match or are not finite; nothing is trainable.
     """
-    theta, log_prob = parametrise(generator, trainable)
+    likelihood = parametrise(generator, trainable)
     real = Points.of(data)
     if samples is None:
         drawn = np.asarray(generator.sample(jax.random.key(0) if key is None else key, len(real.x)))
         samples = drawn[np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1)]
-    free = theta.size > 1000 if matrix_free is None else matrix_free
+    free = likelihood.theta.size > 1000 if matrix_free is None else matrix_free
     given = {"lipschitz": lipschitz, "epsilon": epsilon}
     return Linearisation(
-        data=Curvature(log_prob, theta, real, chunk),
-        samples=Curvature(log_prob, theta, Points.of(samples), chunk),
+        data=Curvature(likelihood, real, chunk),
+        samples=Curvature(likelihood, Points.of(samples), chunk),
         quadrature=quadrature,
         matrix_free=free,
         ridge=(CUT if free else 0.0) if ridge is None else ridge,

@@ -8,7 +8,6 @@ points is a lower bound, so every theorem evaluated with it is an estimate and n
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ import scipy.optimize
 import scipy.spatial.distance
 import scipy.stats
 
-from selfconsume.theory.curvature import Points, float64
+from selfconsume.theory.curvature import Likelihood, Points, float64
 
 
 def wasserstein1(first: Points, second: Points, *, limit: int = 1024) -> float:
@@ -37,9 +36,7 @@ def wasserstein1(first: Points, second: Points, *, limit: int = 1024) -> float:
 
 
 @float64
-def lipschitz(
-    log_prob: Callable, theta: np.ndarray, x: np.ndarray, *, limit: int = 1024, iterations: int = 12
-) -> float:
+def lipschitz(likelihood: Likelihood, x: np.ndarray, *, limit: int = 1024, iterations: int = 12) -> float:
     r"""A lower bound on the Lipschitz constant of :math:`x \mapsto \nabla^2_\theta \log p_\theta(x)`, in operator norm.
 
     The largest, over points, of two quotients, each maximised over directions by power iteration: the derivative of the
@@ -47,8 +44,7 @@ def lipschitz(
     :math:`|(H(x) - H(y)) v| / |x - y|` between random pairs, which also sees jumps and discrete x.
 
     Args:
-        log_prob: Of flat parameters (d,) and points (n, *shape).
-        theta: Parameters, (d,).
+        likelihood: The density and its parameters.
         x: Points, (n, *shape); the bound can only see where they are.
         limit: Points used at most, evenly taken.
         iterations: Power iterations.
@@ -56,10 +52,10 @@ def lipschitz(
     x = np.asarray(x, np.float64)[np.unique(np.linspace(0, len(x) - 1, min(limit, len(x))).astype(int))]
     rng = np.random.default_rng(0)
     partner = x[rng.permutation(len(x))]
-    start = rng.normal(size=(len(x), theta.size))
+    start = rng.normal(size=(len(x), likelihood.theta.size))
 
     def hessian_times(at_theta, one, v):
-        gradient = jax.grad(lambda p: log_prob(p, one[None])[0])
+        gradient = jax.grad(lambda p: likelihood.log_prob(p, one[None])[0])
         return jax.jvp(gradient, (at_theta,), (v,))[1]
 
     def quotients(at_theta, one, other, v):
@@ -85,7 +81,7 @@ def lipschitz(
     def all_quotients(at_theta, *cases):
         return jax.lax.map(lambda case: quotients(at_theta, *case), cases, batch_size=min(64, len(x)))
 
-    values = jax.jit(all_quotients)(theta, x, partner, start)
+    values = jax.jit(all_quotients)(likelihood.theta, x, partner, start)
     return float(np.nanmax(np.asarray(values)))
 
 

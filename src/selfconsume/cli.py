@@ -1,0 +1,150 @@
+"""The command line. Every command imports what it needs when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="selfconsume",
+    help="What happens to a generative model that is retrained on real data mixed with its own samples?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Study = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
+Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `run` has written.")]
+Change = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("selfconsume-demo"),
+) -> None:
+    """Retrain on real digits and on a ring of Gaussians, with and without real data, and write a report."""
+    from selfconsume import demos
+
+    demos.run(out)
+
+
+@app.command()
+def run(
+    study: Study,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The directory of results; run again to continue.")],
+    changes: Change = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
+) -> None:
+    """Run a study, continue a killed one, or add seeds, generations, axes and metrics to a finished one."""
+    from selfconsume import console
+    from selfconsume import study as studies
+
+    wanted = studies.load(study, changes or [])
+    if dry_run:
+        console.plan(wanted, out)
+        return
+    text = None if changes else study.read_text()
+    store = console.execute(wanted, out, text=text)
+    console.final_table(store)
+    console.say(f"results in {out}; next: selfconsume report {out}")
+
+
+@app.command()
+def status(
+    results: Results,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show how far a directory of results is: lanes, generations, what diverged, size, devices."""
+    from selfconsume import console
+    from selfconsume.store import Store
+
+    console.status(Store(results), as_json=json)
+
+
+@app.command()
+def table(
+    results: Results,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .csv, .json or .parquet file.")] = None,
+) -> None:
+    """Write every measured value as one tidy table; without --out, as csv to standard output."""
+    from selfconsume import table as tables
+    from selfconsume.store import Store
+
+    if out is not None:
+        tables.check_path(out)
+    frame = tables.table(Store(results))
+    if out is None:
+        sys.stdout.write(frame.write_csv())
+    else:
+        tables.save(frame, out)
+
+
+@app.command()
+def report(results: Results) -> None:
+    """Write DIR/report.html: one file with curves, samples by generation, the final table and how it was made."""
+    from selfconsume import console
+    from selfconsume import report as reports
+    from selfconsume.store import Store
+
+    console.say(str(reports.write(Store(results))))
+
+
+@app.command("list")
+def list_(
+    role: Annotated[str | None, typer.Argument(help="source, family, regime or metric; default: all.")] = None,
+) -> None:
+    """List all kinds with their fields and defaults."""
+    from selfconsume import console
+
+    console.kinds(role)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, for editors."""
+    import json
+
+    from selfconsume.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=2))
+
+
+def main() -> None:
+    """The entry point: every mistake of the user is one line on standard error and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        _fail("stopped; what was finished is stored; run the same command again to continue", 130)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `selfconsume table DIR | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _fail(*_explained(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """One line and an exit code for a mistake of the user; anything else is a bug, and raised again."""
+    if hasattr(error, "format_message"):
+        return f"{error.format_message().strip()} Try 'selfconsume --help'.", 2
+    if type(error).__name__ == "Abort":
+        return "stopped; what was finished is stored; run the same command again to continue", 130
+    from selfconsume.types import Problem
+
+    if isinstance(error, Problem):
+        return str(error), 2
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    raise error
+
+
+def _fail(text: str, code: int) -> Any:
+    print(f"error: {text}" if code == 2 else text, file=sys.stderr)
+    sys.exit(code)

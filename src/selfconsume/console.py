@@ -1,0 +1,229 @@
+"""What the command line prints: progress, plans, tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from selfconsume import config, registry, stats
+from selfconsume import execute as execution
+from selfconsume import table as tables
+from selfconsume.batch import cohort_of
+from selfconsume.lanes import Layout
+from selfconsume.store import DATA, LOG, Store
+from selfconsume.study import Study
+from selfconsume.types import Problem
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Prints a line."""
+    OUT.print(escape(text))
+
+
+@contextmanager
+def progress() -> Iterator:
+    """A live bar on a terminal; a line every ten seconds elsewhere. Yields a function of `execute.Progress`."""
+    if not ERR.is_terminal:
+        since = time.monotonic()
+
+        def line(now: execution.Progress) -> None:
+            nonlocal since
+            if time.monotonic() - since > 10:
+                since = time.monotonic()
+                ERR.print(f"{now.done / now.total:4.0%}  {escape(now.text)}")
+
+        yield line
+        return
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=ERR, transient=True) as bar:
+        task = bar.add_task("compiling", total=1.0)
+
+        def advance(now: execution.Progress) -> None:
+            bar.update(task, completed=now.done / now.total, description=escape(now.text))
+
+        yield advance
+
+
+def execute(study: Study, out: Path, *, text: str | None = None) -> Store:
+    """Runs a study with a progress bar, after checking that there is room for it.
+
+    Raises:
+        Problem: The disk is too small, or see `execute.execute`.
+    """
+    check_room(study, out)
+    layout = Layout.default()
+    with progress() as tell:
+        store = execution.execute(study, out, layout=layout, text=text, tell=tell)
+    layouts = {json.dumps(segment.layout, sort_keys=True) for segment in store.segments}
+    if len(layouts) > 1:
+        ERR.print(f"note: {out} was computed on {len(layouts)} layouts of devices; bits may differ between them")
+    return store
+
+
+def check_room(study: Study, out: Path) -> None:
+    """Refuses a study that cannot fit on the disk or in memory, before anything is written.
+
+    Raises:
+        Problem: It cannot.
+    """
+    existing = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    needed = execution.disk_bytes(study)
+    if needed > free:
+        advice = "use keep = 'generators', or fewer seeds or generations"
+        raise Problem(f"the study needs about {size(needed)} on disk, {size(free)} are free; {advice}")
+
+
+def plan(study: Study, out: Path) -> None:
+    """Prints what `run` would do."""
+    store = Store(out) if (out / LOG).exists() else None
+    tasks = execution.pending(study, store, Layout.default())
+    cohorts = {cohort_of(cell.run) for cell in study.cells}
+    OUT.print(
+        f"{len(study.cells)} runs x {len(study.seeds)} seeds x {study.settings.generations} generations "
+        f"in {len(cohorts)} compiled cohorts; about {size(execution.disk_bytes(study))} on disk"
+    )
+    for cell in study.cells:
+        labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
+        OUT.print(escape(f"  {cell.id}  {labels or config.label('regime', cell.run.regime)}"))
+    todo = sum(len(task.seeds) * (study.last - task.after) for task in tasks)
+    OUT.print(f"to do: {todo} generations of lanes in {len(tasks)} batches" if todo else "to do: nothing")
+
+
+def final_table(store: Store) -> None:
+    """Prints the last generation: cell x metric, mean and interval over seeds."""
+    frame = tables.table(store)
+    if frame.is_empty():
+        return
+    axes = store.study["axes"]
+    last = frame.filter(pl.col("generation") == store.study["generations"] - 1)
+    summary = stats.summarise(last, by=["run", *axes])
+    names = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(".floor")]
+    floors = frame.filter(pl.col("metric").str.ends_with(".floor")).group_by("metric").agg(pl.col("value").mean())
+    floor = dict(floors.iter_rows())
+    shown = names[:6]
+    table = Table(
+        title=f"generation {store.study['generations'] - 1}, mean with 95 % interval over seeds", title_justify="left"
+    )
+    for axis in axes or ["run"]:
+        table.add_column(escape(axis))
+    for name in shown:
+        table.add_column(escape(name), justify="right")
+    for key, rows in summary.group_by([*axes] or ["run"], maintain_order=True):
+        cells = {row["metric"]: _interval(row) for row in rows.iter_rows(named=True)}
+        table.add_row(*(escape(str(part)) for part in key), *(cells.get(name, "") for name in shown))
+    if any(f"{name}.floor" in floor for name in shown):
+        values = [f"{floor[f'{name}.floor']:.3g}" if f"{name}.floor" in floor else "" for name in shown]
+        table.add_section()
+        table.add_row("real against real", *[""] * (len(axes) - 1), *values)
+    OUT.print(table)
+    if len(names) > len(shown):
+        OUT.print(f"and {len(names) - len(shown)} more metrics; see `selfconsume table` or the report")
+
+
+def status(store: Store, as_json: bool) -> None:
+    """Prints how far a directory of results is."""
+    study = store.study
+    done = store.progress()
+    seeds = range(study["seeds"]) if isinstance(study["seeds"], int) else study["seeds"]
+    cells = [
+        {
+            "run": cell["id"],
+            **cell["labels"],
+            "generations": min((done.get((cell["id"], seed), -1) + 1 for seed in seeds), default=0),
+            "seeds": sum((cell["id"], seed) in done for seed in seeds),
+        }
+        for cell in study["cells"]
+    ]
+    layouts = [dict(pairs) for pairs in {tuple(sorted(segment.layout.items())) for segment in store.segments}]
+    facts = {
+        "directory": str(store.path),
+        "finished": all(c["generations"] >= study["generations"] and c["seeds"] == len(seeds) for c in cells),
+        "generations": study["generations"],
+        "seeds": len(seeds),
+        "hidden_runs": len({run for run, _ in done} - {cell["id"] for cell in study["cells"]}),
+        "unfinished_fits": len(store.unfinished),
+        "bytes": sum(file.stat().st_size for file in (store.path / DATA).iterdir()),
+        "started": store.studies[0]["time"],
+        "layouts": layouts,
+        "runs": cells,
+    }
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    state = "finished" if facts["finished"] else "unfinished: run the same command again to continue"
+    OUT.print(escape(f"{store.path}: {state}; {size(facts['bytes'])}, started {facts['started']}"))
+    table = Table("run", *study["axes"], "seeds", "generations")
+    for cell in cells:
+        labels = [escape(str(cell[axis])) for axis in study["axes"]]
+        table.add_row(
+            cell["run"], *labels, f"{cell['seeds']}/{len(seeds)}", f"{cell['generations']}/{study['generations']}"
+        )
+    OUT.print(table)
+    if facts["hidden_runs"]:
+        OUT.print(f"{facts['hidden_runs']} more runs are stored that the latest study does not name")
+    for layout in layouts:
+        OUT.print(escape("computed on " + ", ".join(f"{name} {value}" for name, value in sorted(layout.items()))))
+
+
+def kinds(role: str | None) -> None:
+    """Prints all kinds of one role, or of all.
+
+    Raises:
+        Problem: There is no such role.
+    """
+    if role is not None and role.removesuffix("s") not in registry.roles():
+        raise Problem(f"list: unknown {role!r}; {registry.suggest(role, registry.roles())}")
+    for each in registry.roles():
+        if role is not None and role.removesuffix("s") != each:
+            continue
+        OUT.print(f"[bold]{each}[/bold]")
+        for kind in registry.kinds(each):
+            cls = registry.find(each, kind)
+            OUT.print(f"  [cyan]{kind}[/cyan]  {escape(config.summary(cls))}")
+            fields = [_field(field) for field in dataclasses.fields(cls)]
+            if fields:
+                OUT.print(f"      {escape(', '.join(fields))}", style="dim")
+
+
+def size(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _field(field: dataclasses.Field) -> str:
+    if field.default is dataclasses.MISSING:
+        return f"{field.name} (required)"
+    return f"{field.name} = {json.dumps(field.default) if field.default is not None else 'none'}"
+
+
+def _interval(row: dict) -> str:
+    if row["mean"] is None or row["mean"] != row["mean"]:
+        return "diverged"
+    if row["low"] is None or row["low"] != row["low"]:
+        return f"{row['mean']:.3g}"
+    return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
