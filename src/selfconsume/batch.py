@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume import fields, loop, pool, programs
-from selfconsume.keys import Role, key_at
+from selfconsume.keys import Role, key_at, keys_of
 from selfconsume.lanes import Layout
-from selfconsume.types import FitState, Generation, Metric
+from selfconsume.types import FitState, Generation, Metric, Summarised
 
 CHUNK = 1000
 """Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
@@ -78,28 +78,33 @@ class Batch:
         self.static = programs.static(self.run)
         put = self.layout.put
         names = {part: list(fields.numbers(getattr(self.run, part))) for part in ("source", "family")}
-        self.lane = put(
+        self._seed = put(np.array(self.seeds, np.uint32))
+        self._numbers = put(
             {
-                "seed": np.array(self.seeds, np.uint32),
-                "numbers": {
-                    part: {
-                        n: self._each(lambda r, p=part, n=n: np.float32(getattr(getattr(r, p), n))) for n in names[part]
-                    }
-                    for part in names
-                },
+                part: {
+                    name: self._each(lambda run, p=part, n=name: getattr(getattr(run, p), n)) for name in names[part]
+                }
+                for part in names
             }
         )
+        self._keys: tuple[int, Any] | None = None
         self.real = self._real()
-        if self.run.summarised:
-            self._real_used = None
+        self._real_used = None
 
     def _real(self) -> dict[str, Any]:
         """The fixed real set, where every lane can read it: under "shared" or "lane"."""
         if self.run.source.fixed:
             data = jax.device_get(self.run.source.train(key_at(0, 0, Role.TRAIN)))
             return {"shared": {"real": self.layout.share(data)}, "lane": {}}
-        rows = programs.train(self.static.source, self.layout)(self.count, {}, self.lane)
+        rows = programs.train(self.static.source, self.layout)(self.count, {}, self._lane(0))
         return {"shared": {}, "lane": {"real": rows}}
+
+    def _lane(self, t: int) -> dict[str, Any]:
+        """What every program needs of a lane: its numbers, and its keys of generation ``t``."""
+        if self._keys is None or self._keys[0] != t:
+            keys = programs.keys(self.layout)(self.count, {"t": np.int32(t)}, {"seed": self._seed})
+            self._keys = (t, keys)
+        return {"numbers": self._numbers, "keys": self._keys[1]}
 
     def generations(
         self,
@@ -160,7 +165,7 @@ class Batch:
     def resample(self, t: int, generator: Any) -> tuple[np.ndarray, np.ndarray]:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
         alive = self.layout.put(np.ones(self.count, bool))
-        lane = {**self.lane, "generator": self.layout.put(generator), "alive": alive}
+        lane = {**self._lane(t), "generator": self.layout.put(generator), "alive": alive}
         emit = programs.emit(self.run.block, self.layout)
         out = emit(self.count, {"t": np.int32(t)}, lane)
         return tuple(np.asarray(leaf)[: self.count] for leaf in (out.samples, out.valid))
@@ -183,7 +188,7 @@ class Batch:
             values = program(
                 self.count,
                 {"t": np.int32(t), **reference.get("shared", {})},
-                {**self.lane, **lane, **reference.get("lane", {})},
+                {**self._lane(t), **lane, **reference.get("lane", {})},
             )
             result[repr(metric)] = {name: np.asarray(value)[: self.count] for name, value in values.items()}
         return result
@@ -195,14 +200,14 @@ class Batch:
         source = self.run.source
         if not chosen or (source.reserve is not None and n > max(source.reserve, source.size)):
             return {}
-        samples = programs.real_sample(self.static.source, n, self.layout)(self.count, {}, self.lane)
+        samples = programs.real_sample(self.static.source, n, self.layout)(self.count, {}, self._lane(0))
         valid = self.layout.put(np.ones((self.count, n), bool))
         values = self.measure(*zip(*chosen, strict=True), 0, generator, generator, samples, valid)
         return {m: {f"{name}.floor": value for name, value in each.items()} for m, each in values.items()}
 
     def _resume(self, after: Sequence[Record] | None, until: int):
         slots = self.run.slots(after[-1].t + 1 if after else 0, until)
-        pooled = self._empty(slots)
+        pooled = self._empty(slots, self.run.summarised)
         if not after:
             return -1, self.layout.put(np.ones(self.count, bool)), None, pooled
         for record in after:
@@ -213,11 +218,11 @@ class Batch:
         last = after[-1]
         return last.t, self.layout.put(last.alive), self.layout.put(last.fit), pooled
 
-    def _empty(self, slots: int) -> dict[str, Any]:
+    def _empty(self, slots: int, summarised: bool) -> dict[str, Any]:
         """A pool of empty slots: rows, or summaries where they suffice."""
         run, lanes = self.run, self.layout.padded(self.count)
         sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
-        if run.summarised:
+        if summarised:
             like = jax.eval_shape(
                 lambda: run.family.summarise(jnp.zeros((1, *sample.shape[1:]), sample.dtype), jnp.ones(1))
             )
@@ -242,23 +247,29 @@ class Batch:
     def _fit(self, t, pooled, fit, first, partial, tick):
         """Fits generation ``t``; a generator that yields unfinished fits and returns the finished one."""
         run, plan = self.run, self.run.plan(t)
+        summarised = run.summarised
+        if t == 0:
+            # Generation 0 has no pool, so that it is the same program, and the same bits, for every regime of a seed.
+            summarised = isinstance(run.family, Summarised)
+            pooled = self._empty(0, summarised)
         slots = jax.tree.leaves(pooled)[0].shape[1]
         fresh = run.regime.real(run.source.size) if plan.fresh else 0
         start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
         placed = self._plans(t, slots)
-        lane = {**self.lane, **pooled, "plan": placed, "start": start}
+        lane = {**self._lane(t), **pooled, "plan": placed, "start": start}
         shared = {"t": np.int32(t), **self.real["shared"]}
-        if run.summarised and not fresh:
+        if summarised and not fresh:
             lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).use[0])))
             shared.pop("real", None)
         else:
             lane |= self.real["lane"]
         plans = [each.plan(t) for each in self.distinct]
         size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
+        mixed = size is not None and not all(each.budget for each in plans)
         updates = run.family.updates
         if updates <= CHUNK:
-            return programs.fit(self.static, updates, fresh, size, self.layout)(self.count, shared, lane)
-        state = programs.begin(self.static, fresh, size, self.layout)(self.count, shared, lane)
+            return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
+        state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)
         done = 0
         if partial is not None:
             saved = self.layout.put(partial.fit)
@@ -266,7 +277,7 @@ class Batch:
             done = int(np.asarray(partial.fit.iteration)[0])
         while done < updates:
             some = min(CHUNK, updates - done)
-            state = programs.advance(self.static, some, self.layout)(self.count, {}, {**self.lane, "fit": state})
+            state = programs.advance(self.static, some, self.layout)(self.count, {}, {**self._lane(t), "fit": state})
             done += some
             jax.block_until_ready(state.iteration)
             tick(done / updates)
@@ -279,7 +290,7 @@ class Batch:
         if self._real_used is None or not np.array_equal(self._real_used[0], use):
             number = self.layout.put(use)
             program = programs.summary(self.static, self.layout)
-            lane = {**self.lane, **self.real["lane"], "use": number}
+            lane = {"numbers": self._numbers, **self.real["lane"], "use": number}
             self._real_used = (use, program(self.count, self.real["shared"], lane))
         return self._real_used[1]
 
@@ -289,9 +300,9 @@ class Batch:
         )
 
     def _emit(self, t, generator, alive, pooled, until):
-        lane = {**self.lane, "generator": generator, "alive": alive}
+        lane = {**self._lane(t), "generator": generator, "alive": alive}
         out = programs.emit(self.run.block, self.layout)(self.count, {"t": np.int32(t)}, lane)
-        slots = self.run.slots(t + 1, until)
+        slots = self.run.slots(min(t + 1, until), until)  # nothing is trained on the last block
         if slots > jax.tree.leaves(pooled)[0].shape[1]:
             pooled = programs.grow(slots, self.layout)(pooled)
         return out, self._push(pooled, t, out.samples, out.valid)
@@ -302,7 +313,7 @@ class Batch:
         if self.run.summarised:
             # A plan uses the first rows of a new block; the summary that stands for the block covers just these.
             use = self._each(lambda run: np.int32(next(iter(run.plan(t + 1).use[1:]), 0)))
-            lane = {**self.lane, "samples": samples, "valid": valid, "use": self.layout.put(use)}
+            lane = {"numbers": self._numbers, "samples": samples, "valid": valid, "use": self.layout.put(use)}
             block, number = programs.summarise(self.static, self.layout)(self.count, {}, lane)
             new = {"blocks": block, "counts": number}
         return programs.push(self.layout)(pooled, new, np.int32(t % slots))
@@ -316,7 +327,7 @@ class Batch:
             keys = [key_at(int(seed), 0, Role.REFERENCE) for seed in self.seeds]
             return {"host": [metric.prepare(key, run.source) for key, run in zip(keys, self.runs, strict=True)]}
         program = programs.reference(metric, self.static.source, self.layout)
-        return {"lane": {"reference": program(self.count, {}, self.lane)}}
+        return {"lane": {"reference": program(self.count, {}, self._lane(0))}}
 
     def _on_host(self, metric, reference, t, lane) -> Values:
         host = jax.device_get(lane)
@@ -325,7 +336,8 @@ class Batch:
         for i in range(self.count):
             own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
             generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
-            rows.append(loop.measure(metric, int(self.seeds[i]), generation, reference["host"][i]))
+            key = keys_of(int(self.seeds[i]), t).metric
+            rows.append(loop.measure(metric, key, generation, reference["host"][i]))
         return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import pydantic
 
 from selfconsume import registry
-from selfconsume.types import Problem
+from selfconsume.types import Family, Metric, Problem, Regime, Source
+
+ROLES = {"source": Source, "family": Family, "regime": Regime, "metric": Metric}
 
 
 @functools.cache
@@ -56,6 +58,8 @@ def recipe(role: str, given: Any, where: str) -> Any:
         return validated(cls, {name: value for name, value in given.items() if name != "kind"}, where)
     if not dataclasses.is_dataclass(given) or isinstance(given, type):
         raise Problem(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
+    if not isinstance(given, ROLES[role]):
+        raise Problem(f"{where}: expected a {role}, got a {type(given).__name__} of {type(given).__module__}")
     return validated(type(given), dataclasses.asdict(given), where)
 
 

@@ -151,23 +151,32 @@ def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], lis
     """Stored generations whose values of some metrics of the study are missing, with these metrics."""
     cells = {cell.id: cell for cell in study.cells}
     wanted = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
-    have: dict[tuple[str, int], set[str]] = {}
+    # Which batches of lanes have a metric in a generation. Batches overlap: a study that named fewer lanes may have added it.
+    have: dict[tuple[int, str], set[str]] = {}
     for segment in store.segments:
         for t in range(segment.first, segment.last + 1):
-            have.setdefault((segment.lanes, t), set()).update(segment.metrics)
+            for metric in segment.metrics:
+                have.setdefault((t, metric), set()).add(segment.lanes)
     result = []
     for segment in store.segments:
         if segment.kept == "values":
             continue
         chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
         generations = range(segment.first, min(segment.last, study.last) + 1)
-        for t, group in itertools.groupby(
-            generations, key=lambda t, s=segment: tuple(repr(m) not in have[s.lanes, t] for m in study.metrics)
+        for held, group in itertools.groupby(
+            generations, key=lambda t: [have.get((t, repr(metric)), set()) for metric in study.metrics]
         ):
-            metrics = [metric for metric, lacks in zip(study.metrics, t, strict=True) if lacks]
-            if metrics and chosen:
-                runs = [cells[run] for run, _ in chosen]
-                result.append((runs, [seed for _, seed in chosen], list(group), metrics))
+            if all(segment.lanes in batches for batches in held):
+                continue
+            ts = list(group)
+            covered = [set().union(*(store.lanes[batch] for batch in batches)) for batches in held]
+            groups: dict[tuple[bool, ...], list[Lane]] = {}
+            for lane in chosen:
+                groups.setdefault(tuple(lane not in lanes for lanes in covered), []).append(lane)
+            for lacks, lanes in groups.items():
+                metrics = [metric for metric, lack in zip(study.metrics, lacks, strict=True) if lack]
+                if metrics:
+                    result.append(([cells[run] for run, _ in lanes], [seed for _, seed in lanes], ts, metrics))
     return result
 
 
@@ -214,13 +223,16 @@ def _run(study: Study, task: Task, writer: Writer, layout: Layout) -> Iterator[f
                 fit = jax.tree.map(lambda leaf: np.asarray(leaf)[: batch.count], item.fit)
                 sha = writer.write(name, tensors.named(fit, "fit"))
                 writer.commit("unfinished", lanes=lanes, generation=item.t, file=name, sha256=sha)
+                writer.forget_states(lanes, keep=(0,) if run.start == "first" else ())
                 since = time.monotonic()
             yield finished + (shares[-1] if shares else 0.0)
             continue
         buffer.append(item)
         finished += 1
         size = sum(record.samples.nbytes for record in buffer)
-        if time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
+        # Runs that start from generation 0 need its whole fit again, which is stored at the end of a segment only.
+        anchor = item.t == 0 and run.start == "first"
+        if anchor or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
             _flush(writer, lanes, buffer, run, study, layout)
             since = time.monotonic()
         yield finished

@@ -27,8 +27,8 @@ def numbers(recipe: Any) -> dict[str, float]:
 
 
 def static(recipe: Recipe) -> Recipe:
-    """The recipe with its lane numbers taken out: hashable, equal for recipes that share a compiled program."""
-    return fill(recipe, dict.fromkeys(numbers(recipe)))
+    """The recipe with `Number` in place of its lane numbers: hashable, equal for recipes that share a compiled program."""
+    return fill(recipe, dict.fromkeys(numbers(recipe), Number))
 
 
 def fill(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -14,8 +14,8 @@ from selfconsume.types import FitState, Problem
 
 def generations(store: Store, batch: Batch, lanes: Sequence[Lane], last: int) -> list[Record]:
     """The generations up to ``last`` that the regime still looks back at, oldest first, the last one with its whole fit."""
-    lookback = batch.run.regime.lookback
-    start = 0 if lookback is None else max(0, last - lookback + 1)
+    lookback = [run.regime.lookback for run in batch.distinct]
+    start = 0 if None in lookback else max(0, last - max(lookback) + 1)
     records = [generation(store, batch, lanes, t, generators=False) for t in range(start, last + 1)]
     records[-1] = records[-1]._replace(fit=fit(store, batch.run, lanes, last))
     return records
@@ -30,19 +30,21 @@ def generation(store: Store, batch: Batch, lanes: Sequence[Lane], t: int, *, gen
     Raises:
         Problem: The store lacks this generation of some lane.
     """
-    keys = {key for segment, _ in _where(store, lanes, t) for key in _keys(store, segment)}
+    # Lanes of several segments may have been kept differently.
+    kept = {segment.kept for segment, _ in _where(store, lanes, t)}
     structure = loop.fit_structure(batch.run, t)
-    generator = None
-    if f"{t}/samples" not in keys or (generators and any(key.startswith(f"{t}/generator") for key in keys)):
+    generator, samples, valid = None, None, None
+    if "generators" in kept or (generators and "samples" not in kept):
         names = tensors.named_shapes(structure.generator)
-        arrays = {name: _gather(store, lanes, t, f"{t}/generator{name}") for name in names}
+        arrays = {name: _gather(store, lanes, t, f"{t}/generator{name}", lack="samples") for name in names}
         generator = tensors.rebuilt(arrays, structure.generator)
-    if f"{t}/samples" in keys:
-        samples, valid = (_gather(store, lanes, t, f"{t}/{name}") for name in ("samples", "valid"))
-    else:
+    if "generators" in kept:
         samples, valid = batch.resample(t, generator)
-    kept = FitState(generator, None, structure.iteration, structure.loss, None)
-    return Record(t, _gather(store, lanes, t, f"{t}/alive"), samples, valid, kept, {}, {})
+    if kept != {"generators"}:
+        samples = _gather(store, lanes, t, f"{t}/samples", lack="generators", into=samples)
+        valid = _gather(store, lanes, t, f"{t}/valid", lack="generators", into=valid)
+    known = FitState(None if "samples" in kept else generator, None, structure.iteration, structure.loss, None)
+    return Record(t, _gather(store, lanes, t, f"{t}/alive"), samples, valid, known, {}, {})
 
 
 def fit(store: Store, run: loop.Run, lanes: Sequence[Lane], t: int) -> FitState:
@@ -59,11 +61,6 @@ def partial(store: Store, run: loop.Run, held: Unfinished) -> Partial:
     with store.tensors(held.file, held.sha256) as file:
         arrays = {name: file.get_tensor(f"fit{name}") for name in tensors.named_shapes(structure)}
     return Partial(held.generation, tensors.rebuilt(arrays, structure))
-
-
-def _keys(store: Store, segment: Segment) -> list[str]:
-    with store.tensors(segment.file, segment.sha256) as file:
-        return list(file.keys())
 
 
 def _where(
@@ -87,15 +84,29 @@ def _where(
     return found
 
 
-def _gather(store: Store, lanes: Sequence[Lane], t: int, key: str, *, state: bool = False) -> np.ndarray:
-    """A stored array with one row a lane, from however many files."""
-    result: np.ndarray | None = None
+def _gather(
+    store: Store,
+    lanes: Sequence[Lane],
+    t: int,
+    key: str,
+    *,
+    state: bool = False,
+    lack: str = "",
+    into: np.ndarray | None = None,
+) -> np.ndarray:
+    """A stored array with one row a lane, from however many files.
+
+    Lanes of segments kept as ``lack`` have no such array: their rows are those of ``into``, or 0.
+    """
+    result = None if into is None else into.copy()
     for segment, pairs in _where(store, lanes, t, state):
+        if segment.kept == lack:
+            continue
         file, sha256 = (segment.state, segment.state_sha256) if state else (segment.file, segment.sha256)
         with store.tensors(file, sha256) as tensors_:
             stored = tensors_.get_tensor(key)
         if result is None:
-            result = np.empty((len(lanes), *stored.shape[1:]), stored.dtype)
+            result = np.zeros((len(lanes), *stored.shape[1:]), stored.dtype)
         places, rows = np.array(pairs).T
         result[places] = stored[rows]
     return result

@@ -8,6 +8,7 @@ are differences of the regimes.
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -31,3 +32,23 @@ class Role(enum.IntEnum):
 def key_at(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int, role: Role) -> PRNGKeyArray:
     """The key of one role in one generation of one seed."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), generation), int(role))
+
+
+class Keys(NamedTuple):
+    """The keys of one seed in one generation. Data and references have one key for all generations."""
+
+    train: PRNGKeyArray
+    fresh: PRNGKeyArray
+    reference: PRNGKeyArray
+    floor: PRNGKeyArray
+    fit: PRNGKeyArray
+    sample: PRNGKeyArray
+    curate: PRNGKeyArray
+    subset: PRNGKeyArray
+    metric: PRNGKeyArray
+
+
+def keys_of(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int) -> Keys:
+    """All keys of one generation."""
+    always = {"train", "fresh", "reference", "floor"}
+    return Keys(*(key_at(seed, 0 if name in always else generation, Role[name.upper()]) for name in Keys._fields))

@@ -38,7 +38,7 @@ def start_jax() -> None:
         jax.config.update(
             "jax_compilation_cache_dir", os.path.join(root, "selfconsume", f"jax-{jaxlib.__version__}-{cpu}")
         )
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @functools.cache

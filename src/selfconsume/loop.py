@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import pool as pools
-from selfconsume.keys import Role, key_at
+from selfconsume.keys import Keys, keys_of
 from selfconsume.tensors import load_generator
 from selfconsume.types import (
     Family,
@@ -95,19 +95,17 @@ class Emitted(NamedTuple):
     """False from the generation on in which the parameters are not finite or no sample is."""
 
 
-def real_rows(
-    run: Run, seed: Int[Array, ""], t: Int[Array, ""], real: Samples, plan: pools.Placed, fresh: int
-) -> Samples:
+def real_rows(run: Run, keys: Keys, t: Int[Array, ""], real: Samples, plan: pools.Placed, fresh: int) -> Samples:
     """The real block of generation ``t``: the fixed set, or ``fresh`` new examples where the plan says so (0: nowhere)."""
     if not fresh:
         return real
-    drawn = run.source.draw(key_at(seed, 0, Role.FRESH), fresh, t - 1)
+    drawn = run.source.draw(keys.fresh, fresh, t - 1)
     return jnp.where(plan.fresh, drawn, real) if drawn.shape == real.shape else drawn
 
 
 def begin(
     run: Run,
-    seed: Int[Array, ""],
+    keys: Keys,
     t: Int[Array, ""],
     real: Samples,
     blocks: Samples,
@@ -117,12 +115,13 @@ def begin(
     *,
     fresh: int = 0,
     size: int | None = None,
+    mixed: bool = False,
 ) -> FitState:
     """A fit to what the plan takes from the pool's rows, not yet advanced.
 
     Args:
         run: The run.
-        seed: Its seed.
+        keys: Its keys of this generation.
         t: The generation to be trained.
         real: The fixed real set.
         blocks: Synthetic blocks by slot, ``(slots, block, *shape)``.
@@ -131,18 +130,19 @@ def begin(
         start: State to start from, or None.
         fresh: Rows of a fresh real block (see `real_rows`).
         size: Rows that training data is gathered into where plans have budgets; None trains on the whole pool.
+        mixed: Whether only some of the program's lanes have a budget.
     """
-    real = real_rows(run, seed, t, real, plan, fresh)
+    real = real_rows(run, keys, t, real, plan, fresh)
     if size is None:
         x, weight = pools.rows(real, blocks, valid, plan)
     else:
-        x, weight = pools.drawn(key_at(seed, t, Role.SUBSET), real, blocks, valid, plan, size)
-    return run.family.begin(key_at(seed, t, Role.FIT), x, weight, start)
+        x, weight = pools.drawn(keys.subset, real, blocks, valid, plan, size, mixed=mixed)
+    return run.family.begin(keys.fit, x, weight, start)
 
 
 def begin_summarised(
     run: Run,
-    seed: Int[Array, ""],
+    keys: Keys,
     t: Int[Array, ""],
     real: Any,
     blocks: Any,
@@ -153,9 +153,9 @@ def begin_summarised(
 ) -> FitState:
     """As `begin`, from summaries: ``real`` is the summary of the real rows that the plan uses, or the rows if fresh."""
     if fresh:
-        real = summary(run, real_rows(run, seed, t, real, plan, fresh), plan.use[0])
+        real = summary(run, real_rows(run, keys, t, real, plan, fresh), plan.use[0])
     total = pools.summarised(run.family, real, plan.use[0], blocks, counts, plan)
-    return run.family.begin_from(key_at(seed, t, Role.FIT), run.source.shape, total)
+    return run.family.begin_from(keys.fit, run.source.shape, total)
 
 
 def summary(run: Run, x: Samples, use: Int[Array, ""]) -> Any:
@@ -163,28 +163,26 @@ def summary(run: Run, x: Samples, use: Int[Array, ""]) -> Any:
     return run.family.summarise(x, (jnp.arange(x.shape[0]) < use).astype(jnp.float32))
 
 
-def emit(n: int, seed: Int[Array, ""], t: Int[Array, ""], generator: Generator, alive: Bool[Array, ""]) -> Emitted:
+def emit(n: int, key: PRNGKeyArray, generator: Generator, alive: Bool[Array, ""]) -> Emitted:
     """Samples ``n`` rows. Those that are not finite are zeroed and marked, so that they never re-enter the data."""
-    samples, valid = finite(generator.sample(key_at(seed, t, Role.SAMPLE), n))
+    samples, valid = finite(generator.sample(key, n))
     sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]
     return Emitted(samples, valid, alive & jnp.array(sound).all() & valid.any())
 
 
-def measure(
-    metric: Metric, seed: Int[Array, ""], generation: Generation, reference: Any
-) -> dict[str, Float[Array, ""]]:
-    """The values of one metric in one generation. Keys do not depend on which other metrics there are."""
-    return dict(metric(key_at(seed, generation.t, Role.METRIC), generation, reference))
+def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference: Any) -> dict[str, Float[Array, ""]]:
+    """The values of one metric in one generation. Its key does not depend on which other metrics there are."""
+    return dict(metric(key, generation, reference))
 
 
-def real_sample(source: Source, seed: Int[Array, ""], n: int) -> Samples | None:
+def real_sample(source: Source, keys: Keys, n: int) -> Samples | None:
     """``n`` real examples as a perfect generator would give them: the noise floor's sample.
 
     Fresh ones where the source has enough beyond its test set, else the training set; None if that is smaller than n.
     """
     if source.reserve is None or n <= source.reserve:
-        return source.draw(key_at(seed, 0, Role.FLOOR), n, 0)
-    return source.train(key_at(seed, 0, Role.TRAIN))[:n] if n <= source.size else None
+        return source.draw(keys.floor, n, 0)
+    return source.train(keys.train)[:n] if n <= source.size else None
 
 
 class State(NamedTuple):
@@ -213,8 +211,9 @@ def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
     Returns:
         The state after this generation, and the generation.
     """
+    keys = keys_of(seed, 0 if state is None else state.t + 1)
     if state is None:
-        real = run.source.train(key_at(seed, 0, Role.TRAIN))
+        real = run.source.train(keys.train)
         blocks = jnp.zeros((1, run.block, *run.source.shape), real.dtype)
         valid = jnp.zeros((1, run.block), bool)
         t, start, alive = 0, None, jnp.array(True)
@@ -227,11 +226,13 @@ def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
         fit = FitState(generator, None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
     else:
         plan = run.plan(t)
-        placed = jax.tree.map(jnp.asarray, pools.place(plan, t, blocks.shape[0]))
+        # Generation 0 has no pool: the same fit for every regime.
+        used = slice(0, blocks.shape[0] if t else 0)
+        placed = jax.tree.map(jnp.asarray, pools.place(plan, t, blocks[used].shape[0]))
         fresh = run.regime.real(run.source.size) if plan.fresh else 0
-        fit = begin(run, seed, t, real, blocks, valid, placed, start, fresh=fresh, size=plan.budget)
+        fit = begin(run, keys, t, real, blocks[used], valid[used], placed, start, fresh=fresh, size=plan.budget)
         fit = run.family.advance(fit, run.family.updates).without_data()
-    out = emit(run.block, seed, t, fit.generator, alive)
+    out = emit(run.block, keys.sample, fit.generator, alive)
     slots = pools.capacity(t + 1, run.regime.lookback)
     blocks, valid, slot = pools.grown(blocks, slots), pools.grown(valid, slots), t % slots
     after = State(
@@ -282,8 +283,8 @@ def initial_generator(run: Run) -> Generator:
     truth = run.source.truth()
     if truth is not None and hasattr(truth, "temperature"):
         # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.
-        own = run.family.init(jax.random.key(0), run.source.shape).temperature
-        truth = eqx.tree_at(lambda generator: generator.temperature, truth, own)
+        own = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
+        truth = None if own is None else eqx.tree_at(lambda generator: generator.temperature, truth, own)
     if truth is None or jax.tree.structure(truth) != jax.tree.structure(like) or not run.family.parametric:
         raise Problem("study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'")
     shapes = jax.tree.map(lambda a, b: jnp.shape(a) == b.shape, truth, like)

@@ -63,7 +63,15 @@ def grown(blocks: Array, slots: int) -> Array:
 
 def counted(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, "*blocks rows"]:
     """The first ``use`` valid rows of each block."""
-    return valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None])
+
+    def some_invalid():
+        return valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None])
+
+    def all_valid():
+        return jnp.broadcast_to(jnp.arange(valid.shape[-1]) < use[..., None], valid.shape)
+
+    # Nearly always every row is valid, and then nothing has to be counted, which is slow in a large pool.
+    return jax.lax.cond((valid.all(axis=-1) | (use == 0)).all(), all_valid, some_invalid)
 
 
 def scaled(weight: Float[Array, " k"], count: Int[Array, " k"]) -> Float[Array, " k"]:
@@ -91,7 +99,14 @@ def rows(
 
 
 def drawn(
-    key: PRNGKeyArray, real: Samples, blocks: Samples, valid: Bool[Array, "slots block"], plan: Placed, size: int
+    key: PRNGKeyArray,
+    real: Samples,
+    blocks: Samples,
+    valid: Bool[Array, "slots block"],
+    plan: Placed,
+    size: int,
+    *,
+    mixed: bool = True,
 ) -> tuple[Samples, Float[Array, " size"]]:
     """The rows that the plan names, or a random budget of them without replacement, gathered into ``size`` rows.
 
@@ -102,17 +117,20 @@ def drawn(
         valid: Their finite rows.
         plan: Without a budget (0), all rows are taken, in order.
         size: Rows of the result; at least the budget, or the number of rows used where there is none.
+        mixed: Whether some lanes of the program have no budget. Where all have one, taking all rows is not compiled in.
 
     Returns:
         Examples ``(size, *shape)`` and weights. Rows beyond those taken have weight 0.
     """
     use_real, use = _masks(real, valid, plan)
     usable = jnp.concatenate([use_real, use.reshape(-1)])
-    some, count = subset(key, usable, size, jnp.minimum(plan.budget, size))
-    place = jnp.where(usable, jnp.cumsum(usable, dtype=jnp.int32) - 1, size)
-    every = jnp.zeros(size, jnp.int32).at[place].set(jnp.arange(usable.shape[0], dtype=jnp.int32), mode="drop")
-    index = jnp.where(plan.budget > 0, some, every)
-    taken = jnp.arange(size) < jnp.where(plan.budget > 0, count, usable.sum(dtype=jnp.int32))
+    index, count = subset(key, usable, size, jnp.minimum(plan.budget, size))
+    if mixed:
+        place = jnp.where(usable, jnp.cumsum(usable, dtype=jnp.int32) - 1, size)
+        every = jnp.zeros(size, jnp.int32).at[place].set(jnp.arange(usable.shape[0], dtype=jnp.int32), mode="drop")
+        index = jnp.where(plan.budget > 0, index, every)
+        count = jnp.where(plan.budget > 0, count, usable.sum(dtype=jnp.int32))
+    taken = jnp.arange(size) < count
     synthetic = jnp.maximum(index - real.shape[0], 0)
     own = jnp.where(index < real.shape[0], 0, 1 + synthetic // valid.shape[1])
     per_block = jnp.zeros(plan.weight.shape[0], jnp.int32).at[own].add(taken)
@@ -134,18 +152,22 @@ def subset(
         Row indices, and how many of them count: fewer than ``number`` only if fewer rows are usable.
     """
     n = usable.shape[0]
-    limit = jnp.max(jnp.where(usable, jnp.arange(n), 0)) + 1
+    limit = jnp.max(jnp.where(usable, jnp.arange(n), 0)).astype(jnp.uint32) + 1
     target = jnp.minimum(number, usable.sum(dtype=jnp.int32))
     tries = 2 * size
 
     def draw(state):
         turn, count, open_, index = state
-        rows = jax.random.randint(jax.random.fold_in(key, turn), (tries,), 0, limit)
-        first = jnp.full(n, tries).at[rows].min(jnp.arange(tries))
-        new = open_[rows] & (first[rows] == jnp.arange(tries))
+        bits = jax.random.bits(jax.random.fold_in(key, turn), (tries,), jnp.uint32)
+        # Of the last, incomplete run through the rows no draw counts: all rows stay equally likely.
+        fair = bits < (jnp.uint32(2**32 - 1) // limit) * limit
+        rows = (bits % limit).astype(jnp.int32)
+        turns = jnp.where(fair, jnp.arange(tries), tries)
+        first = jnp.full(n, tries).at[rows].min(turns)
+        new = fair & open_[rows] & (first[rows] == turns)
         place = jnp.where(new, count + jnp.cumsum(new, dtype=jnp.int32) - 1, size)
         index = index.at[place].set(rows, mode="drop")
-        return turn + 1, count + new.sum(dtype=jnp.int32), open_.at[rows].set(False), index
+        return turn + 1, count + new.sum(dtype=jnp.int32), open_ & (first == tries), index
 
     start = (0, jnp.zeros((), jnp.int32), usable, jnp.zeros(size, jnp.int32))
     _, count, _, index = jax.lax.while_loop(lambda state: state[1] < target, draw, start)
@@ -168,7 +190,7 @@ def summarised(
     def add(slot, summary):
         return family.merge(summary, jax.tree.map(lambda leaf: leaf[slot], blocks), weight[1 + slot])
 
-    return jax.lax.fori_loop(0, counts.shape[0], add, base)
+    return jax.lax.fori_loop(0, counts.shape[0], add, base) if counts.shape[0] else base
 
 
 def _masks(real: Samples, valid: Bool[Array, "slots block"], plan: Placed):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from selfconsume import fields, loop, pool
-from selfconsume.keys import Role, key_at
+from selfconsume.keys import Keys, keys_of
 from selfconsume.lanes import Layout, lane_program
 from selfconsume.regimes import RealOnly
 from selfconsume.types import Generation, Metric, Source
@@ -50,10 +50,26 @@ def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
 
 
 @functools.lru_cache
+def keys(layout: Layout) -> Program:
+    """seed -> the raw keys of a generation.
+
+    Computed by a program of their own: deriving keys takes more code than most of what is done with them.
+    """
+    return lane_program(
+        lambda shared, lane: jax.tree.map(jax.random.key_data, keys_of(lane["seed"], shared["t"])), layout
+    )
+
+
+def keys_in(lane: dict[str, Any]) -> Keys:
+    """This lane's keys."""
+    return jax.tree.map(jax.random.wrap_key_data, lane["keys"])
+
+
+@functools.lru_cache
 def train(source: Source, layout: Layout) -> Program:
     """seed -> the fixed real set."""
     return lane_program(
-        lambda _, lane: fields.fill(source, lane["numbers"]["source"]).train(key_at(lane["seed"], 0, Role.TRAIN)),
+        lambda _, lane: fields.fill(source, lane["numbers"]["source"]).train(keys_in(lane).train),
         layout,
     )
 
@@ -62,14 +78,14 @@ def train(source: Source, layout: Layout) -> Program:
 def real_sample(source: Source, n: int, layout: Layout) -> Program:
     """seed -> real examples as a perfect generator would give them."""
     return lane_program(
-        lambda _, lane: loop.real_sample(fields.fill(source, lane["numbers"]["source"]), lane["seed"], n), layout
+        lambda _, lane: loop.real_sample(fields.fill(source, lane["numbers"]["source"]), keys_in(lane), n), layout
     )
 
 
 @functools.lru_cache
-def begin(run: loop.Run, fresh: int, size: int | None, layout: Layout) -> Program:
+def begin(run: loop.Run, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
     """pool and plan -> a fit, not yet advanced (`loop.begin`)."""
-    return lane_program(lambda shared, lane: _begin(run, fresh, size, shared, lane), layout)
+    return lane_program(lambda shared, lane: _begin(run, fresh, size, mixed, shared, lane), layout)
 
 
 @functools.lru_cache
@@ -81,11 +97,11 @@ def advance(run: loop.Run, updates: int, layout: Layout) -> Program:
 
 
 @functools.lru_cache
-def fit(run: loop.Run, updates: int, fresh: int, size: int | None, layout: Layout) -> Program:
+def fit(run: loop.Run, updates: int, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
     """pool and plan -> a finished fit, for fits that are short enough for one program."""
 
     def whole(shared, lane):
-        begun = _begin(run, fresh, size, shared, lane)
+        begun = _begin(run, fresh, size, mixed, shared, lane)
         return filled(run, lane).family.advance(begun, updates).without_data()
 
     return lane_program(whole, layout)
@@ -103,7 +119,7 @@ def summary(run: loop.Run, layout: Layout) -> Program:
 def emit(block: int, layout: Layout) -> Program:
     """generator -> samples (`loop.emit`)."""
     return lane_program(
-        lambda shared, lane: loop.emit(block, lane["seed"], shared["t"], lane["generator"], lane["alive"]), layout
+        lambda _, lane: loop.emit(block, keys_in(lane).sample, lane["generator"], lane["alive"]), layout
     )
 
 
@@ -122,9 +138,7 @@ def summarise(run: loop.Run, layout: Layout) -> Program:
 def reference(metric: Metric, source: Source, layout: Layout) -> Program:
     """seed -> what the metric prepares from the real data."""
     return lane_program(
-        lambda _, lane: metric.prepare(
-            key_at(lane["seed"], 0, Role.REFERENCE), fields.fill(source, lane["numbers"]["source"])
-        ),
+        lambda _, lane: metric.prepare(keys_in(lane).reference, fields.fill(source, lane["numbers"]["source"])),
         layout,
     )
 
@@ -137,7 +151,7 @@ def measure(metric: Metric, n: int, layout: Layout) -> Program:
         generation = Generation(
             shared["t"], lane["generator"], lane["previous"], lane["samples"][:n], lane["valid"][:n]
         )
-        return loop.measure(metric, lane["seed"], generation, either("reference", shared, lane))
+        return loop.measure(metric, keys_in(lane).metric, generation, either("reference", shared, lane))
 
     return lane_program(measured, layout)
 
@@ -161,15 +175,15 @@ def grow(slots: int, layout: Layout) -> Callable[[Any], Any]:
     )
 
 
-def _begin(run: loop.Run, fresh: int, size: int | None, shared: dict[str, Any], lane: dict[str, Any]):
+def _begin(run: loop.Run, fresh: int, size: int | None, mixed: bool, shared: dict[str, Any], lane: dict[str, Any]):
     own, real, t = filled(run, lane), either("real", shared, lane), shared["t"]
     if "counts" in lane:
         return loop.begin_summarised(
-            own, lane["seed"], t, real, lane["blocks"], lane["counts"], lane["plan"], fresh=fresh
+            own, keys_in(lane), t, real, lane["blocks"], lane["counts"], lane["plan"], fresh=fresh
         )
     return loop.begin(
         own,
-        lane["seed"],
+        keys_in(lane),
         t,
         real,
         lane["blocks"],
@@ -178,4 +192,5 @@ def _begin(run: loop.Run, fresh: int, size: int | None, shared: dict[str, Any], 
         lane["start"],
         fresh=fresh,
         size=size,
+        mixed=mixed,
     )

@@ -88,6 +88,13 @@ class Replace(Regime):
         kept = part(self.real, n_real)
         return Plan(use=(kept, n_synthetic), weight=(float(kept > 0), 1.0))
 
+    def check(self, source: Source, n_synthetic: int, generations: int) -> None:
+        if self.real > 0 and part(self.real, source.size) == 0:
+            raise Problem(
+                f"regime.real: {self.real} of {source.size} real examples is no real example; "
+                f"use 0 or at least {1 / source.size:g}"
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class Accumulate(Regime):

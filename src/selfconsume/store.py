@@ -214,7 +214,7 @@ class Writer(Store):
         Returns:
             Its checksum.
         """
-        data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+        data = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
         target = self.path / DATA / file
         temporary = target.with_suffix(".tmp")
         with open(temporary, "wb") as handle:

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -85,7 +86,14 @@ class Study:
         **settings: Any,
     ) -> None:
         self.settings: Settings = config.validated(Settings, settings, "study")
+        if isinstance(self.settings.seeds, tuple) and len(set(self.settings.seeds)) < len(self.settings.seeds):
+            seed, count = Counter(self.settings.seeds).most_common(1)[0]
+            raise Problem(f"study.seeds: {seed} is there {count} times; give each seed once")
         self.base = {"source": source, "family": family}
+        if not isinstance(axes or {}, Mapping):
+            raise Problem(f"axes: expected a table of lists of values, got {axes!r}")
+        if not isinstance(metrics, list | tuple):
+            raise Problem(f"metrics: expected a list of metrics, got {metrics!r}")
         axes = _flat(axes or {})
         if regime is not None:
             self.base["regime"] = regime

@@ -19,7 +19,7 @@ Tree = TypeVar("Tree")
 def named(tree: Any, prefix: str = "") -> dict[str, np.ndarray]:
     """The arrays of a pytree by their path, such as ``.optimizer[0].mu``."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {prefix + jax.tree_util.keystr(path): np.ascontiguousarray(leaf) for path, leaf in leaves}
+    return {prefix + jax.tree_util.keystr(path): np.asarray(leaf, order="C") for path, leaf in leaves}
 
 
 def rebuilt(tensors: Mapping[str, np.ndarray], like: Tree, prefix: str = "") -> Tree:

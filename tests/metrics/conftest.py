@@ -56,10 +56,14 @@ def generation_of(samples, valid=None, generator=None, previous=None, on="lane")
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def in_lane(metric, real, centres, std, samples, valid, seed):
-    """Everything an argument, as in a lane: one compilation for each configuration and each pair of shapes."""
-    key = jax.random.key(seed)
-    return metric(key, generation_of(samples, valid), metric.prepare(key, Given(real, centres, std)))
+def prepare_in_lane(metric, real, centres, std, seed):
+    """The data are arguments, as in a lane: one compilation for each configuration and shape."""
+    return metric.prepare(jax.random.key(seed), Given(real, centres, std))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def call_in_lane(metric, samples, valid, reference, seed):
+    return metric(jax.random.key(seed), generation_of(samples, valid), reference)
 
 
 def measure(metric, real, samples, valid=None, seed=0, centres=None, std=None):
@@ -70,7 +74,8 @@ def measure(metric, real, samples, valid=None, seed=0, centres=None, std=None):
         key = jax.random.key(seed)
         values = metric(key, generation_of(samples, valid, on="host"), metric.prepare(key, Given(real, centres, std)))
     else:
-        values = in_lane(metric, jnp.asarray(real), centres, std, jnp.asarray(samples), jnp.asarray(valid), seed)
+        reference = prepare_in_lane(metric, jnp.asarray(real), centres, std, seed)
+        values = call_in_lane(metric, jnp.asarray(samples), jnp.asarray(valid), reference, seed)
     return {name: float(value) for name, value in values.items()}
 
 

@@ -6,6 +6,8 @@ from scipy.spatial.distance import cdist
 
 from selfconsume.metrics.points import DIRECT, host_points, masked_mean, points, row_blocks, squared_distances
 
+pairs = jax.jit(squared_distances)
+
 
 def test_points_flatten_and_scale_images():
     image = np.array([[[0, 51], [102, 255]]], np.uint8)[..., None]
@@ -21,18 +23,18 @@ def test_points_keep_other_numbers():
     assert host_points(x, np.zeros(2, bool)).shape == (0, 2)
 
 
-@pytest.mark.parametrize("d", [1, DIRECT, DIRECT + 1, 300])
+@pytest.mark.parametrize("d", [1, DIRECT, DIRECT + 1])
 def test_squared_distances_are_those_of_scipy(d):
     random = np.random.default_rng(d)
     x, y = random.normal(size=(40, d)).astype(np.float32), random.normal(size=(30, d)).astype(np.float32)
-    np.testing.assert_allclose(squared_distances(x, y), cdist(x, y, "sqeuclidean"), rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(pairs(x, y), cdist(x, y, "sqeuclidean"), rtol=2e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("d", [2, 9, 64, 784, 3072])
+@pytest.mark.parametrize("d", [2, 9, 784])
 @pytest.mark.parametrize("offset", [0.0, 30.0])
 def test_equal_rows_are_at_distance_exactly_zero(d, offset):
     x = (np.random.default_rng(d).normal(size=(50, d)) + offset).astype(np.float32)
-    squared = np.asarray(jax.jit(squared_distances)(x, np.concatenate([x[::-1], x])))
+    squared = np.asarray(pairs(x, np.concatenate([x[::-1], x])))
     assert (np.diag(squared[:, 50:]) == 0).all()
     assert (np.diag(squared[:, 49::-1]) == 0).all()
     assert (squared >= 0).all()
@@ -49,6 +51,8 @@ def test_row_blocks_hold_every_row_once(n, block):
 
 
 def test_masked_mean_ignores_invalid_rows():
+    mean = jax.jit(masked_mean)
     x = jnp.array([[1.0, 2.0], [jnp.nan, jnp.inf], [3.0, 6.0]])
-    np.testing.assert_array_equal(masked_mean(x, jnp.array([True, False, True])), [2.0, 4.0])
-    assert np.isnan(masked_mean(x, jnp.zeros(3, bool))).all()
+    np.testing.assert_array_equal(mean(x, jnp.array([True, False, True])), [2.0, 4.0])
+    assert (mean(jnp.full((20, 2), 7.1), jnp.ones(20, bool)) == np.float32(7.1)).all()
+    assert np.isnan(mean(x, jnp.zeros(3, bool))).all()

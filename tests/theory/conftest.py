@@ -9,7 +9,7 @@ def retrain(
     generations,
     n,
     m,
-    runs=40_000,
+    runs=20_000,
     seed=0,
     keep="mixed",
     fresh=False,

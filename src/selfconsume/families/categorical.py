@@ -35,7 +35,7 @@ class Categorical(Summarised):
 
     def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Float[Array, " k"]:
         """Weighted counts."""
-        return weight @ x
+        return jnp.matmul(weight, x, precision="highest")
 
     def merge(
         self, first: Float[Array, " k"], second: Float[Array, " k"], weight: Float[Array, ""]

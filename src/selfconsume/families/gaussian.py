@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -53,12 +54,14 @@ class Gaussian(Summarised):
 
     def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Moments:
         total = weight.sum()
-        mean = weight @ x / jnp.where(total > 0, total, 1.0)
-        centred = x - mean
-        if self.covariance == "diagonal" or x.shape[1] == 1:
-            scatter = weight @ centred**2
-        else:
-            scatter = (centred * weight[:, None]).T @ centred
+        # GPUs multiply float32 matrices with the digits of a half unless told otherwise.
+        with jax.default_matmul_precision("highest"):
+            mean = weight @ x / jnp.where(total > 0, total, 1.0)
+            centred = x - mean
+            if self.covariance == "diagonal" or x.shape[1] == 1:
+                scatter = weight @ centred**2
+            else:
+                scatter = (centred * weight[:, None]).T @ centred
         return Moments(total, (weight**2).sum(), mean, scatter)
 
     def merge(self, first: Moments, second: Moments, weight: Float[Array, ""]) -> Moments:
@@ -83,8 +86,8 @@ class Gaussian(Summarised):
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
             raise Problem(f"family: 'gaussian' takes vectors, the source gives examples of shape {source.shape}")
-        if self.estimator == "unbiased" and source.size < 2:
-            raise Problem("family.estimator: an unbiased covariance needs at least 2 real examples; raise source.n")
+        if source.size < 2:
+            raise Problem("family: a covariance needs at least 2 real examples, there is 1; raise source.n")
 
     def _normal(self, mean: Float[Array, " d"], covariance: Array) -> Normal:
         if covariance.ndim == 1:

@@ -31,20 +31,22 @@ class Kernels(Density):
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         pick, noise = jax.random.split(key)
         z = jax.random.normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
-        return self.centres[by_weight(pick, self.weight, n)] + z @ self.factor.T
+        return self.centres[by_weight(pick, self.weight, n)] + jnp.matmul(z, self.factor.T, precision="highest")
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         d = self.centres.shape[1]
-        values, vectors = jnp.linalg.eigh(self.factor @ self.factor.T)
-        whiten = vectors / jnp.sqrt(jnp.maximum(values, jnp.finfo(jnp.float32).tiny))
+        values, vectors = jnp.linalg.eigh(jnp.matmul(self.factor, self.factor.T, precision="highest"))
+        # On a point mass a bandwidth rule gives 0.
+        values = jnp.maximum(values, jnp.finfo(jnp.float32).tiny)
+        whiten = vectors / jnp.sqrt(values)
         log_weight = jnp.log(self.weight) - jnp.log(self.weight.sum())
         constant = 0.5 * d * math.log(2 * math.pi) + 0.5 * jnp.log(values).sum()
-        centres = self.centres @ whiten
+        centres = jnp.matmul(self.centres, whiten, precision="highest")
 
         def one(query):
             return jax.nn.logsumexp(log_weight - 0.5 * ((query - centres) ** 2).sum(axis=1)) - constant
 
-        return jax.lax.map(one, x @ whiten, batch_size=BLOCK)
+        return jax.lax.map(one, jnp.matmul(x, whiten, precision="highest"), batch_size=BLOCK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +95,10 @@ class Kde(Family):
         if not isinstance(self.bandwidth, str):
             return self.bandwidth * jnp.eye(d)
         total, squares = weight.sum(), (weight**2).sum()
-        centred = x - weight @ x / total
+        centred = x - jnp.matmul(weight, x, precision="highest") / total
         # The reliability-weighted covariance, as scipy.stats.gaussian_kde uses it.
-        covariance = (centred * weight[:, None]).T @ centred / (total - squares / total)
+        scatter = jnp.matmul((centred * weight[:, None]).T, centred, precision="highest")
+        covariance = scatter / (total - squares / total)
         effective = total**2 / squares
         base = effective if self.bandwidth == "scott" else effective * (d + 2) / 4
         width = base ** (-1.0 / (d + 4))

@@ -53,7 +53,8 @@ class Mixture(Family):
             return dataclasses.replace(start, iteration=jnp.zeros((), jnp.int32), data=(x, weight))
         d = x.shape[1]
         total = jnp.maximum(weight.sum(), jnp.finfo(x.dtype).tiny)
-        variance = weight @ (x - weight @ x / total) ** 2 / total + self.floor
+        with jax.default_matmul_precision("highest"):
+            variance = weight @ (x - weight @ x / total) ** 2 / total + self.floor
         factors = jnp.broadcast_to(jnp.diag(jnp.sqrt(variance)), (self.k, d, d))
         means = spread_starts(key, x, weight, self.k)
         generator = self._distribution(jnp.full(self.k, 1 / self.k), means, factors)
@@ -68,7 +69,8 @@ class Mixture(Family):
             count, p, means, factors, now, _ = carry
             log_joint = self._log_joint(x, p, means, factors)
             log_x = jax.nn.logsumexp(log_joint, axis=1)
-            share = jnp.exp(log_joint - log_x[:, None]) * weight[:, None]
+            # A row without weight may be so far off that no component reaches it.
+            share = jnp.where(weight[:, None] > 0, jnp.exp(log_joint - log_x[:, None]) * weight[:, None], 0.0)
             return (
                 count + 1,
                 *self._maximise(x, share, total, means),
@@ -82,7 +84,9 @@ class Mixture(Family):
 
         nothing = jnp.array(-jnp.inf)
         first = (0, start.weights, start.means, start.factors, nothing, nothing)
-        _, p, means, factors, now, _ = jax.lax.while_loop(goes_on, improve, first)
+        # GPUs multiply float32 matrices with the digits of a half unless told otherwise.
+        with jax.default_matmul_precision("highest"):
+            _, p, means, factors, now, _ = jax.lax.while_loop(goes_on, improve, first)
         generator = self._distribution(p, means, factors)
         return dataclasses.replace(state, generator=generator, iteration=state.iteration + updates, loss=-now)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from selfconsume.metrics.points import points, row_blocks, squared_distances
 from selfconsume.types import Generation, Metric, Source
 
-MEDIAN_POINTS = 1000
+MEDIAN_POINTS = 500
 """Real examples whose pairwise distances give the median bandwidth."""
 
 
@@ -99,7 +99,7 @@ class MMD(Metric):
 
     .. math:: E k(X, X') + E k(Y, Y') - 2 E k(X, Y), \quad k(x, y) = \mathrm{mean}_c \exp(-|x - y|^2 / (2 (c h)^2))
 
-    Key `mmd`, between 0 and 2. The unit h is the median distance between different real examples (at most 1,000 of the
+    Key `mmd`, between 0 and 2. The unit h is the median distance between different real examples (at most 500 of the
     test set, drawn at random); distances of 0 are left out of the median, and h = 1 if all are 0. It is computed once, so that
     every generation is judged by the same kernel. Insensitive to structure much finer than the smallest bandwidth.
 

@@ -39,13 +39,13 @@ def kth_smallest(x: Float[Array, "n m"], k: int) -> Float[Array, " n"]:
 def radii(
     x: Float[Array, "n d"], valid: Bool[Array, " n"], ks: tuple[int, ...], block: int
 ) -> tuple[Float[Array, " n"], ...]:
-    """Squared distance of each row to its k-th nearest other valid row, one array for each k; -1 for invalid rows."""
+    """Squared distance of each row to its k-th nearest other valid row, one array for each k."""
 
     def one(_, rows):
-        here, ok, index = rows
+        here, _, index = rows
         other = valid[None, :] & (index[:, None] != jnp.arange(x.shape[0])[None, :])
         squared = jnp.where(other, squared_distances(here, x), jnp.inf)
-        return None, tuple(jnp.where(ok, kth_smallest(squared, k), -1.0) for k in ks)
+        return None, tuple(kth_smallest(squared, k) for k in ks)
 
     _, found = jax.lax.scan(one, None, row_blocks(x, valid, block))
     return tuple(r.reshape(-1)[: x.shape[0]] for r in found)
@@ -63,7 +63,7 @@ class Neighbours(Metric):
     k other members has balls that reach to the farthest. Nan if no sample is valid.
 
     Misleading where the two sets differ in size (coverage and recall grow with the number of samples), and where outliers have
-    large balls: precision and recall then rise. Published implementations test `<`, which differs only on ties.
+    large balls: precision and recall then rise. The package prdc tests `<`, which differs only on ties.
 
     Attributes:
         k: Neighbours for precision and recall; 3 in Kynkäänniemi et al.

@@ -69,7 +69,7 @@ class Parameters(Metric):
         if not named:
             raise Problem(
                 f"metrics.parameters: expected a family with named parameters, got {type(family).__name__}; "
-                "remove this metric, or use metrics.update"
+                "remove this metric, or use metrics.moments"
             )
 
 
@@ -141,4 +141,4 @@ class Nonfinite(Metric):
 
     def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
         """The share of one generation."""
-        return {"nonfinite": 1 - jnp.mean(generation.valid.astype(jnp.float32))}
+        return {"nonfinite": jnp.mean(~generation.valid)}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from selfconsume.theory.moments import Curve, Initial, generations
+from selfconsume.theory.moments import Curve, Initial, Values, generations
 
 
-def diversity(t: ArrayLike, p: ArrayLike, n: int, *, initial: Initial = "truth") -> Curve:
+def diversity(t: Values, p: Values, n: int, *, initial: Initial = "truth") -> Curve:
     r"""Expected diversity in fully synthetic training, :math:`E[1 - \sum_i p_{t,i}^2] = (1 - 1/n)^k (1 - \sum_i p_i^2)`.
 
     After k fits: k = t from the truth, t + 1 from a fit to n real rows.
@@ -31,17 +31,17 @@ def diversity(t: ArrayLike, p: ArrayLike, n: int, *, initial: Initial = "truth")
     return (1.0 - np.square(_simplex(p)).sum()) * (1.0 - 1.0 / n) ** (generations(t) + (initial == "fit"))
 
 
-def category_variance(t: ArrayLike, p: float, n: int, *, initial: Initial = "truth") -> Curve:
+def category_variance(t: Values, p: float, n: int, *, initial: Initial = "truth") -> Curve:
     r"""Expected :math:`E[p_t (1 - p_t)] = (1 - 1/n)^k p (1 - p)` of one category; conventions of `diversity`."""
     return p * (1.0 - p) * (1.0 - 1.0 / n) ** (generations(t) + (initial == "fit"))
 
 
-def fixation_probability(p: ArrayLike) -> NDArray[np.float64]:
+def fixation_probability(p: Values) -> NDArray[np.float64]:
     """Probability that each category is the one left in the end: its own ``p``, since each is a bounded martingale."""
     return _simplex(p)
 
 
-def fixation_time(p: ArrayLike, n: int) -> float:
+def fixation_time(p: Values, n: int) -> float:
     r"""Expected generations until one category is left, by the diffusion approximation.
 
     .. math:: E\, T \approx -2 n \sum_i (1 - p_i) \log(1 - p_i)
@@ -57,7 +57,7 @@ def fixation_time(p: ArrayLike, n: int) -> float:
     return float(-2.0 * n * scipy.special.xlogy(rest, rest).sum())
 
 
-def _simplex(p: ArrayLike) -> NDArray[np.float64]:
+def _simplex(p: Values) -> NDArray[np.float64]:
     probabilities = np.asarray(p, dtype=float)
     if probabilities.ndim != 1 or (probabilities < 0).any() or abs(probabilities.sum() - 1.0) > 1e-6:
         raise ValueError(f"expected probabilities, a vector of non-negative numbers with sum 1, got {p!r}")

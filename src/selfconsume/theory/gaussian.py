@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
-from numpy.typing import ArrayLike
 
-from selfconsume.theory.moments import Curve, Estimator, Initial, generations, shrinkage
+from selfconsume.theory.moments import Curve, Estimator, Initial, Values, generations, shrinkage
 
 
 def std_factor(n: int, *, estimator: Estimator = "unbiased") -> float:
@@ -32,7 +31,7 @@ def std_factor(n: int, *, estimator: Estimator = "unbiased") -> float:
 
 
 def mean_std(
-    t: ArrayLike, n: int, *, estimator: Estimator = "unbiased", initial: Initial = "truth", temperature: float = 1.0
+    t: Values, n: int, *, estimator: Estimator = "unbiased", initial: Initial = "truth", temperature: float = 1.0
 ) -> Curve:
     r"""Expected standard deviation in fully synthetic training of a 1-D Gaussian, in units of σ.
 
@@ -54,7 +53,7 @@ def mean_std(
 
 
 def mean_log_std(
-    t: ArrayLike, n: int, *, estimator: Estimator = "unbiased", initial: Initial = "truth", temperature: float = 1.0
+    t: Values, n: int, *, estimator: Estimator = "unbiased", initial: Initial = "truth", temperature: float = 1.0
 ) -> Curve:
     r"""Expected logarithm of the standard deviation in fully synthetic training of a 1-D Gaussian, σ = 1.
 

@@ -27,6 +27,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from selfconsume.theory import bounds
 from selfconsume.theory.curvature import Points
 from selfconsume.theory.linearisation import Linearisation, linearise
@@ -38,6 +40,8 @@ Kind = Literal["certificate", "estimate"]
 @dataclasses.dataclass(frozen=True)
 class Stability:
     """What is known about retraining near one model, at one ratio.
+
+    `rho`, `rank` and `gain` do not depend on how the model is parametrised; alpha, L and the bounds do, often strongly.
 
     Attributes:
         ratio: λ.
@@ -103,7 +107,7 @@ def assess(linearisation: Linearisation, ratio: float) -> Stability:
     )
 
 
-def stability(generator: Density, data: Samples | Points, ratio: float, **options: Any) -> Stability:
+def stability(generator: Density, data: Samples | np.ndarray | Points, ratio: float, **options: Any) -> Stability:
     """`linearise` and `assess`: the answers at one ratio. For several ratios, linearise once.
 
     Args:
@@ -145,8 +149,8 @@ def _account(linearisation: Linearisation, rho: float | None) -> tuple[str, ...]
         if identifiable < d:
             lost = d - identifiable
             lines.append(
-                f"A is singular: rank {rank} of {d}. {lost} directions change the density of no point (the model is "
-                "over-parametrised); rho and alpha are those of the others."
+                f"A is singular: rank {rank} of {d}. {lost} directions change no point's density by more than rounding "
+                "(score below 1e-5 of its size): the model is over-parametrised; rho and alpha are those of the others."
             )
         if rank < identifiable:
             lines.append(
@@ -156,7 +160,10 @@ def _account(linearisation: Linearisation, rho: float | None) -> tuple[str, ...]
     if linearisation.alpha < 0:
         lines.append("A has a positive eigenvalue: the model is no maximum of the data's likelihood.")
     if rho is None:
-        lines.append("A + ratio B is not negative: the model is no maximum of the retraining objective; no map there.")
+        lines.append(
+            "A + ratio B is not negative: the model is no maximum of the retraining objective, and there is no map to "
+            "linearise. Train further, or add a ridge: rho is then that of damped retraining."
+        )
     if linearisation.ridge and not linearisation.matrix_free:
         lines.append(
             f"A ridge of {linearisation.ridge:g} of the norm of A + ratio B was added: rho is that of a damped map."

@@ -136,8 +136,8 @@ class Linearisation:
 
 def linearise(
     generator: Density,
-    data: Samples | Points,
-    samples: Samples | Points | None = None,
+    data: Samples | np.ndarray | Points,
+    samples: Samples | np.ndarray | Points | None = None,
     *,
     key: PRNGKeyArray | None = None,
     trainable: Trainable = None,

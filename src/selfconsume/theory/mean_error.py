@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
-from numpy.typing import ArrayLike
 
-from selfconsume.theory.moments import Curve
+from selfconsume.theory.moments import Curve, Values
 
 
-def replace_factor(t: ArrayLike, *, step: float = 1.0) -> Curve:
+def replace_factor(t: Values, *, step: float = 1.0) -> Curve:
     r"""Fully synthetic: :math:`1 + s^2 t`.
 
     Args:
@@ -30,7 +29,7 @@ def replace_factor(t: ArrayLike, *, step: float = 1.0) -> Curve:
     return (1.0 + step**2 * _times(t))[()]
 
 
-def accumulate_factor(t: ArrayLike, *, ratio: float = 1.0) -> Curve:
+def accumulate_factor(t: Values, *, ratio: float = 1.0) -> Curve:
     r"""Accumulate: :math:`1 + \sum_{j=1}^{t} \lambda / (1 + j \lambda)^2`.
 
     For λ = 1 :math:`\sum_{i=1}^{t+1} 1/i^2 \to \pi^2/6`. In closed form
@@ -51,7 +50,7 @@ def accumulate_factor(t: ArrayLike, *, ratio: float = 1.0) -> Curve:
     return (1.0 + (scipy.special.zeta(2, first) - scipy.special.zeta(2, first + times)) / ratio)[()]
 
 
-def subsample_factor(t: ArrayLike) -> Curve:
+def subsample_factor(t: Values) -> Curve:
     r"""Accumulate n samples a generation, fit n drawn without replacement from all: tends to :math:`\pi^2/2 - 2 = 2.935`.
 
     The pool's mean has error :math:`1 + \sum_{j=1}^{t} (2 - 1/j)/(j+1)^2`, to which the draw adds :math:`1 - 1/(t+1)`.
@@ -66,7 +65,7 @@ def subsample_factor(t: ArrayLike) -> Curve:
     return np.where(np.isfinite(times), pool[last] + 1.0 - 1.0 / (last + 1.0), np.pi**2 / 2 - 2)[()]
 
 
-def mixed_factor(t: ArrayLike, *, ratio: float) -> Curve:
+def mixed_factor(t: Values, *, ratio: float) -> Curve:
     r"""Fixed real examples with λn samples of the latest generation.
 
     .. math:: 1 + \frac{\lambda}{1 + 2\lambda} \left[1 - \left(\frac{\lambda}{1+\lambda}\right)^{2t}\right]
@@ -84,7 +83,7 @@ def mixed_factor(t: ArrayLike, *, ratio: float) -> Curve:
     return (1.0 + ratio / (1.0 + 2.0 * ratio) * (1.0 - (ratio / (1.0 + ratio)) ** (2.0 * _times(t))))[()]
 
 
-def fresh_factor(t: ArrayLike, *, k: float, weight: float | None = None) -> Curve:
+def fresh_factor(t: Values, *, k: float, weight: float | None = None) -> Curve:
     r"""Fresh real examples in each generation, weighted against samples of the latest: n_real MSE / σ².
 
     .. math:: f_{t+1} = w^2 + (1-w)^2 (f_t + k), \qquad f_0 = 1, \qquad
@@ -119,7 +118,7 @@ def golden_weight(k: float) -> float:
     return float((np.sqrt(k**2 + 4.0 * k) - k) / 2.0)
 
 
-def _times(t: ArrayLike) -> np.ndarray:
+def _times(t: Values) -> np.ndarray:
     times = np.asarray(t, dtype=float)
     if not (times >= 0).all():
         raise ValueError(f"generations are not negative, got {t!r}")

@@ -49,7 +49,10 @@ def lipschitz(likelihood: Likelihood, x: np.ndarray, *, limit: int = 1024, itera
         limit: Points used at most, evenly taken.
         iterations: Power iterations.
     """
-    x = np.asarray(x, np.float64)[np.unique(np.linspace(0, len(x) - 1, min(limit, len(x))).astype(int))]
+    # A whole number of batches: a remainder would be a second program to compile.
+    count = min(limit, len(x))
+    batch = min(64, count)
+    x = np.asarray(x, np.float64)[np.linspace(0, len(x) - 1, count // batch * batch).astype(int)]
     rng = np.random.default_rng(0)
     partner = x[rng.permutation(len(x))]
     start = rng.normal(size=(len(x), likelihood.theta.size))
@@ -79,7 +82,7 @@ def lipschitz(likelihood: Likelihood, x: np.ndarray, *, limit: int = 1024, itera
         return jnp.maximum(power(derivative), power(difference))
 
     def all_quotients(at_theta, *cases):
-        return jax.lax.map(lambda case: quotients(at_theta, *case), cases, batch_size=min(64, len(x)))
+        return jax.lax.map(lambda case: quotients(at_theta, *case), cases, batch_size=batch)
 
     values = jax.jit(all_quotients)(likelihood.theta, x, partner, start)
     return float(np.nanmax(np.asarray(values)))

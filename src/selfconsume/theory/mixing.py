@@ -6,13 +6,12 @@ Same setting, units and conventions as `moments`: families that match moments, e
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from selfconsume.theory.moments import Estimator, Initial, Moments, first, generations
+from selfconsume.theory.moments import Estimator, Initial, Moments, Values, first, generations
 
 
 def mixed_moments(
-    t: ArrayLike,
+    t: Values,
     n_real: int,
     n_synthetic: int,
     *,

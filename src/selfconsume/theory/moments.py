@@ -17,14 +17,16 @@ Two choices change every number and are always said:
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.special
-from numpy.typing import ArrayLike
 
 Estimator = Literal["ml", "unbiased"]
 Initial = Literal["fit", "truth"]
+Values = int | float | Sequence[Any] | np.ndarray
+"""A number or an array of them; what `numpy.asarray` takes."""
 Curve = np.ndarray | float
 """A value for each requested generation, with the shape of the argument ``t``."""
 
@@ -44,7 +46,7 @@ def shrinkage(n: int, estimator: Estimator) -> float:
 
 
 def replace_moments(
-    t: ArrayLike,
+    t: Values,
     n: int,
     *,
     n_initial: int | None = None,
@@ -85,7 +87,7 @@ def replace_moments(
 
 
 def accumulate_moments(
-    t: ArrayLike,
+    t: Values,
     n_real: int,
     n_synthetic: int,
     *,
@@ -157,7 +159,7 @@ def accumulate_limit(n_real: int, n_synthetic: int, *, estimator: Estimator = "m
     return float(np.exp(log_gamma(a) + log_gamma(a - 1 / m) - log_gamma(a - high / m) - log_gamma(a - low / m)))
 
 
-def kernel_second_moment(t: ArrayLike, bandwidth: float, fresh: float, *, initial: Initial = "fit") -> Curve:
+def kernel_second_moment(t: Values, bandwidth: float, fresh: float, *, initial: Initial = "fit") -> Curve:
     r"""Second moment :math:`E x_t^2` of a kernel density fitted to fresh and own samples, kernel of variance h².
 
     A kernel density has the second moment of its rows plus :math:`h^2`. With a fraction α of fresh real rows and the rest
@@ -181,7 +183,7 @@ def kernel_second_moment(t: ArrayLike, bandwidth: float, fresh: float, *, initia
     return (1.0 + bandwidth**2 * rounds)[()]
 
 
-def generations(t: ArrayLike) -> np.ndarray:
+def generations(t: Values) -> np.ndarray:
     times = np.asarray(t)
     if not np.issubdtype(times.dtype, np.integer) or (times < 0).any():
         raise ValueError(f"generations are non-negative integers, got {t!r}")

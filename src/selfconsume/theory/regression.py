@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from selfconsume.theory.moments import Curve, generations
+from selfconsume.theory.moments import Curve, Values, generations
 
 Design = Literal["same", "fresh"]
 """Whether all generations label the same rows x, or each its own."""
@@ -33,12 +32,12 @@ def least_squares_error(d: int, rows: int, *, noise: float = 1.0) -> float:
     return noise**2 * d / (rows - d - 1)
 
 
-def replace_error(g: ArrayLike, d: int, rows: int, *, noise: float = 1.0) -> Curve:
+def replace_error(g: Values, d: int, rows: int, *, noise: float = 1.0) -> Curve:
     r"""Each generation fitted to the latest labels only: :math:`(g + 1)\, \sigma^2 d / (T - d - 1)`, any design."""
     return ((generations(g) + 1) * least_squares_error(d, rows, noise=noise))[()]
 
 
-def accumulate_error(g: ArrayLike, d: int, rows: int, *, noise: float = 1.0, design: Design = "same") -> Curve:
+def accumulate_error(g: Values, d: int, rows: int, *, noise: float = 1.0, design: Design = "same") -> Curve:
     r"""Each generation fitted to real labels and to the labels of all generations before it.
 
     With the same rows throughout, :math:`\frac{\sigma^2 d}{T - d - 1} \sum_{i=1}^{g+1} 1/i^2`; with fresh rows each time a

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from selfconsume.theory.moments import Curve, Values
 
 Probabilities = NDArray[np.float64]
 
 
-def bradley_terry(p: ArrayLike, reward: ArrayLike, choices: float) -> Probabilities:
+def bradley_terry(p: Values, reward: Values, choices: int | float) -> Probabilities:
     r"""Distribution of the winner among K independent candidates, candidate k winning with odds :math:`e^{r(x_k)}`.
 
     .. math:: p'(x) = p(x)\, E\left[\frac{K e^{r(x)}}{e^{r(x)} + \sum_{k=2}^{K} e^{r(X_k)}}\right], \qquad X_k \sim p
@@ -44,7 +46,7 @@ def bradley_terry(p: ArrayLike, reward: ArrayLike, choices: float) -> Probabilit
     return p * choices * odds * (0.1 * weight @ decay)
 
 
-def curated_limit(p: ArrayLike, reward: ArrayLike) -> Probabilities:
+def curated_limit(p: Values, reward: Values) -> Probabilities:
     """Where fully synthetic curated training ends: ``p`` restricted to the states of highest reward in its support.
 
     References:
@@ -56,7 +58,7 @@ def curated_limit(p: ArrayLike, reward: ArrayLike) -> Probabilities:
 
 
 def curated_fixed_point(
-    real: ArrayLike, reward: ArrayLike, choices: float, ratio: float, *, tolerance: float = 1e-13
+    real: Values, reward: Values, choices: int | float, ratio: float, *, tolerance: float = 1e-13
 ) -> Probabilities:
     r"""Fixed point of training on real data with λ times as many curated samples of the latest generation.
 
@@ -79,7 +81,7 @@ def curated_fixed_point(
     raise ArithmeticError(f"no fixed point to {tolerance} after 100000 generations at ratio = {ratio}")
 
 
-def verified(right: ArrayLike, keep_right: float, keep_wrong: float) -> Probabilities:
+def verified(right: Values, keep_right: float, keep_wrong: float) -> Curve:
     r"""Share of right samples after a verifier kept right ones with probability φ and wrong ones with ψ.
 
     .. math:: q' = \frac{\varphi q}{\varphi q + \psi (1 - q)}
@@ -93,7 +95,7 @@ def verified(right: ArrayLike, keep_right: float, keep_wrong: float) -> Probabil
     return keep_right * right / (keep_right * right + keep_wrong * (1.0 - right))
 
 
-def corrected(p: ArrayLike, truth: ArrayLike, strength: float) -> Probabilities:
+def corrected(p: Values, truth: Values, strength: float) -> Probabilities:
     r"""Samples pulled toward the truth: :math:`(p + \gamma p^*) / (1 + \gamma)`, γ = ``strength``.
 
     γ = 0 does nothing, γ = 1 goes half the way, γ → ∞ replaces samples by the truth. What it does to finite samples,

@@ -1,0 +1,103 @@
+"""Denoising diffusion with a fixed number of noise levels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.families.diffusion import ddim_sampler, linear_alpha_bars
+from selfconsume.fit import Scaling, Trainable, Trained
+from selfconsume.nets import Network
+from selfconsume.nets.mlp import MLP
+from selfconsume.types import Generator, Problem, Samples, Source
+
+
+class NoisePredictor(Trainable, Generator):
+    """A network that predicts the noise in an example from the example and the share ``t / T`` of its noise level."""
+
+    net: Network
+    scaling: Scaling
+    temperature: Float[Array, ""]
+    T: int = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    eta: float = eqx.field(static=True)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        start, between = jax.random.split(key)
+        spread = jnp.sqrt(self.temperature)
+        z = ddim_sampler(
+            between,
+            lambda z, share: self.net(z, jnp.full(z.shape[:1], share)),
+            jax.random.normal(start, (n, *self.scaling.shift.shape)) * spread,
+            linear_alpha_bars(self.T),
+            self.steps,
+            eta=self.eta,
+            noise=spread,
+        )
+        return self.scaling.decode(z)
+
+
+class Noised(NamedTuple):
+    """Examples at random noise levels, and the noise in them."""
+
+    share: Float[Array, " n"]
+    z: Float[Array, "n *shape"]
+    noise: Float[Array, "n *shape"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DDPM(Trained):
+    """Denoising diffusion that predicts the noise, with a linear schedule and ancestral or DDIM sampling.
+
+    Besides the fields of `selfconsume.fit.Trained`:
+
+    Attributes:
+        width: Units of the network's hidden layers.
+        depth: Hidden layers.
+        T: Noise levels. Betas rise linearly from 0.1 / T to 20 / T, which at T = 1000 is the schedule of Ho et al.
+        sampler: "ancestral" or "ddim".
+        steps: Levels that sampling visits, evenly spaced; at most T.
+
+    Noise that ancestral sampling adds on its way is scaled by the temperature as well.
+
+    References:
+        Ho et al. 2020, arXiv:2006.11239, algorithms 1 and 2; Song et al. 2021, arXiv:2010.02502.
+    """
+
+    width: Annotated[int, Ge(1)] = 64
+    depth: Annotated[int, Ge(1)] = 3
+    T: Annotated[int, Ge(21)] = 100
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    steps: Annotated[int, Ge(1)] = 100
+
+    @classmethod
+    def tiny(cls) -> DDPM:
+        return cls(updates=8, batch=8, width=4, depth=1, T=21, steps=3)
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> NoisePredictor:
+        (d,) = shape
+        net = MLP.init(key, d, self.width, self.depth)
+        temperature = jnp.asarray(self.temperature, jnp.float32)
+        eta = {"ancestral": 1.0, "ddim": 0.0}[self.sampler]
+        return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, eta)
+
+    def prepare(self, key: PRNGKeyArray, generator: NoisePredictor, z: Samples) -> Noised:
+        level, noise = jax.random.split(key)
+        t = jax.random.randint(level, z.shape[:1], 1, self.T + 1)
+        signal = linear_alpha_bars(self.T)[t - 1].reshape(-1, *[1] * (z.ndim - 1))
+        epsilon = jax.random.normal(noise, z.shape)
+        return Noised(t / self.T, jnp.sqrt(signal) * z + jnp.sqrt(1 - signal) * epsilon, epsilon)
+
+    def loss(self, generator: NoisePredictor, prepared: Noised) -> Float[Array, ""]:
+        return jnp.mean((generator.net(prepared.z, prepared.share) - prepared.noise) ** 2)
+
+    def check(self, source: Source) -> None:
+        super().check(source)
+        if self.steps > self.T:
+            raise Problem(f"family.steps: {self.steps} levels cannot be visited, there are T = {self.T}")

@@ -1,0 +1,145 @@
+"""Conditional flow matching with optimal-transport pairing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.families.diffusion import Solver, divergence, solve
+from selfconsume.families.pairing import Pairing, paired
+from selfconsume.fit import Scaling, Trainable, Trained
+from selfconsume.nets import Network
+from selfconsume.nets.mlp import MLP
+from selfconsume.types import Density, Problem, Samples, Source
+
+
+class VelocityField(Trainable, Density):
+    """A velocity that carries a standard Gaussian at time 0 to the data at time 1, by an ordinary differential equation."""
+
+    net: Network
+    scaling: Scaling
+    temperature: Float[Array, ""]
+    solver: Solver = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    rtol: float = eqx.field(static=True)
+    atol: float = eqx.field(static=True)
+
+    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        """The velocity of all rows at one time."""
+        return self.net(z, jnp.full(z.shape[:1], tau))
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        z = jax.random.normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
+        return self.scaling.decode(self._solve(self.velocity, z, 0.0, 1.0))
+
+    def log_prob(self, x: Samples) -> Float[Array, " n"]:
+        """Log density (nats) at temperature 1, by the divergence along the path back to the noise.
+
+        Costs d + 1 derivatives of the network for each evaluation that sampling needs; meant for d up to some tens. The
+        solver's steps make it the density of nearly, not exactly, the distribution that `sample` draws from.
+        """
+        d = self.scaling.shift.size
+
+        def back(tau, state):
+            z, _ = state[:, :-1], state[:, -1]
+            value, trace = divergence(lambda z: self.velocity(tau, z), z)
+            return jnp.concatenate([value, trace[:, None]], axis=1)
+
+        state = jnp.concatenate([self.scaling.encode(x), jnp.zeros((x.shape[0], 1))], axis=1)
+        state = self._solve(back, state, 1.0, 0.0)
+        base = -0.5 * (state[:, :-1] ** 2).sum(axis=1) - 0.5 * d * math.log(2 * math.pi)
+        return base + state[:, -1] - d * jnp.log(self.scaling.scale)
+
+    def _solve(self, velocity, z, start, end):
+        return solve(
+            velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol
+        )
+
+
+class Path(NamedTuple):
+    """Points on straight paths, and the velocity of each."""
+
+    tau: Float[Array, " n"]
+    z: Float[Array, "n d"]
+    target: Float[Array, "n d"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OTCFM(Trained):
+    """Flow matching on straight paths between noise and data that minibatch optimal transport has paired.
+
+    Besides the fields of `selfconsume.fit.Trained`:
+
+    Attributes:
+        width: Units of the network's hidden layers.
+        depth: Hidden layers.
+        pairing: "independent", "exact" (least sum of squared distances) or "sinkhorn" (a permutation drawn by the
+            entropic plan).
+        pairing_block: Pairs are made inside blocks of so many examples of the minibatch; 0 is the whole minibatch. The
+            cost of "exact" grows as the square of it: beside an update of 256 examples at width 64, 16 takes under half
+            as long, 32 as long, 256 about 50 times as long.
+        sinkhorn_epsilon: Regularisation of "sinkhorn", relative to the mean squared distance in the block.
+        sinkhorn_iterations: Iterations of "sinkhorn".
+        solver: "euler", "midpoint", "heun" (equal steps) or "dopri5" (adaptive, one sequence of steps for all samples).
+        steps: Number of equal steps.
+        rtol: Relative tolerance of "dopri5", in units of the data's deviation.
+        atol: Absolute tolerance of "dopri5", likewise.
+
+    Samples of a solution that "dopri5" does not reach in 4096 steps are NaN.
+
+    References:
+        Tong et al. 2024, arXiv:2302.00482, algorithms 2 and 3 with sigma = 0; Lipman et al. 2023, arXiv:2210.02747.
+    """
+
+    width: Annotated[int, Ge(1)] = 64
+    depth: Annotated[int, Ge(1)] = 3
+    pairing: Pairing = "exact"
+    pairing_block: Annotated[int, Ge(0)] = 16
+    sinkhorn_epsilon: Annotated[float, Gt(0)] = 0.05
+    sinkhorn_iterations: Annotated[int, Ge(1)] = 20
+    solver: Solver = "midpoint"
+    steps: Annotated[int, Ge(1)] = 25
+    rtol: Annotated[float, Gt(0)] = 1e-5
+    atol: Annotated[float, Gt(0)] = 1e-5
+
+    @classmethod
+    def tiny(cls) -> OTCFM:
+        return cls(updates=8, batch=8, width=4, depth=1, pairing_block=4, steps=2)
+
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> VelocityField:
+        (d,) = shape
+        net = MLP.init(key, d, self.width, self.depth)
+        temperature = jnp.asarray(self.temperature, jnp.float32)
+        return VelocityField(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
+
+    def prepare(self, key: PRNGKeyArray, generator: VelocityField, z: Samples) -> Path:
+        noise, time, pair = jax.random.split(key, 3)
+        x0 = paired(
+            pair,
+            jax.random.normal(noise, z.shape),
+            z,
+            pairing=self.pairing,
+            block=self.pairing_block or self.batch,
+            epsilon=self.sinkhorn_epsilon,
+            iterations=self.sinkhorn_iterations,
+        )
+        tau = jax.random.uniform(time, z.shape[:1])
+        return Path(tau, x0 + tau[:, None] * (z - x0), z - x0)
+
+    def loss(self, generator: VelocityField, prepared: Path) -> Float[Array, ""]:
+        return jnp.mean((generator.net(prepared.z, prepared.tau) - prepared.target) ** 2)
+
+    def check(self, source: Source) -> None:
+        super().check(source)
+        if self.pairing != "independent" and self.pairing_block and self.batch % self.pairing_block:
+            raise Problem(
+                f"family.pairing_block: {self.pairing_block} does not divide the batch of {self.batch}; "
+                "give a divisor, or 0 for the whole batch"
+            )

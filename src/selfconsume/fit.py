@@ -1,0 +1,262 @@
+"""The one gradient loop of all neural families, and the fields that mean the same in each of them.
+
+How far one retraining moves a model depends on the start, the optimizer's memory, the averaging and the learning rate's
+warm-up as much as on the data, and a short step alone looks like stability. All of it is therefore written out as fields.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Annotated, Any, ClassVar, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from annotated_types import Ge, Gt, Le, Lt
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+
+from selfconsume.types import Family, FitState, Generator, Number, Problem, Samples, Source
+
+GOLDEN = 2654435769
+"""2^32 divided by the golden ratio, odd: its multiples modulo 2^32 fill every stretch of them evenly."""
+
+NEARLY_ALL = 4.2949e9
+"""A little less than 2^32, so that rounded shares of it never sum to more."""
+
+
+class Scaling(eqx.Module):
+    """The affine map between data and the units that networks work in: mean 0, root-mean-square deviation 1.
+
+    The mean is taken for each coordinate, the deviation over all of them, so that distances keep their ratios and constant
+    coordinates stay constant. It is fixed by the data of a cold start and kept in warm starts: later generations that
+    drift or shrink are then seen to do so in the network's units as well.
+    """
+
+    shift: Float[Array, "*shape"]
+    scale: Float[Array, ""]
+
+    @classmethod
+    def identity(cls, shape: tuple[int, ...]) -> Scaling:
+        """Data as they are."""
+        return cls(jnp.zeros(shape), jnp.ones(()))
+
+    @classmethod
+    def of(cls, x: Samples, weight: Float[Array, " n"]) -> Scaling:
+        """The scaling of weighted rows; a point mass is only shifted."""
+        flat = x.reshape(x.shape[0], -1).astype(jnp.float32)
+        share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
+        shift = share @ flat
+        variance = (share @ (flat - shift) ** 2).mean()
+        return cls(shift.reshape(x.shape[1:]), jnp.where(variance > 0, jnp.sqrt(variance), 1.0))
+
+    def encode(self, x: Samples) -> Samples:
+        """Data to network units."""
+        return (x.astype(jnp.float32) - self.shift) / self.scale
+
+    def decode(self, z: Samples) -> Samples:
+        """Network units to data."""
+        return z * self.scale + self.shift
+
+
+class Batches(eqx.Module):
+    """Minibatches of weighted rows: row ``i`` is drawn in proportion to its weight, without chance where it can be.
+
+    Rows are shuffled once and laid side by side on a circle, each as long as its weight. Draws go around it in steps of
+    the golden ratio from a random origin, through all batches of a fit. So every draw has exactly the weights'
+    distribution, and of any number of draws in a row each example gets its share to within about one: at equal weights
+    the sequence is as even as shuffled epochs, at unequal ones it has what epochs mean there. A row of weight 0 has no
+    length. Draws depend on the update's number alone: a fit can be interrupted anywhere.
+    """
+
+    x: Samples
+    order: Int[Array, " n"]
+    ends: UInt32[Array, " n"]
+    """Last position of each row, in shuffled order; the circle has 2^32 positions."""
+    origin: UInt32[Array, ""]
+    key: UInt32[Array, "..."]
+    """Data of the key of the whole fit: arrays of keys cannot cross every boundary."""
+
+    @classmethod
+    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"]) -> Batches:
+        """The batches of a fit."""
+        n = weight.shape[0]
+        shuffle, origin, rest = jax.random.split(key, 3)
+        # Rows without weight come last.
+        order = jnp.argsort(jnp.where(weight > 0, jax.random.uniform(shuffle, (n,)), 2.0)).astype(jnp.int32)
+        share = weight[order] / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
+        length = (share * NEARLY_ALL).astype(jnp.uint32)
+        # Integers sum exactly, so that ends are monotone and meet at 2^32; what rounding left is spread over all rows.
+        present = weight[order] > 0
+        count = jnp.maximum(present.sum(), 1).astype(jnp.uint32)
+        left = jnp.uint32(0) - length.sum(dtype=jnp.uint32)
+        extra = left // count + (jnp.arange(n, dtype=jnp.uint32) < left % count)
+        ends = jnp.cumsum(length + jnp.where(present, extra, 0), dtype=jnp.uint32) - jnp.uint32(1)
+        return cls(x, order, ends, jax.random.bits(origin, (), jnp.uint32), jax.random.key_data(rest))
+
+    def rows(self, iteration: Int[Array, ""], size: int) -> Int[Array, " size"]:
+        """Which rows the batch of one update holds."""
+        draw = iteration.astype(jnp.uint32) * jnp.uint32(size) + jnp.arange(size, dtype=jnp.uint32)
+        position = self.origin + draw * jnp.uint32(GOLDEN)
+        return self.order[jnp.searchsorted(self.ends, position)]
+
+    def key_at(self, iteration: Int[Array, ""]) -> PRNGKeyArray:
+        """The key of one update."""
+        return jax.random.fold_in(jax.random.wrap_key_data(self.key), iteration)
+
+
+class Trainable(Generator):
+    """A generator that the gradient loop trains: ``net`` is what it trains, and what it averages."""
+
+    net: eqx.AbstractVar[Any]
+    scaling: eqx.AbstractVar[Scaling]
+    temperature: eqx.AbstractVar[Float[Array, ""]]
+
+
+class Optimizer(eqx.Module):
+    """What the gradient loop remembers beside the averaged generator."""
+
+    net: Any
+    """The weights that gradients move."""
+    moments: Any
+    """Adam's, with its own count of updates."""
+    averaged: Int[Array, ""]
+    """Updates in the running average since it was last reset."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained(Family):
+    """A family whose generators are trained by Adam on minibatches.
+
+    Attributes:
+        updates: Updates of one fit, of every generation alike.
+        batch: Examples of a minibatch, drawn by weight (see `Batches`).
+        learning_rate: Adam's step size.
+        schedule: "constant", or "cosine" down to 0 at the last update. Every fit starts its schedule anew.
+        warmup_updates: Updates over which the learning rate rises linearly, at the start of every fit.
+        beta1: Adam's decay of the gradient's mean.
+        beta2: Adam's decay of the gradient's square.
+        weight_decay: Decoupled decay (AdamW) of all weights, times the learning rate; 0 is none.
+        clip_norm: Gradients of a larger global norm are scaled down to it; 0 is no limit.
+        ema: Decay of the running average of the weights, which is what samples; 0 samples from the last weights. In its
+            update number a it is at most (1 + a) / (10 + a), so that the average forgets where it began.
+        warm_from: Whether a warm start trains on from the averaged weights ("ema") or from the last ones ("raw").
+        carry_optimizer: Whether a warm start keeps Adam's moments and count; otherwise they start at zero.
+        reset_ema: Whether a warm start's average begins anew at the weights that it trains on from; otherwise the last
+            average continues.
+        temperature: Variance factor of the Gaussian noise that sampling starts from and adds on its way. It acts on
+            samples only; densities are those of temperature 1.
+
+    A start without a memory of its training (the truth, a checkpoint) has one set of weights and zero moments.
+
+    References:
+        Kingma and Ba 2015, arXiv:1412.6980 (Adam). Loshchilov and Hutter 2019, arXiv:1711.05101 (decoupled decay).
+    """
+
+    ahead: ClassVar[int] = 8
+    """Updates whose batches are prepared at once. Part of the result: equal splits of a fit depend on it alone."""
+
+    updates: Annotated[int, Ge(1)] = 800
+    batch: Annotated[int, Ge(1)] = 256
+    learning_rate: Annotated[float, Number, Ge(0)] = 2e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_updates: Annotated[int, Ge(0)] = 0
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    clip_norm: Annotated[float, Ge(0)] = 0.0
+    ema: Annotated[float, Number, Ge(0), Le(1)] = 0.0
+    warm_from: Literal["ema", "raw"] = "ema"
+    carry_optimizer: bool = False
+    reset_ema: bool = True
+    temperature: Annotated[float, Number, Ge(0)] = 1.0
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Trainable:
+        """A generator before any training, with the identity for its scaling."""
+
+    @abc.abstractmethod
+    def prepare(self, key: PRNGKeyArray, generator: Trainable, z: Samples) -> Any:
+        """What one update needs beside the weights: noise, times, targets of a batch in network units."""
+
+    @abc.abstractmethod
+    def loss(self, generator: Trainable, prepared: Any) -> Float[Array, ""]:
+        """The mean loss of a prepared batch."""
+
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        new, draws = jax.random.split(key)
+        if start is None:
+            generator = dataclasses.replace(self.init(new, x.shape[1:]), scaling=Scaling.of(x, weight))
+            optimizer = self._fresh(generator.net)
+        else:
+            generator = dataclasses.replace(start.generator, temperature=jnp.asarray(self.temperature, jnp.float32))
+            last = start.optimizer or self._fresh(generator.net)
+            optimizer = self._fresh(generator.net if self.warm_from == "ema" else last.net)
+            if self.carry_optimizer:
+                optimizer = dataclasses.replace(optimizer, moments=last.moments)
+            if self.reset_ema:
+                generator = dataclasses.replace(generator, net=optimizer.net)
+            else:
+                optimizer = dataclasses.replace(optimizer, averaged=last.averaged)
+        nothing = jnp.zeros((), jnp.int32)
+        return FitState(generator, optimizer, nothing, jnp.array(jnp.nan), Batches.of(draws, x, weight))
+
+    def advance(self, state: FitState, updates: int) -> FitState:
+        """The same fit, ``updates`` updates further; `loss` is their mean. Splitting changes no bit of the weights."""
+        batches, scaling = state.data, state.generator.scaling
+        adam = self._adam()
+
+        def prepared(iteration):
+            z = scaling.encode(batches.x[batches.rows(iteration, self.batch)])
+            return self.prepare(batches.key_at(iteration), state.generator, z)
+
+        def update(carry, given):
+            optimizer, average, iteration = carry
+            loss, gradient = jax.value_and_grad(
+                lambda net: self.loss(dataclasses.replace(state.generator, net=net), given)
+            )(optimizer.net)
+            step, moments = adam.update(gradient, optimizer.moments, optimizer.net)
+            rate = self._rate(iteration)
+            net = jax.tree.map(lambda old, by: old - rate * by, optimizer.net, step)
+            age = optimizer.averaged.astype(jnp.float32)
+            decay = jnp.minimum(self.ema, (1 + age) / (10 + age))
+            average = optax.incremental_update(net, average, 1 - decay)
+            return (Optimizer(net, moments, optimizer.averaged + 1), average, iteration + 1), loss
+
+        def stretch(carry, count):
+            # The same number of batches is prepared for a short stretch, so that where a fit is split changes nothing.
+            ready = jax.vmap(prepared)(carry[2] + jnp.arange(self.ahead))
+            return jax.lax.scan(update, carry, jax.tree.map(lambda leaf: leaf[:count], ready))
+
+        carry = (state.optimizer, state.generator.net, state.iteration)
+        whole, rest = divmod(updates, self.ahead)
+        carry, losses = jax.lax.scan(lambda carry, _: stretch(carry, self.ahead), carry, length=whole)
+        total = losses.sum()
+        if rest:
+            carry, losses = stretch(carry, rest)
+            total += losses.sum()
+        optimizer, average, iteration = carry
+        generator = dataclasses.replace(state.generator, net=average)
+        return FitState(generator, optimizer, iteration, total / updates, batches)
+
+    def check(self, source: Source) -> None:
+        if len(source.shape) != 1:
+            raise Problem(f"family: takes vectors, the source gives examples of shape {source.shape}; flatten them")
+
+    def _fresh(self, net: Any) -> Optimizer:
+        return Optimizer(net, self._adam().init(net), jnp.zeros((), jnp.int32))
+
+    def _adam(self) -> optax.GradientTransformation:
+        """The direction of a step; the learning rate is applied outside, because it counts the fit's own updates."""
+        parts = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
+        parts += [optax.scale_by_adam(self.beta1, self.beta2)]
+        parts += [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
+        return optax.chain(*parts)
+
+    def _rate(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
+        done = iteration.astype(jnp.float32)
+        rate = self.learning_rate * jnp.minimum((done + 1) / max(self.warmup_updates, 1), 1.0)
+        if self.schedule == "cosine":
+            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / self.updates, 1.0)))
+        return rate

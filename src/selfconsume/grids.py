@@ -1,0 +1,144 @@
+"""Which cells share a figure, in which colours and panels, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+INK = "#1a1a1a"
+MUTED = "#7d7d7d"
+PALE = "#e8e8e8"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#000000")
+"""Okabe and Ito's colours, told apart by colour-blind readers, with a dark wine in place of their yellow."""
+
+
+class Panel(NamedTuple):
+    """Cells (by index) drawn together, each in its colour, and cells that stand behind them in grey."""
+
+    title: str
+    members: list[int]
+    colours: list[Any]
+    behind: list[int]
+
+
+class Arrangement(NamedTuple):
+    """The panels of a figure and, where the panels share their colours, what these mean."""
+
+    panels: list[Panel]
+    legend_title: str = ""
+    legend: tuple[tuple[str, Any], ...] = ()
+
+
+def distinct(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str, list[Any]]:
+    """Axis -> its values in order of first appearance, for axes with more than one."""
+    values = {axis: list(dict.fromkeys(cell[axis] for cell in cells)) for axis in axes}
+    return {axis: found for axis, found in values.items() if len(found) > 1}
+
+
+def labels(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[str]:
+    """A short name for each cell: what tells it from the others, such as ``mix(ratio=0.5), n = 100``."""
+    varying = list(distinct(cells, axes))
+    if not varying:
+        return ["mean over seeds"] * len(cells)
+    return [", ".join(_named(axis, cell[axis], varying) for axis in varying) for cell in cells]
+
+
+def selection(cells: Sequence[Mapping[str, Any]], axes: Sequence[str], most: int) -> list[int]:
+    """Indices of at most ``most`` cells: the axis with the most values is thinned evenly until they are few enough.
+
+    The first and the last value of an axis stay as long as it keeps two.
+    """
+    values = {axis: list(dict.fromkeys(cell[axis] for cell in cells)) for axis in axes}
+    kept = {axis: list(found) for axis, found in values.items()}
+
+    def left() -> list[int]:
+        return [i for i, cell in enumerate(cells) if all(cell[axis] in kept[axis] for axis in axes)]
+
+    chosen = left()
+    while len(chosen) > most and any(len(found) > 1 for found in kept.values()):
+        axis = max(axes, key=lambda name: len(kept[name]))
+        others = max(1, len(chosen) // len(kept[axis]))
+        size = min(len(kept[axis]) - 1, max(1, most // others))
+        places = np.linspace(0, len(values[axis]) - 1, size).round().astype(int)
+        kept[axis] = [values[axis][i] for i in places]
+        chosen = left()
+    return chosen
+
+
+def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangement:
+    """One panel for up to 8 cells or one number's values; else small panels by the axes that colour does not show."""
+    values = distinct(cells, axes)
+    everything = list(range(len(cells)))
+    numeric = [axis for axis, found in values.items() if _numeric(found) and len(found) > 3]
+    if len(values) == 1 and numeric:
+        return Arrangement([Panel("", everything, _ramp(cells, numeric[0], values[numeric[0]]), [])])
+    if len(cells) <= len(PALETTE):
+        return Arrangement([Panel("", everything, list(PALETTE[: len(cells)]), [])])
+    usable = numeric or [axis for axis, found in values.items() if len(found) <= len(PALETTE)]
+    names = labels(cells, axes)
+    if len(values) < 2 or not usable:
+        return Arrangement([Panel(names[i], [i], [PALETTE[0]], [j for j in everything if j != i]) for i in everything])
+    axis = max(usable, key=lambda name: len(values[name]))
+    if axis in numeric:
+        colours = _ramp(cells, axis, values[axis])
+    else:
+        colours = [PALETTE[values[axis].index(cell[axis])] for cell in cells]
+    others = [name for name in values if name != axis]
+    facets: dict[tuple, list[int]] = {}
+    for i, cell in enumerate(cells):
+        facets.setdefault(tuple(cell[name] for name in others), []).append(i)
+    panels = [
+        Panel(
+            ", ".join(_named(n, v, list(values)) for n, v in zip(others, facet, strict=True)),
+            members,
+            [colours[i] for i in members],
+            [],
+        )
+        for facet, members in facets.items()
+    ]
+    shown = {cell[axis]: colour for cell, colour in zip(cells, colours, strict=True)}
+    order = sorted(shown, reverse=True) if axis in numeric else list(shown)
+    return Arrangement(panels, axis, tuple((text(value), shown[value]) for value in order))
+
+
+def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
+    """A legend at the right of all panels."""
+    handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in entries]
+    figure.legend(
+        handles=handles,
+        title=title,
+        loc="outside right center",
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+        handlelength=1.4,
+    )
+
+
+def text(value: Any) -> str:
+    """An axis value as figures and tables show it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _named(axis: str, value: Any, among: Sequence[str]) -> str:
+    if axis in ("regime", "source", "family"):
+        return text(value)
+    short = axis.rpartition(".")[2]
+    name = axis if sum(other.rpartition(".")[2] == short for other in among) > 1 else short
+    return f"{name} = {text(value)}"
+
+
+def _numeric(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _ramp(cells: Sequence[Mapping[str, Any]], axis: str, values: Sequence[float]) -> list[Any]:
+    """Colours by rank, dark to light, without the map's pale end."""
+    rank = {value: i for i, value in enumerate(sorted(values))}
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.86, len(values)))
+    return [matplotlib.colors.to_hex(colours[rank[cell[axis]]]) for cell in cells]

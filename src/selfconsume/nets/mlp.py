@@ -1,0 +1,52 @@
+"""A multilayer perceptron for vectors, conditioned on a number."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.nets import Network
+
+OCTAVES = 4
+"""Frequencies of the embedding; more of them cost more than they bring on conditions of order one."""
+
+
+class MLP(Network):
+    """SiLU layers of one width on ``[x, embedding(condition)]``; the last layer is linear.
+
+    Attributes:
+        weights: One matrix a layer, inputs by outputs, so that a batch of rows is multiplied from the left.
+        biases: One vector a layer.
+    """
+
+    weights: tuple[Float[Array, "..."], ...]
+    biases: tuple[Float[Array, "..."], ...]
+
+    @classmethod
+    def init(cls, key: PRNGKeyArray, size: int, width: int, depth: int) -> MLP:
+        """Weights of variance 1/inputs (LeCun), biases 0.
+
+        Args:
+            key: Randomness of the weights.
+            size: Length of an example.
+            width: Units of a hidden layer.
+            depth: Hidden layers, at least 1.
+        """
+        sizes = [size + 2 * OCTAVES + 1, *[width] * depth, size]
+        keys = jax.random.split(key, depth + 1)
+        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
+        weights = [jax.random.normal(k, pair) / pair[0] ** 0.5 for k, pair in zip(keys, pairs, strict=True)]
+        return cls(tuple(weights), tuple(jnp.zeros(after) for _, after in pairs))
+
+    def __call__(self, x: Float[Array, "n d"], condition: Float[Array, " n"]) -> Float[Array, "n d"]:
+        h = jnp.concatenate([x, embedding(condition)], axis=1)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = jax.nn.silu(h @ weight + bias)
+        return h @ self.weights[-1] + self.biases[-1]
+
+
+def embedding(condition: Float[Array, " n"]) -> Float[Array, "n features"]:
+    """``[c, sin(pi 2^k c), cos(pi 2^k c)]`` for k = 0, 1, ...: meant for conditions between about -2 and 2."""
+    angles = condition[:, None] * (jnp.pi * 2.0 ** jnp.arange(OCTAVES))
+    return jnp.concatenate([condition[:, None], jnp.sin(angles), jnp.cos(angles)], axis=1)

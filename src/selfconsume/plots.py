@@ -1,0 +1,359 @@
+"""Figures of the tidy table: metric against generation, with bands over seeds. Nothing here runs a model.
+
+Figures are made with matplotlib's object interface and leave its global state alone; save them with `Figure.savefig`, or as
+a string for a web page with `svg`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, SymmetricalLogLocator
+
+from selfconsume import stats
+from selfconsume.grids import INK, MUTED, PALE, Panel, arrange, key, labels, selection
+
+MOST_CELLS = 24
+"""More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
+MOST_POINTS = 400
+"""Generations drawn of each curve; longer runs are thinned evenly, first and last included."""
+MOST_MARKS = 30
+"""Diverged seeds marked singly for each cell; their number is always in the label."""
+DECADES = 2
+"""Positive means that span more than this are drawn on a logarithmic axis."""
+DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#4d4d4d",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.titlesize": 8.5,
+    "xtick.color": "#4d4d4d",
+    "ytick.color": "#4d4d4d",
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+}
+BETTER = {"lower": "↓ lower is better", "higher": "↑ higher is better", None: ""}
+
+
+class Prediction(NamedTuple):
+    """A curve of theory, drawn over what was measured.
+
+    Attributes:
+        label: What it is; shown once, however many cells it is drawn for.
+        generations: Where it is known.
+        values: Its values there.
+        run: Identity of the cell that it belongs to; None draws it in black for all cells.
+    """
+
+    label: str
+    generations: Sequence[int]
+    values: Sequence[float]
+    run: str | None = None
+
+
+class _Curve(NamedTuple):
+    """One cell's summary, thinned, and the lanes that it lost."""
+
+    t: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    lost: list[tuple[int, float]]
+    label: str
+    floor: tuple[float, float, float] | None
+
+
+def metric_curves(
+    frame: pl.DataFrame,
+    metric: str,
+    axes: Sequence[str],
+    better: str | None = None,
+    *,
+    predictions: Sequence[Prediction] = (),
+    level: float = 0.95,
+) -> Figure:
+    """A metric against the generation: one line a cell, its mean over seeds with the t interval of this mean.
+
+    Up to 8 cells share one panel with a label at each line. More share it if they differ in one number (a sequential colour
+    map), else they are split into small panels by the axes that the colour does not show; of more than `MOST_CELLS` an even
+    selection along the axes is drawn. Rows named ``<metric>.floor`` become the grey level "real against real". Diverged
+    seeds leave the mean; a cross marks the last finite value of each, and the label counts them. The axis is logarithmic if
+    positive means span more than two decades, and says so.
+
+    Args:
+        frame: A tidy table, see `selfconsume.table.table`.
+        metric: Name of the values.
+        axes: The columns that tell cells apart.
+        better: "lower", "higher" or None.
+        predictions: Curves of theory.
+        level: Coverage of the bands.
+
+    Raises:
+        ValueError: The table has no such metric.
+    """
+    rows = frame.filter(pl.col("metric") == metric)
+    if rows.is_empty():
+        raise ValueError(f"metric_curves: no metric {metric!r}; there are {frame['metric'].unique().sort().to_list()}")
+    floors = frame.filter(pl.col("metric") == f"{metric}.floor")
+    cells = rows.select("run", *axes).unique(maintain_order=True).to_dicts()
+    chosen = selection(cells, axes, MOST_CELLS)
+    cells = [cells[i] for i in chosen]
+    curves = _curves(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
+    layout = arrange(cells, axes)
+    with matplotlib.rc_context(STYLE):
+        figure, grid = _canvas(layout.panels)
+        scale = _scale(grid, curves, positive=(rows["value"] < 0).sum() == 0)
+        dashes: dict[str, object] = {}
+        for prediction in predictions:
+            dashes.setdefault(prediction.label, DASHES[len(dashes) % len(DASHES)])
+        for ax, panel in zip(grid, layout.panels, strict=False):
+            _panel(ax, panel, curves, len(layout.panels) > 1)
+            _predict(ax, panel, [cell["run"] for cell in cells], predictions, dashes)
+        notes = [f"{_name(dash)}: {label}" for label, dash in dashes.items()]
+        grey, dotted = (any(len(_floors(p, curves)) in some for p in layout.panels) for some in ((1,), range(2, 99)))
+        notes += ["dotted: real against real"] * dotted
+        notes += ["grey: real against real"] * (grey and len(layout.panels) > 1)
+        _frame(figure, grid, layout.panels, metric + scale, BETTER[better], notes)
+        if len(layout.panels) == 1:
+            _direct_labels(grid[0], layout.panels[0], curves)
+        elif layout.legend:
+            key(figure, layout.legend_title, layout.legend)
+    return figure
+
+
+def svg(figure: Figure, salt: str = "") -> str:
+    """The figure as an ``<svg>`` element to be put into a page: text stays text and takes the page's font.
+
+    Args:
+        figure: Any figure.
+        salt: Makes the element's internal names differ from those of other figures of the page.
+    """
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt or "selfconsume"}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    body = text.getvalue()
+    body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
+    # Only definitions are referred to; the names of groups would repeat from figure to figure.
+    return re.sub(r'<g id="[^"]*"', "<g", body)
+
+
+def _curves(rows: pl.DataFrame, floors: pl.DataFrame, runs: list[str], names: list[str], level: float) -> list[_Curve]:
+    summary = stats.summarise(rows.filter(pl.col("run").is_in(runs)), ["run", "generation"], level).sort("generation")
+    parts = summary.partition_by("run", as_dict=True)
+    floor_of = {
+        row["run"]: (row["mean"], row["low"], row["high"]) for row in stats.summarise(floors, ["run"]).to_dicts()
+    }
+    lost = _lost(rows)
+    curves = []
+    for run, name in zip(runs, names, strict=True):
+        part = parts[(run,)]
+        keep = np.unique(np.linspace(0, len(part) - 1, min(len(part), MOST_POINTS)).round().astype(int))
+        t, mean, low, high = (part[name].to_numpy()[keep] for name in ("generation", "mean", "low", "high"))
+        gone = lost.get(run, [])
+        if gone:
+            name = f"{name} ({len(gone)} of {part['seeds'].max()} diverged)"
+        floor = floor_of.get(run)
+        floor = floor if floor is not None and np.isfinite(floor[0]) else None
+        mean = np.where(np.isfinite(mean), mean, np.nan)
+        curves.append(_Curve(t, mean, low, high, gone, name, floor and tuple(float(f"{v:.12g}") for v in floor)))
+    return curves
+
+
+def _lost(rows: pl.DataFrame) -> dict[str, list[tuple[int, float]]]:
+    """Run -> last finite (generation, value) of each seed that has none at its end; (-1, nan) where there never was one."""
+    gone = rows.filter(pl.col("value").is_nan()).select("run", "seed").unique()
+    finite = rows.filter(pl.col("value").is_finite()).sort("generation")
+    last = finite.group_by("run", "seed").agg(pl.col("generation").last(), pl.col("value").last())
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in gone.join(last, on=["run", "seed"], how="left").sort("run", "seed").to_dicts():
+        t = row["generation"]
+        found.setdefault(row["run"], []).append((-1, float("nan")) if t is None else (t, row["value"]))
+    return found
+
+
+def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
+    columns = min(4, len(panels))
+    lines = -(-len(panels) // columns)
+    most = max(len(panel.members) for panel in panels)
+    size = (5.6, max(3.3, 0.16 * most + 0.9)) if len(panels) == 1 else (11.2, max(3.0, 2.1 * lines + 0.7))
+    figure = Figure(size, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for ax in grid[len(panels) :]:
+        ax.set_axis_off()
+    return figure, list(grid[: len(panels)])
+
+
+def _scale(grid: Sequence[Axes], curves: Sequence[_Curve], positive: bool) -> str:
+    """Sets the common limits and scale, and returns what the axis label says about it.
+
+    Limits cover all means; bands may at most double the range, or two seeds would hide every mean. Values that are never
+    negative get an axis that ends at 0, although a symmetric interval may reach below.
+    """
+    means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
+    means = means[np.isfinite(means)]
+    if not len(means):
+        grid[0].set_ylim(0, 1)
+        return ""
+    lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
+    lows, highs = (np.append(side[np.isfinite(side)], means) for side in (lows, highs))
+    size = np.abs(means[means != 0])
+    if means.min() > 0 and means.max() > means.min() * 10**DECADES:
+        low = max(lows[lows > 0].min(), means.min() / 10)
+        high = min(highs.max(), means.max() * 10)
+        for ax in grid:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(numticks=7))
+            ax.yaxis.set_major_formatter(FuncFormatter(_power))
+        room = (high / low) ** 0.04
+        grid[0].set_ylim(low / room, high * room)
+        return " (log scale)"
+    if len(size) and means.min() < 0 and size.max() > 1000 * np.median(size):
+        # A collapse that runs away downwards, such as a log-likelihood, beside cells that stay.
+        threshold = float(np.median(size))
+        for ax in grid:
+            ax.set_yscale("symlog", linthresh=threshold, linscale=0.7)
+            ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
+            ax.yaxis.set_major_formatter(FuncFormatter(_power))
+        return f" (log scale beyond ±{threshold:.2g})"
+    span = means.max() - means.min() or abs(means.max()) or 1.0
+    low, high = max(lows.min(), means.min() - span / 2), min(highs.max(), means.max() + span / 2)
+    low = max(low, 0.0) if positive else low
+    room = 0.04 * (high - low) or 0.05 * span
+    grid[0].set_ylim(low - room, high + room)
+    return ""
+
+
+def _floors(panel: Panel, curves: Sequence[_Curve]) -> set[tuple[float, float, float]]:
+    """The different floors of a panel: one is drawn in grey, several dotted in the colours of their cells."""
+    return {floor for i in panel.members if (floor := curves[i].floor) is not None}
+
+
+def _panel(ax: Axes, panel: Panel, curves: Sequence[_Curve], small: bool) -> None:
+    floors = _floors(panel, curves)
+    if len(floors) == 1:
+        _floor(ax, *floors, MUTED, "-", PALE)
+    faint = 0.06 if len(panel.members) > 6 else 0.17
+    for i in panel.behind:
+        ax.plot(curves[i].t, curves[i].mean, color="#dcdcdc", lw=0.8, zorder=1.5)
+    low, high = ax.get_ylim()
+    for i, colour in zip(panel.members, panel.colours, strict=True):
+        curve = curves[i]
+        if len(floors) > 1 and curve.floor:
+            _floor(ax, curve.floor, colour, ":", None)
+        if len(curve.t) == 1:
+            err = [curve.mean - curve.low, curve.high - curve.mean]
+            ax.errorbar(curve.t, curve.mean, np.nan_to_num(err), fmt="o", ms=4, color=colour, capsize=2, lw=1)
+            continue
+        ax.fill_between(curve.t, curve.low, curve.high, color=colour, alpha=faint, lw=0)
+        marker = "o" if len(curve.t) <= 25 and not small else None
+        ax.plot(curve.t, curve.mean, color=colour, lw=1.5, marker=marker, ms=2.6, mew=0)
+        marks = [(t, np.clip(v, low, high)) for t, v in curve.lost[:MOST_MARKS] if t >= 0]
+        if marks:
+            ax.scatter(*zip(*marks, strict=True), marker="x", s=22, lw=1.1, color=colour, zorder=3, clip_on=False)
+
+
+def _floor(ax: Axes, floor: tuple[float, float, float], colour: str, dash: str, fill: str | None) -> None:
+    mean, low, high = floor
+    if fill and np.isfinite(low) and np.isfinite(high):
+        ax.axhspan(low, high, color=fill, lw=0, zorder=0.5)
+    ax.axhline(mean, color=colour, lw=1.0, ls=dash, zorder=1, alpha=1 if fill else 0.8)
+
+
+def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[Prediction], dashes: dict) -> None:
+    colours = {runs[i]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
+    for each in predictions:
+        if each.run is None or each.run in colours:
+            colour = INK if each.run is None else colours[each.run]
+            ax.plot(each.generations, each.values, color=colour, ls=dashes[each.label], lw=1.1, zorder=2.5)
+
+
+def _frame(
+    figure: Figure, grid: Sequence[Axes], panels: Sequence[Panel], label: str, better: str, notes: Sequence[str]
+) -> None:
+    for ax, panel in zip(grid, panels, strict=True):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8 if len(panels) == 1 else 5, steps=[1, 2, 5, 10]))
+        ax.tick_params(length=3, labelsize=8)
+        ax.margins(x=0.02)
+        if panel.title:
+            ax.set_title(panel.title, loc="left")
+    head = "      ".join([*notes, better]).strip()
+    if len(panels) == 1:
+        grid[0].set_xlabel("generation")
+        grid[0].set_ylabel(label)
+        grid[0].set_title(head, loc="right", color="#666666", fontsize=8)
+        return
+    figure.supxlabel("generation", fontsize=8.5)
+    figure.supylabel(label, fontsize=8.5)
+    figure.suptitle(head, fontsize=8, color="#666666", x=0.99, ha="right")
+
+
+def _direct_labels(ax: Axes, panel: Panel, curves: Sequence[_Curve]) -> None:
+    """A label at the right end of each line, moved apart where lines meet."""
+    from scipy.optimize import isotonic_regression
+
+    ends = []
+    for i, colour in zip(panel.members, panel.colours, strict=True):
+        finite = np.flatnonzero(np.isfinite(curves[i].mean))
+        where = (curves[i].t[finite[-1]], curves[i].mean[finite[-1]]) if len(finite) else (curves[i].t[-1], np.nan)
+        ends.append((where, curves[i].label, colour))
+    floors = _floors(panel, curves)
+    if len(floors) == 1:
+        ends.append(((max(curves[i].t[-1] for i in panel.members), floors.pop()[0]), "real against real", MUTED))
+    ax.figure.draw_without_rendering()
+    height = ax.get_window_extent().height
+    line = 11.5 * ax.figure.dpi / 72 / height
+    to_axes = ax.transData + ax.transAxes.inverted()
+    bottom = ax.get_ylim()[0]
+    at = np.array([to_axes.transform((x, bottom if np.isnan(y) else y))[1] for (x, y), _, _ in ends])
+    order = np.argsort(at, kind="stable")
+    steps = line * np.arange(len(ends))
+    moved = isotonic_regression(np.clip(at[order], 0.0, 1.0) - steps).x
+    moved = np.clip(moved, 0.0, max(0.0, 1.0 - steps[-1])) + steps
+    for place, y in zip(order, moved, strict=True):
+        where, label, colour = ends[place]
+        ax.annotate(
+            label if len(label) <= 44 else f"{label[:43]}…",
+            where if np.isfinite(where[1]) else (where[0], bottom),
+            (1.035, y),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=8,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
+        )
+
+
+def _power(value: float, _: int) -> str:
+    """A power of ten as 0.01, 1, 1000 or 10⁻⁶; other values get no label."""
+    if value == 0:
+        return "0"
+    exponent = np.log10(abs(value))
+    if abs(exponent - round(exponent)) > 1e-6:
+        return ""
+    sign = "−" if value < 0 else ""
+    if -3 <= exponent <= 4:
+        return f"{sign}{abs(value):g}"
+    return f"{sign}10{str(round(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def _name(dash: object) -> str:
+    return {0: "dashed", 1: "dash-dotted", 2: "dotted", 3: "long-dashed"}[DASHES.index(dash)]

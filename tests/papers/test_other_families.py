@@ -1,0 +1,63 @@
+"""Categorical drift, kernel densities with fresh data, and the noise floor of the Fréchet distance."""
+
+import numpy as np
+import pytest
+
+from selfconsume.families.categorical import Categorical
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.families.kde import Kde
+from selfconsume.loop import Run
+from selfconsume.metrics.frechet import Frechet
+from selfconsume.metrics.parameters import Parameters
+from selfconsume.regimes import Fresh, RealOnly, Replace
+from selfconsume.sources.categorical import Categorical as Categories
+from selfconsume.sources.toy import Gaussian as Normal
+from selfconsume.theory.gaussian import frechet_floor
+
+
+def test_categories_drift_as_in_a_neutral_population(curves, agrees):
+    """Wright-Fisher: E[1 - sum p^2] = (1 - 1/n)^t H_0. p = 0.2, n = 100, t = 100: E p (1 - p) = 0.05857."""
+    run = Run(Categories(p=(0.2, 0.8), n=100), Categorical(), Replace(), initial="truth")
+    p = curves([run], 100, 3000)["p.0"][0]
+    spread = p * (1 - p)
+    assert np.all(spread[0] == pytest.approx(0.16))
+    agrees(spread[1:], 0.16 * 0.99 ** np.arange(1, 101))
+    agrees(spread[100], 0.05857)
+    agrees(p[1:], 0.2)  # neutral: no category is favoured
+    lost = p[50] == 0
+    assert lost.any() and (p[51:, lost] == 0).all()
+
+
+def test_fresh_data_bounds_the_spread_of_kernel_densities(records, agrees):
+    """E x^2 = 1 + h^2 (1 - (1 - alpha)^k) / alpha after k fits; h = 0.6, alpha = 0.9 -> 1.4000. Any number of rows."""
+    n, lanes, alphas = 9, 4000, (0.9, 0.5)
+    source, family = Normal(n=n), Kde(bandwidth=0.6)
+    runs = [Run(source, family, Fresh(n_real=n, n_synthetic=own)) for own in (1, 9)]
+    square = np.stack([(record.samples**2).mean(axis=(1, 2)) for record in records(runs, 9, lanes)])
+    k = np.arange(1, 11)
+    for i, alpha in enumerate(alphas):
+        agrees(square[:, i * lanes : (i + 1) * lanes], 1 + 0.36 * (1 - (1 - alpha) ** k) / alpha)
+    agrees(square[-1, :lanes], 1.4)
+
+
+def test_the_noise_floor_of_the_frechet_distance(records, agrees):
+    """A Gaussian fitted to n samples of N(0, I_d) is d/n + d(d+1)/(4n) away: 0.035 at d = 2, n = 100.
+
+    To first order in 1/n: two million independent fits average 0.0351, a tenth of what is tolerated here.
+    """
+    run = Run(Normal(dim=2, n=100), Gaussian(estimator="unbiased"), RealOnly())
+    (record,) = records([run], 0, metrics=[Parameters()])
+    value = {name: each.astype(np.float64) for name, each in record.values[repr(Parameters())].items()}
+    a, b, c = (value[f"covariance.{i}"] for i in ("0.0", "0.1", "1.1"))
+    # tr sqrt(C) of a 2 x 2 matrix is sqrt(tr C + 2 sqrt(det C)).
+    root = np.sqrt(a + c + 2 * np.sqrt(a * c - b**2))
+    agrees(value["mean.0"] ** 2 + value["mean.1"] ** 2 + a + c + 2 - 2 * root, 0.035)
+    assert frechet_floor(100, 2) == pytest.approx(0.035)
+
+
+def test_the_recorded_floor_is_real_data_against_real_data(records, agrees):
+    """Two independent samples of sizes n and n_test are the two floors apart, again to first order."""
+    run = Run(Normal(dim=2, n=100, n_test=400), Gaussian(), RealOnly())
+    (record,) = records([run], 0, 400, [Frechet()])
+    floor = record.values[repr(Frechet())]["frechet.floor"]
+    agrees(floor, 0.035 * (1 + 100 / 400))
