@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, registry, stats
+from selfconsume import config, registry, room, stats
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.batch import cohort_of
@@ -65,12 +64,7 @@ def progress() -> Iterator:
 
 
 def execute(study: Study, out: Path, *, text: str | None = None) -> Store:
-    """Runs a study with a progress bar, after checking that there is room for it.
-
-    Raises:
-        Problem: The disk is too small, or see `execute.execute`.
-    """
-    check_room(study, out)
+    """Runs a study with a progress bar. See `execute.execute`."""
     layout = Layout.default()
     with progress() as tell:
         store = execution.execute(study, out, layout=layout, text=text, tell=tell)
@@ -80,28 +74,19 @@ def execute(study: Study, out: Path, *, text: str | None = None) -> Store:
     return store
 
 
-def check_room(study: Study, out: Path) -> None:
-    """Refuses a study that cannot fit on the disk or in memory, before anything is written.
+def plan(study: Study, out: Path) -> None:
+    """Prints what `run` would do.
 
     Raises:
-        Problem: It cannot.
+        Problem: There is no room for it.
     """
-    existing = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    needed = execution.disk_bytes(study)
-    if needed > free:
-        advice = "use keep = 'generators', or fewer seeds or generations"
-        raise Problem(f"the study needs about {size(needed)} on disk, {size(free)} are free; {advice}")
-
-
-def plan(study: Study, out: Path) -> None:
-    """Prints what `run` would do."""
+    room.check(study, out)
     store = Store(out) if (out / LOG).exists() else None
     tasks = execution.pending(study, store, Layout.default())
     cohorts = {cohort_of(cell.run) for cell in study.cells}
     OUT.print(
         f"{len(study.cells)} runs x {len(study.seeds)} seeds x {study.settings.generations} generations "
-        f"in {len(cohorts)} compiled cohorts; about {size(execution.disk_bytes(study))} on disk"
+        f"in {len(cohorts)} compiled cohorts; about {room.text(room.disk_bytes(study))} on disk"
     )
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
@@ -172,7 +157,7 @@ def status(store: Store, as_json: bool) -> None:
         print(json.dumps(facts, indent=2))
         return
     state = "finished" if facts["finished"] else "unfinished: run the same command again to continue"
-    OUT.print(escape(f"{store.path}: {state}; {size(facts['bytes'])}, started {facts['started']}"))
+    OUT.print(escape(f"{store.path}: {state}; {room.text(facts['bytes'])}, started {facts['started']}"))
     table = Table("run", *study["axes"], "seeds", "generations")
     for cell in cells:
         labels = [escape(str(cell[axis])) for axis in study["axes"]]
@@ -204,15 +189,6 @@ def kinds(role: str | None) -> None:
             fields = [_field(field) for field in dataclasses.fields(cls)]
             if fields:
                 OUT.print(f"      {escape(', '.join(fields))}", style="dim")
-
-
-def size(number: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
 
 
 def _field(field: dataclasses.Field) -> str:

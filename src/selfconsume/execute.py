@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfconsume import history, loop, pool, tensors
+from selfconsume import history, loop, room, tensors
 from selfconsume.batch import Batch, Partial, Record, cohort_of
 from selfconsume.lanes import Layout
 from selfconsume.store import Lane, Store, Writer
@@ -78,8 +78,10 @@ def execute(
         The directory, opened for reading.
 
     Raises:
-        Problem: The directory belongs to a study that shares no run with this one, is locked, or is damaged.
+        Problem: There is no room for it, or the directory belongs to a study that shares no run with this one, is locked,
+            or is damaged.
     """
+    room.check(study, out)
     layout = layout or Layout.default()
     with Writer(out) as writer:
         known = {run for lanes in writer.lanes.values() for run, _ in lanes}
@@ -118,33 +120,10 @@ def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
                 seeds.append(seed)
     tasks = []
     for (_, at), (cells, seeds) in groups.items():
-        most = max(len(layout.devices), int(LANE_BYTES // lane_bytes(cells[0].run, study.last)))
+        most = max(len(layout.devices), int(LANE_BYTES // room.lane_bytes(cells[0].run, study.last)))
         for i in range(0, len(cells), most):
             tasks.append(Task(cells[i : i + most], seeds[i : i + most], at))
     return tasks
-
-
-def lane_bytes(run: loop.Run, last: int) -> int:
-    """Memory of one lane, about: the pool, the real block, the samples and their copies."""
-    sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
-    row = int(np.prod(sample.shape[1:], dtype=np.int64)) * sample.dtype.itemsize + 1
-    slots = 1 if run.summarised else pool.capacity(last, run.regime.lookback)
-    rows = run.block * (2 * slots + 3) + 3 * run.source.size
-    fit = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(loop.fit_structure(run, 1)))
-    return rows * row + 3 * fit
-
-
-def disk_bytes(study: Study) -> int:
-    """What the samples and generators of the whole study take on disk, about."""
-    total = 0
-    for cell in study.cells:
-        sample = jax.eval_shape(lambda run=cell.run: run.source.train(jax.random.key(0)))
-        samples = cell.run.block * (int(np.prod(sample.shape[1:], dtype=np.int64)) * sample.dtype.itemsize + 1)
-        leaves = jax.tree.leaves(loop.fit_structure(cell.run, 1).generator)
-        generator = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-        kept = {"all": samples + generator, "samples": samples, "generators": generator}[study.settings.keep]
-        total += kept * len(study.seeds) * study.settings.generations
-    return total
 
 
 def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], list[int], list[Metric]]]:

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 INK = "#1a1a1a"
 MUTED = "#7d7d7d"
 PALE = "#e8e8e8"
+LONGEST = 44
+"""Longer labels are cut in figures; tables show them whole."""
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#000000")
 """Okabe and Ito's colours, told apart by colour-blind readers, with a dark wine in place of their yellow."""
 
@@ -118,6 +121,41 @@ def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
         title_fontsize=8,
         handlelength=1.4,
     )
+
+
+def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]) -> None:
+    """Labels at the right of the axes, joined to the ends of their lines and moved apart where lines meet.
+
+    Args:
+        ax: Axes whose limits are final.
+        ends: Point (nan where there is none), label and colour of each line.
+    """
+    from scipy.optimize import isotonic_regression
+
+    ax.figure.draw_without_rendering()
+    line = 11.5 * ax.figure.dpi / 72 / ax.get_window_extent().height
+    to_axes = ax.transData + ax.transAxes.inverted()
+    bottom, top = ax.get_ylim()
+    points = [(x, bottom if np.isnan(y) else float(np.clip(y, bottom, top))) for (x, y), _, _ in ends]
+    at = np.array([to_axes.transform(point)[1] for point in points])
+    order = np.argsort(at, kind="stable")
+    steps = line * np.arange(len(ends))
+    # The least displaced places that are a line apart: an isotonic regression once the steps are taken off.
+    moved = isotonic_regression(at[order] - steps).x
+    moved = np.clip(moved, 0.0, max(0.0, 1.0 - steps[-1])) + steps
+    for place, y in zip(order, moved, strict=True):
+        _, label, colour = ends[place]
+        ax.annotate(
+            label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…",
+            points[place],
+            (1.035, y),
+            textcoords="axes fraction",
+            va="center",
+            color=colour,
+            fontsize=8,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
+        )
 
 
 def text(value: Any) -> str:

@@ -17,10 +17,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, SymmetricalLogLocator
+from matplotlib.ticker import MaxNLocator
 
 from selfconsume import stats
-from selfconsume.grids import INK, MUTED, PALE, Panel, arrange, key, labels, selection
+from selfconsume.grids import INK, MUTED, PALE, Panel, arrange, direct_labels, key, labels, selection
+from selfconsume.scales import fit_axes
 
 MOST_CELLS = 24
 """More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
@@ -28,8 +29,6 @@ MOST_POINTS = 400
 """Generations drawn of each curve; longer runs are thinned evenly, first and last included."""
 MOST_MARKS = 30
 """Diverged seeds marked singly for each cell; their number is always in the label."""
-DECADES = 2
-"""Positive means that span more than this are drawn on a logarithmic axis."""
 DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
 STYLE = {
@@ -119,7 +118,9 @@ def metric_curves(
     layout = arrange(cells, axes)
     with matplotlib.rc_context(STYLE):
         figure, grid = _canvas(layout.panels)
-        scale = _scale(grid, curves, positive=(rows["value"] < 0).sum() == 0)
+        means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
+        lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
+        scale = fit_axes(grid, means, lows, highs, positive=(rows["value"] < 0).sum() == 0)
         dashes: dict[str, object] = {}
         for prediction in predictions:
             dashes.setdefault(prediction.label, DASHES[len(dashes) % len(DASHES)])
@@ -132,7 +133,7 @@ def metric_curves(
         notes += ["grey: real against real"] * (grey and len(layout.panels) > 1)
         _frame(figure, grid, layout.panels, metric + scale, BETTER[better], notes)
         if len(layout.panels) == 1:
-            _direct_labels(grid[0], layout.panels[0], curves)
+            direct_labels(grid[0], _ends(layout.panels[0], curves))
         elif layout.legend:
             key(figure, layout.legend_title, layout.legend)
     return figure
@@ -201,46 +202,6 @@ def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     return figure, list(grid[: len(panels)])
 
 
-def _scale(grid: Sequence[Axes], curves: Sequence[_Curve], positive: bool) -> str:
-    """Sets the common limits and scale, and returns what the axis label says about it.
-
-    Limits cover all means; bands may at most double the range, or two seeds would hide every mean. Values that are never
-    negative get an axis that ends at 0, although a symmetric interval may reach below.
-    """
-    means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
-    means = means[np.isfinite(means)]
-    if not len(means):
-        grid[0].set_ylim(0, 1)
-        return ""
-    lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
-    lows, highs = (np.append(side[np.isfinite(side)], means) for side in (lows, highs))
-    size = np.abs(means[means != 0])
-    if means.min() > 0 and means.max() > means.min() * 10**DECADES:
-        low = max(lows[lows > 0].min(), means.min() / 10)
-        high = min(highs.max(), means.max() * 10)
-        for ax in grid:
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(numticks=7))
-            ax.yaxis.set_major_formatter(FuncFormatter(_power))
-        room = (high / low) ** 0.04
-        grid[0].set_ylim(low / room, high * room)
-        return " (log scale)"
-    if len(size) and means.min() < 0 and size.max() > 1000 * np.median(size):
-        # A collapse that runs away downwards, such as a log-likelihood, beside cells that stay.
-        threshold = float(np.median(size))
-        for ax in grid:
-            ax.set_yscale("symlog", linthresh=threshold, linscale=0.7)
-            ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
-            ax.yaxis.set_major_formatter(FuncFormatter(_power))
-        return f" (log scale beyond ±{threshold:.2g})"
-    span = means.max() - means.min() or abs(means.max()) or 1.0
-    low, high = max(lows.min(), means.min() - span / 2), min(highs.max(), means.max() + span / 2)
-    low = max(low, 0.0) if positive else low
-    room = 0.04 * (high - low) or 0.05 * span
-    grid[0].set_ylim(low - room, high + room)
-    return ""
-
-
 def _floors(panel: Panel, curves: Sequence[_Curve]) -> set[tuple[float, float, float]]:
     """The different floors of a panel: one is drawn in grey, several dotted in the colours of their cells."""
     return {floor for i in panel.members if (floor := curves[i].floor) is not None}
@@ -305,54 +266,19 @@ def _frame(
     figure.suptitle(head, fontsize=8, color="#666666", x=0.99, ha="right")
 
 
-def _direct_labels(ax: Axes, panel: Panel, curves: Sequence[_Curve]) -> None:
-    """A label at the right end of each line, moved apart where lines meet."""
-    from scipy.optimize import isotonic_regression
-
+def _ends(panel: Panel, curves: Sequence[_Curve]) -> list[tuple[tuple[float, float], str, object]]:
+    """The last finite point of each curve, its label and colour."""
     ends = []
     for i, colour in zip(panel.members, panel.colours, strict=True):
-        finite = np.flatnonzero(np.isfinite(curves[i].mean))
-        where = (curves[i].t[finite[-1]], curves[i].mean[finite[-1]]) if len(finite) else (curves[i].t[-1], np.nan)
-        ends.append((where, curves[i].label, colour))
+        curve = curves[i]
+        finite = np.flatnonzero(np.isfinite(curve.mean))
+        at = finite[-1] if len(finite) else -1
+        ends.append(((float(curve.t[at]), float(curve.mean[at])), curve.label, colour))
     floors = _floors(panel, curves)
     if len(floors) == 1:
-        ends.append(((max(curves[i].t[-1] for i in panel.members), floors.pop()[0]), "real against real", MUTED))
-    ax.figure.draw_without_rendering()
-    height = ax.get_window_extent().height
-    line = 11.5 * ax.figure.dpi / 72 / height
-    to_axes = ax.transData + ax.transAxes.inverted()
-    bottom = ax.get_ylim()[0]
-    at = np.array([to_axes.transform((x, bottom if np.isnan(y) else y))[1] for (x, y), _, _ in ends])
-    order = np.argsort(at, kind="stable")
-    steps = line * np.arange(len(ends))
-    moved = isotonic_regression(np.clip(at[order], 0.0, 1.0) - steps).x
-    moved = np.clip(moved, 0.0, max(0.0, 1.0 - steps[-1])) + steps
-    for place, y in zip(order, moved, strict=True):
-        where, label, colour = ends[place]
-        ax.annotate(
-            label if len(label) <= 44 else f"{label[:43]}…",
-            where if np.isfinite(where[1]) else (where[0], bottom),
-            (1.035, y),
-            textcoords="axes fraction",
-            va="center",
-            color=colour,
-            fontsize=8,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
-        )
-
-
-def _power(value: float, _: int) -> str:
-    """A power of ten as 0.01, 1, 1000 or 10⁻⁶; other values get no label."""
-    if value == 0:
-        return "0"
-    exponent = np.log10(abs(value))
-    if abs(exponent - round(exponent)) > 1e-6:
-        return ""
-    sign = "−" if value < 0 else ""
-    if -3 <= exponent <= 4:
-        return f"{sign}{abs(value):g}"
-    return f"{sign}10{str(round(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+        right = max(float(curves[i].t[-1]) for i in panel.members)
+        ends.append(((right, floors.pop()[0]), "real against real", MUTED))
+    return ends
 
 
 def _name(dash: object) -> str:

@@ -23,9 +23,9 @@ VALUES = ("seed", "value", "status")
 class Interval(NamedTuple):
     """A mean and the bounds of its interval; the bounds are nan where fewer than two seeds are finite."""
 
-    mean: Float[np.ndarray, "..."]
-    low: Float[np.ndarray, "..."]
-    high: Float[np.ndarray, "..."]
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 class Difference(NamedTuple):
