@@ -18,7 +18,7 @@ from selfconsume.families.mixture import Mixture
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.loop import Run
-from selfconsume.metrics.energy import EnergyDistance
+from selfconsume.metrics.kernel import EnergyDistance
 from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes import Accumulate, Fresh, Mix, RealOnly, Replace, Subsample, Window

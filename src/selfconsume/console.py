@@ -102,7 +102,7 @@ def final_table(store: Store) -> None:
         return
     axes = store.study["axes"]
     last = frame.filter(pl.col("generation") == store.study["generations"] - 1)
-    summary = stats.summarise(last, by=["run", *axes])
+    summary = stats.summarise(last, by=["run", *axes, "metric"])
     names = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(".floor")]
     floors = frame.filter(pl.col("metric").str.ends_with(".floor")).group_by("metric").agg(pl.col("value").mean())
     floor = dict(floors.iter_rows())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -19,14 +20,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from selfconsume import stats
-from selfconsume.grids import INK, MUTED, PALE, Panel, arrange, direct_labels, key, labels, selection
+from selfconsume import views
+from selfconsume.curves import Curve, curves_of
+from selfconsume.grids import INK, MUTED, PALE, PALETTE, Panel, arrange, direct_labels, key, labels, selection
 from selfconsume.scales import fit_axes
 
 MOST_CELLS = 24
 """More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
-MOST_POINTS = 400
-"""Generations drawn of each curve; longer runs are thinned evenly, first and last included."""
 MOST_MARKS = 30
 """Diverged seeds marked singly for each cell; their number is always in the label."""
 DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
@@ -67,18 +67,6 @@ class Prediction(NamedTuple):
     run: str | None = None
 
 
-class _Curve(NamedTuple):
-    """One cell's summary, thinned, and the lanes that it lost."""
-
-    t: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    lost: list[tuple[int, float]]
-    label: str
-    floor: tuple[float, float, float] | None
-
-
 def metric_curves(
     frame: pl.DataFrame,
     metric: str,
@@ -114,7 +102,7 @@ def metric_curves(
     cells = rows.select("run", *axes).unique(maintain_order=True).to_dicts()
     chosen = selection(cells, axes, MOST_CELLS)
     cells = [cells[i] for i in chosen]
-    curves = _curves(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
+    curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
     layout = arrange(cells, axes)
     with matplotlib.rc_context(STYLE):
         figure, grid = _canvas(layout.panels)
@@ -139,6 +127,53 @@ def metric_curves(
     return figure
 
 
+def sample_grid(
+    samples: Mapping[str, Mapping[int, np.ndarray]],
+    shape: tuple[int, ...],
+    *,
+    real: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    image: tuple[int, int] | None = None,
+    ink: bool = False,
+    most: int = 500,
+) -> Figure:
+    """Examples by cell (rows) and generation (columns), the real data in the first column and behind the others.
+
+    Scatters in two dimensions, histograms in one, bars of frequencies for one-hot rows, sheets of images, else the first two
+    principal components of the real data; on axes that the real data fixes for all panels.
+
+    Args:
+        samples: Label of a cell -> generation -> examples ``(n, *shape)``.
+        shape: Shape of one example.
+        real: Real examples, the same for all cells or by label; without them generation 0 fixes the axes.
+        image: Height and width of examples that are images laid flat.
+        ink: Whether grey images are shown as ink on paper.
+        most: Examples drawn in a panel.
+    """
+    by_label = real if isinstance(real, Mapping) else dict.fromkeys(samples, real)
+    generations = sorted({t for each in samples.values() for t in each})
+    known = [rows[:most].reshape(-1, *shape) for rows in by_label.values() if rows is not None]
+    view = views.view(
+        np.concatenate(known) if known else next(iter(samples.values()))[generations[0]].reshape(-1, *shape),
+        image=image,
+        ink=ink,
+    )
+    columns = ([] if not known else [None]) + generations
+    figure = Figure((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(samples), len(columns), squeeze=False)
+    with matplotlib.rc_context(STYLE):
+        for i, (label, each) in enumerate(samples.items()):
+            for ax, t in zip(grid[i], columns, strict=True):
+                base = None if by_label[label] is None else by_label[label][:most]
+                rows = base if t is None else each.get(t)
+                view.draw(ax, np.zeros((0, *shape)) if rows is None else rows[:most], base, PALETTE[i % len(PALETTE)])
+                if i == 0:
+                    ax.set_title("real data" if t is None else f"generation {t}", fontsize=8)
+            wrapped = textwrap.fill(label, 18)
+            grid[i, 0].text(-0.1, 0.5, wrapped, transform=grid[i, 0].transAxes, ha="right", va="center", fontsize=8)
+    return figure
+
+
 def svg(figure: Figure, salt: str = "") -> str:
     """The figure as an ``<svg>`` element to be put into a page: text stays text and takes the page's font.
 
@@ -155,40 +190,6 @@ def svg(figure: Figure, salt: str = "") -> str:
     return re.sub(r'<g id="[^"]*"', "<g", body)
 
 
-def _curves(rows: pl.DataFrame, floors: pl.DataFrame, runs: list[str], names: list[str], level: float) -> list[_Curve]:
-    summary = stats.summarise(rows.filter(pl.col("run").is_in(runs)), ["run", "generation"], level).sort("generation")
-    parts = summary.partition_by("run", as_dict=True)
-    floor_of = {
-        row["run"]: (row["mean"], row["low"], row["high"]) for row in stats.summarise(floors, ["run"]).to_dicts()
-    }
-    lost = _lost(rows)
-    curves = []
-    for run, name in zip(runs, names, strict=True):
-        part = parts[(run,)]
-        keep = np.unique(np.linspace(0, len(part) - 1, min(len(part), MOST_POINTS)).round().astype(int))
-        t, mean, low, high = (part[name].to_numpy()[keep] for name in ("generation", "mean", "low", "high"))
-        gone = lost.get(run, [])
-        if gone:
-            name = f"{name} ({len(gone)} of {part['seeds'].max()} diverged)"
-        floor = floor_of.get(run)
-        floor = floor if floor is not None and np.isfinite(floor[0]) else None
-        mean = np.where(np.isfinite(mean), mean, np.nan)
-        curves.append(_Curve(t, mean, low, high, gone, name, floor and tuple(float(f"{v:.12g}") for v in floor)))
-    return curves
-
-
-def _lost(rows: pl.DataFrame) -> dict[str, list[tuple[int, float]]]:
-    """Run -> last finite (generation, value) of each seed that has none at its end; (-1, nan) where there never was one."""
-    gone = rows.filter(pl.col("value").is_nan()).select("run", "seed").unique()
-    finite = rows.filter(pl.col("value").is_finite()).sort("generation")
-    last = finite.group_by("run", "seed").agg(pl.col("generation").last(), pl.col("value").last())
-    found: dict[str, list[tuple[int, float]]] = {}
-    for row in gone.join(last, on=["run", "seed"], how="left").sort("run", "seed").to_dicts():
-        t = row["generation"]
-        found.setdefault(row["run"], []).append((-1, float("nan")) if t is None else (t, row["value"]))
-    return found
-
-
 def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
@@ -202,12 +203,12 @@ def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     return figure, list(grid[: len(panels)])
 
 
-def _floors(panel: Panel, curves: Sequence[_Curve]) -> set[tuple[float, float, float]]:
+def _floors(panel: Panel, curves: Sequence[Curve]) -> set[tuple[float, float, float]]:
     """The different floors of a panel: one is drawn in grey, several dotted in the colours of their cells."""
     return {floor for i in panel.members if (floor := curves[i].floor) is not None}
 
 
-def _panel(ax: Axes, panel: Panel, curves: Sequence[_Curve], small: bool) -> None:
+def _panel(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None:
     floors = _floors(panel, curves)
     if len(floors) == 1:
         _floor(ax, *floors, MUTED, "-", PALE)
@@ -266,7 +267,7 @@ def _frame(
     figure.suptitle(head, fontsize=8, color="#666666", x=0.99, ha="right")
 
 
-def _ends(panel: Panel, curves: Sequence[_Curve]) -> list[tuple[tuple[float, float], str, object]]:
+def _ends(panel: Panel, curves: Sequence[Curve]) -> list[tuple[tuple[float, float], str, object]]:
     """The last finite point of each curve, its label and colour."""
     ends = []
     for i, colour in zip(panel.members, panel.colours, strict=True):
