@@ -109,6 +109,14 @@ def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangem
     return Arrangement(panels, axis, tuple((text(value), shown[value]) for value in order))
 
 
+def colours(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str, Any]:
+    """Run identity -> the colour that its cell has in figures of these cells."""
+    found = {}
+    for panel in arrange(cells, axes).panels:
+        found |= {cells[i]["run"]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
+    return found
+
+
 def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
     """A legend at the right of all panels."""
     handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in entries]

@@ -165,8 +165,11 @@ def sample_grid(
         for i, (label, each) in enumerate(samples.items()):
             for ax, t in zip(grid[i], columns, strict=True):
                 base = None if by_label[label] is None else by_label[label][:most]
-                rows = base if t is None else each.get(t)
-                view.draw(ax, np.zeros((0, *shape)) if rows is None else rows[:most], base, PALETTE[i % len(PALETTE)])
+                if t is None:
+                    view.draw(ax, np.zeros((0, *shape)) if base is None else base, None, views.ALONE)
+                else:
+                    rows = each.get(t, np.zeros((0, *shape)))[:most]
+                    view.draw(ax, rows, base, PALETTE[i % len(PALETTE)])
                 if i == 0:
                     ax.set_title("real data" if t is None else f"generation {t}", fontsize=8)
             wrapped = textwrap.fill(label, 18)

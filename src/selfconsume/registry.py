@@ -29,6 +29,10 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "mixture": "families.mixture:Mixture",
         "kde": "families.kde:Kde",
         "categorical": "families.categorical:Categorical",
+        "otcfm": "families.otcfm:OTCFM",
+        "ddpm": "families.ddpm:DDPM",
+        "edm": "families.edm:EDM",
+        "flow": "families.flow:Flow",
     },
     "regime": {
         "real_only": "regimes:RealOnly",

@@ -23,6 +23,9 @@ INCHES = 1.7
 """Side of one panel."""
 DPI = 160
 REAL = "#b4b4b4"
+"""Real data behind samples."""
+ALONE = "#6e6e6e"
+"""Real data in a panel of its own."""
 
 
 class View(abc.ABC):
@@ -34,7 +37,7 @@ class View(abc.ABC):
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
         """Draws examples over the real data, if given. ``rows`` may be empty."""
 
-    def png(self, rows: np.ndarray, real: np.ndarray | None, colour: str) -> bytes:
+    def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
         """The panel as a PNG file."""
         figure = Figure((INCHES, INCHES), dpi=DPI)
         FigureCanvasAgg(figure)
@@ -64,7 +67,7 @@ class Scatter(View):
             _, size, axes = np.linalg.svd(real[:2000] - origin, full_matrices=False)
             share = (size[:2] ** 2).sum() / max((size**2).sum(), np.finfo(float).tiny)
             axes = np.vstack([axes, np.zeros((2, d))])[:2]
-            note = f"First two principal components of the real data ({share:.0%} of its variance). Grey: real data."
+            note = f"First two principal components of the real data ({100 * share:.0f} % of its variance). Grey: real data."
         plane = (real - origin) @ axes.T
         low, high = plane.min(axis=0), plane.max(axis=0)
         half = 0.625 * float((high - low).max()) or 1.0
@@ -72,9 +75,10 @@ class Scatter(View):
 
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
         _bare(ax)
-        for points, tone, size in ((real, REAL, 3.0), (rows, colour, 3.5)):
+        for points, tone in ((real, REAL), (rows, colour)):
             if points is not None and len(points):
                 plane = (flat(points) - self.origin) @ self.axes.T
+                size = np.clip(1500 / len(points), 3.0, 12.0)
                 ax.scatter(*plane.T, s=size, color=tone, alpha=0.55, lw=0, rasterized=True)
         for set_limits, centre in ((ax.set_xlim, self.centre[0]), (ax.set_ylim, self.centre[1])):
             set_limits(centre - self.half, centre + self.half)
@@ -90,7 +94,7 @@ class Histogram(View):
 
     edges: np.ndarray
     top: float
-    note = "Grey: real data. All panels have the same axes; bars above three times the real peak are cut."
+    note = "Grey: real data. All panels have the same axes; bars above 2.5 times the real peak are cut."
 
     @classmethod
     def of(cls, real: np.ndarray, n: int) -> Histogram:
@@ -101,7 +105,7 @@ class Histogram(View):
         count = round(1.5 * extent / size)
         edges = (low + high) / 2 + 0.75 * extent * np.linspace(-1, 1, count + 1)
         peak = np.histogram(real, edges)[0].max() / len(real)
-        return cls(edges, 3.0 * peak)
+        return cls(edges, 2.5 * peak)
 
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
         _bare(ax, "bottom")
@@ -164,15 +168,16 @@ class Images(View):
         ax.set_axis_off()
         ax.imshow(self.sheet(rows), interpolation="nearest")
 
-    def png(self, rows: np.ndarray, real: np.ndarray | None, colour: str) -> bytes:
+    def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
         sheet = self.sheet(rows)
-        factor = max(1, round(INCHES * DPI / sheet.shape[0]))
+        # Small images are magnified here, so that their pixels stay sharp in readers that would blur them.
+        factor = max(1, round(INCHES * DPI / sheet.shape[0])) if sheet.size < 30_000 else 1
         data = io.BytesIO()
         imsave(data, sheet.repeat(factor, axis=0).repeat(factor, axis=1), format="png", pil_kwargs={"optimize": True})
         return data.getvalue()
 
 
-def view(real: np.ndarray, *, image: tuple[int, int] | None = None, ink: bool = False, side: int = 6) -> View:
+def view(real: np.ndarray, *, image: tuple[int, int] | None = None, ink: bool = False, side: int = 5) -> View:
     """The view that suits some data.
 
     Args:
@@ -221,5 +226,5 @@ def _bare(ax: Axes, *spines: str) -> None:
 
 def _outside(ax: Axes, share: float) -> None:
     if share > 0:
-        text = f"{share:.0%} outside" if share >= 0.005 else "< 1 % outside"
+        text = f"{100 * share:.0f} % outside" if share >= 0.005 else "< 1 % outside"
         ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", color=INK, fontsize=6.5)

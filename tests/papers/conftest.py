@@ -9,6 +9,7 @@ from selfconsume.batch import Batch, cohort_of
 from selfconsume.metrics.parameters import Parameters
 
 LANES = 20_000
+"""In a batch, shared out among its runs: batches of equal size share their compiled programs."""
 ERRORS = 4.5
 """Standard errors of the mean, estimated from the lanes, that a claim may be off: 7 in a million claims are, by chance."""
 
@@ -31,8 +32,8 @@ def records(layout):
 
     def record(runs, until, lanes=LANES, metrics=()):
         assert len({cohort_of(run) for run in runs}) == 1
-        each = [run for run in runs for _ in range(lanes)]
-        return Batch(each, list(range(lanes)) * len(runs), layout).generations(metrics, until)
+        each = [run for run in runs for _ in range(lanes // len(runs))]
+        return Batch(each, list(range(lanes // len(runs))) * len(runs), layout).generations(metrics, until)
 
     return record
 
@@ -44,7 +45,7 @@ def curves(records):
     def curve(runs, until, lanes=LANES):
         values = [record.values[repr(Parameters())] for record in records(runs, until, lanes, [Parameters()])]
         return {
-            name: np.stack([value[name] for value in values]).reshape(until + 1, len(runs), lanes).swapaxes(0, 1)
+            name: np.stack([value[name] for value in values]).reshape(until + 1, len(runs), -1).swapaxes(0, 1)
             for name in values[0]
         }
 

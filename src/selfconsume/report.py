@@ -1,0 +1,254 @@
+"""The report: one page that opens offline and prints, made from what is stored and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import polars as pl
+from markupsafe import Markup
+
+from selfconsume import account, config, film, grids, plots, registry, stats, table, views
+from selfconsume.store import Store
+from selfconsume.types import Problem
+
+FILE = "report.html"
+MOST_LINES = 200
+"""Cells in the final table; the tidy table has all."""
+MOST_OF_FAMILY = 4
+"""Values shown of a family of names that differ in indices only, such as the entries of a covariance."""
+COLUMNS = 4
+"""Metrics side by side in the final table."""
+ARROWS = {"lower": "↓", "higher": "↑", None: ""}
+
+
+class Shown(NamedTuple):
+    """A metric of the report: its name, which direction is better, and what its class says about it."""
+
+    name: str
+    better: str | None
+    about: str
+
+
+class Entry(NamedTuple):
+    """One cell of the final table, as text."""
+
+    last: str
+    bounds: str
+    first: str
+    floor: str
+    lost: str
+
+
+def write(
+    store: Store,
+    *,
+    samples_per_panel: int = 500,
+    predictions: Mapping[str, Sequence[plots.Prediction]] | None = None,
+    verdicts: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes ``report.html`` into a directory of results, whole or not at all.
+
+    The page is one file of a few megabytes at most: it limits the cells in its figures (`plots.MOST_CELLS`), the sample panels
+    (`film.MOST_ROWS`, `film.MOST_PANELS`) and the lines of its table (`MOST_LINES`), and says where it does.
+
+    Args:
+        store: The results; they may be unfinished.
+        samples_per_panel: Examples in a scatter or histogram.
+        predictions: Metric -> curves of theory drawn over what was measured.
+        verdicts: Run identity -> a word for the final table's last column.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        Problem: The directory holds no study yet, or cannot be written to.
+    """
+    if not store.studies:
+        raise Problem(f"{store.path}: holds no study yet; run one")
+    study, frame = store.study, table.table(store)
+    axes, cells = study["axes"], _cells(study)
+    names = grids.labels(cells, axes)
+    if len(set(names)) < 2:
+        names = [_only(study)] * len(cells)
+    metrics, hidden = _metrics(store, frame)
+    drawn = grids.selection(cells, axes, plots.MOST_CELLS)
+    colours = grids.colours([cells[i] for i in drawn], axes)
+    filmed = [drawn[i] for i in grids.selection([cells[i] for i in drawn], axes, film.MOST_ROWS)]
+    fates = account.fates(store)
+    page = {
+        "title": account.title(study),
+        "name": account.name(study),
+        "directory": store.path.resolve().name,
+        "summary": account.summary(study),
+        "study": study,
+        "metrics": metrics,
+        "hidden": hidden,
+        "tables": _tables(frame, metrics, cells[:MOST_LINES], names, fates, verdicts),
+        "cells": len(cells),
+        "listed": MOST_LINES,
+        "drawn": len(drawn),
+        "filmed": len(filmed),
+        "curves": [
+            (metric, *_curve(frame, metric, axes, (predictions or {}).get(metric.name, ()))) for metric in metrics
+        ],
+        "film": film.shoot(
+            store,
+            film.readable(store),
+            [study["cells"][i] for i in filmed],
+            [names[i] for i in filmed],
+            colours,
+            samples_per_panel,
+        ),
+        "fates": _fates(fates, study["generations"] - 1),
+        "text": study["text"] or account.toml(study["tables"]),
+        "given": bool(study["text"]),
+        "layouts": account.layouts(store),
+        "seconds": account.seconds(store),
+        "duration": account.duration,
+        "arrows": ARROWS,
+        "seeds": len(account.seeds_of(study)),
+        "verdicts": verdicts is not None,
+    }
+    loader = jinja2.PackageLoader("selfconsume", "templates")
+    pages = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return _put(store.path / FILE, pages.get_template(FILE).render(page))
+
+
+def _put(path: Path, text: str) -> Path:
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise Problem(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def _cells(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
+
+
+def _only(study: Mapping[str, Any]) -> str:
+    """The label of a study's only cell: its regime."""
+    tables = study["tables"].get("regime", {})
+    try:
+        return config.label("regime", config.recipe("regime", tables, "regime"))
+    except Problem:
+        return str(tables.get("kind", "the run"))
+
+
+def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
+    """Metrics in the study's order, at most a few of a family of names; and how many are left out."""
+    present = set(frame["metric"].unique())
+    shown: list[Shown] = []
+    hidden = 0
+    for text, given in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
+        names = dict.fromkeys(name for s in store.segments for name in s.metrics.get(text, ()))
+        families: dict[str, list[str]] = {}
+        for name in names:
+            if name in present and not name.endswith(".floor"):
+                families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
+        try:
+            cls = registry.find("metric", given["kind"])
+            better, about = cls.better, config.summary(cls)
+        except Problem:
+            better, about = None, ""
+        for members in families.values():
+            # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
+            members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
+            hidden += len(members[MOST_OF_FAMILY:])
+            shown += [Shown(name, better, about) for name in members[:MOST_OF_FAMILY]]
+    return shown, hidden
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts component 2 before component 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
+
+
+def _curve(
+    frame: pl.DataFrame, metric: Shown, axes: Sequence[str], predictions: Sequence[plots.Prediction]
+) -> tuple[Markup, bool]:
+    figure = plots.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
+    # matplotlib escapes the texts of an SVG file.
+    return Markup(plots.svg(figure, metric.name)), figure.get_figwidth() > 6
+
+
+def _tables(
+    frame: pl.DataFrame,
+    metrics: Sequence[Shown],
+    cells: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    fates: Mapping[str, account.Fate],
+    verdicts: Mapping[str, str] | None,
+) -> list[dict[str, Any]]:
+    """The final table in pieces of a few metrics; in each line a cell, its entries, its seeds and its verdict."""
+    wanted = frame.filter(pl.col("run").is_in([cell["run"] for cell in cells]))
+    last = pl.col("generation") == pl.col("generation").max().over("run")
+    ends = stats.summarise(wanted.filter((pl.col("generation") == 0) | last), ["run", "generation", "metric"])
+    found: dict[tuple[str, str], dict[int, dict]] = {}
+    for row in ends.to_dicts():
+        found.setdefault((row["run"], row["metric"]), {})[row["generation"]] = row
+    pieces = []
+    for start in range(0, len(metrics), COLUMNS):
+        piece = metrics[start : start + COLUMNS]
+        lines = []
+        for cell, name in zip(cells, names, strict=False):
+            run = cell["run"]
+            entries = [_entry(found.get((run, m.name), {}), found.get((run, f"{m.name}.floor"), {})) for m in piece]
+            lines.append(
+                {"name": name, "entries": entries, "fate": fates[run], "verdict": (verdicts or {}).get(run, "")}
+            )
+        pieces.append({"metrics": piece, "lines": lines})
+    return pieces
+
+
+def _entry(rows: Mapping[int, Mapping[str, Any]], floor: Mapping[int, Mapping[str, Any]]) -> Entry:
+    if not rows:
+        return Entry("–", "", "", "", "")
+    end, start = rows[max(rows)], rows.get(0)
+    half = end["high"] - end["mean"]
+    bounds = f"[{number(end['low'], half)}, {number(end['high'], half)}]" if math.isfinite(half) else ""
+    return Entry(
+        last="diverged" if math.isnan(end["mean"]) else number(end["mean"], half),
+        bounds=bounds,
+        first=number(start["mean"], start["high"] - start["mean"]) if start and max(rows) > 0 else "",
+        floor=number(floor[0]["mean"], floor[0]["high"] - floor[0]["mean"]) if 0 in floor else "",
+        lost=f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else "",
+    )
+
+
+def number(value: float, half: float = math.nan) -> str:
+    """A number to two significant digits of its uncertainty, or to four digits where that is not known or absurd."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if value != 0 and not 1e-4 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    if math.isfinite(half) and half > 0:
+        places = int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
+        return f"{value:.{places}f}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _fates(fates: Mapping[str, account.Fate], last: int) -> dict[str, int]:
+    """Counts over all cells."""
+    return {
+        "runs": sum(fate.seeds for fate in fates.values()),
+        "diverged": sum(fate.diverged for fate in fates.values()),
+        "behind": sum(fate.done < last for fate in fates.values()),
+        "last": last,
+        "cells": len(fates),
+    }
