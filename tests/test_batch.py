@@ -1,10 +1,10 @@
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
 import textwrap
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,13 +14,12 @@ from selfconsume import loop
 from selfconsume.batch import Batch, cohort_of
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
-from selfconsume.families.mixture import Mixture
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.loop import Run
 from selfconsume.metrics.kernel import EnergyDistance
 from selfconsume.metrics.moments import Moments
-from selfconsume.metrics.parameters import Parameters
+from selfconsume.metrics.parameters import Parameters, Update
 from selfconsume.regimes import Accumulate, Fresh, Mix, RealOnly, Replace, Subsample, Window
 from selfconsume.sources.toy import Gaussian as Normal
 from selfconsume.types import Family, FitState, Generator
@@ -77,12 +76,13 @@ class Rows(Family):
         return dataclasses.replace(state, generator=generator, iteration=state.iteration + updates)
 
 
-SEEDS, UNTIL, N = (3, 8, 4294967295), 6, 8
+SEEDS, N = (3, 4294967295), 8
+# Lanes are equally many, and so are the slots up to the last generation, so that cohorts share programs.
 COHORTS = {
-    "latest": [RealOnly(), Replace(), Mix(0.5), Mix(1.0, weight=0.25), Mix((0.0, 1.0, 0.375)), Replace(real=0.5)],
-    "window": [Window(size=3), Window(size=4, real=False)],
-    "accumulate": [Accumulate(), Accumulate(real=False)],
-    "fresh": [Fresh(), Fresh(weight="golden"), Fresh(n_synthetic=(2, 5)), Fresh(weight=0.0)],
+    "latest": ([RealOnly(), Replace(), Replace(real=0.5), Mix(0.5), Mix((0.0, 1.0, 0.375), weight=0.25), Mix(1.0)], 4),
+    "fresh": ([Fresh(), Fresh(n_synthetic=(2, 5)), *[Fresh(weight=w) for w in (0.0, 0.25, 1.0, "golden")]], 4),
+    "accumulate": ([Accumulate(), Accumulate(real=False)] * 3, 4),
+    "window": ([Window(size=3), Window(size=4), Window(size=4, real=False)] * 2, 7),
 }
 
 
@@ -93,10 +93,11 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
 
     A quarter of all samples is not finite: they are never counted, so that a plan reaches further into a block instead.
     """
-    runs = [Run(Normal(n=N), family, regime) for regime in COHORTS[cohort]]
+    regimes, until = COHORTS[cohort]
+    runs = [Run(Normal(n=N), family, regime) for regime in regimes]
     assert len({cohort_of(run) for run in runs}) == 1
     each = [(run, seed) for run in runs for seed in SEEDS]
-    records = run_all(layout, *zip(*each, strict=True), UNTIL)
+    records = run_all(layout, *zip(*each, strict=True), until)
     for lane, (run, seed) in enumerate(each):
         real = np.asarray(run.source.train(key_at(seed, 0, Role.TRAIN)), np.float64)
         for t, record in enumerate(records):
@@ -109,9 +110,9 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
             x = np.concatenate(parts)[:, 0]
             w = np.concatenate([np.full(len(p), each) for p, each in zip(parts, plan.weight, strict=False)])
             mean = np.average(x, weights=w)
-            fitted = record.fit.generator.parameters()
-            np.testing.assert_allclose(fitted["mean"][lane], mean, atol=3e-6)
-            np.testing.assert_allclose(fitted["covariance"][lane], np.average((x - mean) ** 2, weights=w), rtol=2e-5)
+            normal = record.fit.generator.whole
+            np.testing.assert_allclose(normal.mean[lane], [mean], atol=3e-6)
+            np.testing.assert_allclose(normal.factor[lane, 0] ** 2, np.average((x - mean) ** 2, weights=w), rtol=2e-5)
             assert record.valid[lane].tolist() == [row % 4 != 1 for row in range(N)]
             assert (record.samples[lane][~record.valid[lane]] == 0).all()
     # Regimes of one seed share their randomness: generation 0 is the same for all of them.
@@ -119,64 +120,56 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
         same(results(records[0], other), results(records[0], other % len(SEEDS)))
 
 
-PAIRS = [(Normal(dim=2, n=20), Mixture(k=2, iterations=5), Mix(0.5)), (Normal(n=10), Gaussian(), Accumulate())]
+RUN = Run(Normal(n=10), Gaussian(), Accumulate())
+METRICS = [Moments(), Update()]
 
 
 @pytest.fixture(scope="module")
 def twelve(layout):
-    """Twelve lanes of an iterative family (EM) and of one that is summarised."""
-    return [run_all(layout, [Run(*pair)] * 12, range(12), 2, [Moments()]) for pair in PAIRS]
+    return run_all(layout, [RUN] * 12, range(12), 2, METRICS)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 5])
 def test_the_number_of_lanes_changes_no_bit(layout, twelve, lanes):
-    for pair, records in zip(PAIRS, twelve, strict=True):
-        for record, expected in zip(
-            run_all(layout, [Run(*pair)] * lanes, range(lanes), 2, [Moments()]), records, strict=True
-        ):
-            same(results(record), results(expected, slice(lanes)))
+    for record, expected in zip(run_all(layout, [RUN] * lanes, range(lanes), 2, METRICS), twelve, strict=True):
+        same(results(record), results(expected, slice(lanes)))
 
 
 def test_other_metrics_and_the_order_of_lanes_change_no_bit(layout, twelve):
-    seeds = [11, 4, 7]
-    for record, expected in zip(
-        run_all(layout, [Run(*PAIRS[1])] * 3, seeds, 2, [Parameters(), EnergyDistance(), Moments()]),
-        twelve[1],
-        strict=True,
-    ):
+    seeds = [11, 4, 7, 0, 1, 2, 3, 5, 6, 8, 9, 10]
+    metrics = [Parameters(), EnergyDistance(), *METRICS]
+    for record, expected in zip(run_all(layout, [RUN] * 12, seeds, 2, metrics), twelve, strict=True):
         got, wanted = results(record), results(expected, seeds)
         same(got[:-1], wanted[:-1])
-        same(got[-1][repr(Moments())], wanted[-1][repr(Moments())])
+        for metric in METRICS:
+            same(got[-1][repr(metric)], wanted[-1][repr(metric)])
 
 
 def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
-    """As on accelerators: other sums, so EM may differ in the last digits of its sums, not more."""
-    vectorised = Layout(layout.devices, loop=False)
-    for pair, records in zip(PAIRS, twelve, strict=True):
-        for record, expected in zip(
-            run_all(vectorised, [Run(*pair)] * 12, range(12), 2, [Moments()]), records, strict=True
-        ):
-            for got, wanted in zip(results(record)[::4], results(expected)[::4], strict=True):
-                jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), got, wanted)
+    """As on accelerators, where sums are taken in another order."""
+    vectorised = run_all(Layout(layout.devices, loop=False), [RUN] * 12, range(12), 2, METRICS)
+    for record, expected in zip(vectorised, twelve, strict=True):
+        got, wanted = results(record), results(expected)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, wanted)
 
 
 def test_the_number_of_devices_changes_no_bit():
-    """Two, three and four virtual devices, in one process that has four."""
+    """Two and four virtual devices, in one process that has four."""
     script = """
         import jax, numpy as np
         from selfconsume import lanes
         lanes.start_jax()
         from selfconsume.batch import Batch
-        from selfconsume.families.mixture import Mixture
+        from selfconsume.families.gaussian import Gaussian
         from selfconsume.lanes import Layout
         from selfconsume.loop import Run
         from selfconsume.regimes import Mix
-        from selfconsume.sources.toy import Gaussian
+        from selfconsume.sources.toy import Gaussian as Normal
         assert len(jax.devices()) == 4
-        run = Run(Gaussian(dim=2, n=20), Mixture(k=2, iterations=5), Mix(0.5))
-        for devices in (2, 3, 4):
+        run = Run(Normal(n=10), Gaussian(), Mix(0.5))
+        for devices in (2, 4):
             layout = Layout(tuple(jax.devices()[:devices]), loop=True)
-            for record in Batch([run] * 5, range(5), layout).generations([], 1):
+            for record in Batch([run] * 5, range(5), layout).generations([], 2):
                 last = record
             leaves = jax.tree.leaves((last.samples, last.fit))
             print(b"".join(np.asarray(leaf).tobytes() for leaf in leaves).hex())
@@ -186,8 +179,8 @@ def test_the_number_of_devices_changes_no_bit():
         [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
     )
     lines = done.stdout.split()
-    assert len(lines) == 3, done.stderr
-    assert lines[0] == lines[1] == lines[2]
+    assert len(lines) == 2, done.stderr
+    assert lines[0] == lines[1]
     assert len(set(lines[0])) > 8  # numbers, not zeros
 
 
@@ -196,11 +189,10 @@ def test_a_lane_that_diverges_leaves_the_others_alone(layout, family):
     """One lane's noise is not a number, another's numbers overflow when they are squared; both are marked from then on."""
     healthy = Run(Normal(n=10), family, Mix(1.0))
     nan = dataclasses.replace(healthy, family=dataclasses.replace(family, temperature=float("nan")))
-    huge = dataclasses.replace(healthy, source=Normal(n=10, std=3e38))
-    good = run_all(layout, [healthy] * 4, range(4), 3, [Moments()])
-    for record, expected in zip(
-        run_all(layout, [healthy, nan, huge, healthy], range(4), 3, [Moments()]), good, strict=True
-    ):
+    huge = dataclasses.replace(healthy, source=Normal(n=10, std=float("inf")))
+    good = run_all(layout, [healthy] * 4, range(4), 2, [Moments()])
+    bad = run_all(layout, [healthy, nan, huge, healthy], range(4), 2, [Moments()])
+    for record, expected in zip(bad, good, strict=True):
         same(results(record, [0, 3]), results(expected, [0, 3]))
         assert record.alive.tolist() == [True, False, False, True]
         for value in record.values[repr(Moments())].values():
@@ -208,47 +200,37 @@ def test_a_lane_that_diverges_leaves_the_others_alone(layout, family):
         assert not record.valid[1].any() and (record.samples[1] == 0).all()
 
 
-@pytest.mark.parametrize("family", [Gaussian(), Kde()], ids=["summaries", "rows"])
-@pytest.mark.parametrize("regime", [Accumulate(), Subsample(), Window(size=5)])
+@pytest.mark.parametrize(("family", "regime"), [(Gaussian(), Accumulate()), (Kde(bandwidth=0.5), Subsample())])
 def test_a_longer_horizon_changes_no_bit(layout, family, regime):
     """Two generations, and the first two of nine, for which other numbers of slots are compiled."""
     run = Run(Normal(n=10), family, regime)
-    for record, expected in zip(
-        run_all(layout, [run] * 2, [0, 1], 2), run_all(layout, [run] * 2, [0, 1], 9), strict=False
-    ):
+    assert run.slots(1, 2) != run.slots(1, 9)
+    short, long = (run_all(layout, [run] * 4, range(4), until) for until in (2, 9))
+    for record, expected in zip(short, long, strict=False):
         same(results(record), results(expected))
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        Run(Normal(dim=2, n=20), Mixture(k=2, iterations=5), Mix(0.5), start="warm"),
-        Run(Normal(n=10), Gaussian(), Window(size=2), n_synthetic=7),
-        Run(Normal(n=10), Kde(), Subsample(budget=6)),
-        Run(Normal(n=10), Gaussian(), Fresh(n_real=4, weight="golden"), initial="truth"),
+        Run(Normal(n=10), Kde(bandwidth=0.5), Subsample()),
+        Run(Normal(n=10), Gaussian(), Fresh(n_real=4, weight="golden"), initial="truth", n_synthetic=7),
     ],
-    ids=["mixture", "gaussian", "kde", "fresh"],
+    ids=["rows", "summaries"],
 )
 def test_the_map_alone_agrees_with_the_batch(layout, run):
-    """`step` runs the same functions outside a program, and where the batch merges summaries it sums rows: float tolerance."""
-    generations = loop.retrain(run, seed=5)
-    for record in run_all(layout, [run], [5], 3):
-        one = next(generations)
+    """`step` runs the same functions in another program, and where the batch merges summaries it sums rows."""
+    generations = jax.jit(lambda seed: list(itertools.islice(loop.retrain(run, seed=seed), 3)))(np.uint32(2))
+    for one, record in zip(generations, run_all(layout, [run] * 4, range(4), 2), strict=True):
         assert one.t == record.t
-        np.testing.assert_allclose(one.samples, record.samples[0, : run.sampled], rtol=1e-4, atol=1e-5)
-        if run.family.parametric:
-            jax.tree.map(
-                lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-4, atol=1e-5),
-                one.generator,
-                record.fit.generator,
-            )
+        np.testing.assert_allclose(one.samples, record.samples[2, : run.sampled], rtol=1e-4, atol=1e-5)
+        assert one.samples.shape == (run.sampled, 1)
 
 
 def test_samples_can_be_drawn_again_from_the_generators(layout, twelve):
-    for pair, records in zip(PAIRS, twelve, strict=True):
-        batch = Batch([Run(*pair)] * 12, range(12), layout)
-        for record in records:
-            same(batch.resample(record.t, record.fit.generator), (record.samples, record.valid))
+    batch = Batch([RUN] * 12, range(12), layout)
+    for record in twelve:
+        same(batch.resample(record.t, record.fit.generator), (record.samples, record.valid))
 
 
 def test_runs_that_compile_differently_are_of_different_cohorts():
@@ -281,9 +263,3 @@ def test_eager_numbers_are_the_lanes_numbers(layout):
     for lane, seed in enumerate(batch.seeds):
         np.testing.assert_allclose(rows[lane], Normal(n=10).train(key_at(seed, 0, Role.TRAIN)), rtol=1e-6)
     assert len(np.unique(rows[:, 0])) == 4
-
-
-def test_the_state_that_is_carried_on_holds_no_data(layout):
-    (record,) = run_all(layout, [Run(Normal(n=10), Kde(), RealOnly())], [0], 0)
-    assert record.fit.data is None
-    assert eqx.filter(record.fit.generator, eqx.is_array) is not None

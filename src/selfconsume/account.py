@@ -45,7 +45,7 @@ def title(study: Mapping[str, Any]) -> str:
     """A headline: the family and the source."""
     tables = study["tables"]
     kinds = [tables.get(role, {}).get("kind", f"several {role}s") for role in ("family", "source")]
-    return f"Retraining on own samples: {kinds[0].replace('_', ' ')} on {kinds[1].replace('_', ' ')}"
+    return f"Retraining on own samples: {kinds[0].replace('_', ' ')} fitted to {kinds[1].replace('_', ' ')}"
 
 
 def name(study: Mapping[str, Any]) -> str:

@@ -85,6 +85,22 @@ def table(
 
 
 @app.command()
+def theory(
+    study: Study,
+    changes: Change = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What `run` has written for it: set beside the predictions.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what is known about a study before it is run: predictions, rates of stability, their conditions."""
+    from selfconsume import study as studies
+    from selfconsume import theory_console
+
+    theory_console.theory(studies.load(study, changes or []), results, as_json=json)
+
+
+@app.command()
 def report(results: Results) -> None:
     """Write DIR/report.html: one file with curves, samples by generation, the final table and how it was made."""
     from selfconsume import console

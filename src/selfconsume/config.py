@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -68,12 +68,16 @@ def table_of(role: str, recipe: Any) -> dict[str, Any]:
     return {"kind": registry.kind_of(role, type(recipe)), **dataclasses.asdict(recipe)}
 
 
-def label(role: str, recipe: Any) -> str:
-    """A short name: the kind and the fields that differ from their defaults, such as ``mix(ratio=0.5)``."""
+def label(role: str, recipe: Any, beside: Sequence[Any] = ()) -> str:
+    """A short name: the kind, and the fields that differ from their defaults or from recipes of the kind ``beside`` it.
+
+    Such as ``mix(ratio=0.5)``.
+    """
     shown = []
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        if value != field.default:
+        others = [getattr(other, field.name) for other in beside if type(other) is type(recipe)]
+        if value != field.default or any(value != other for other in others):
             shown.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
     kind = registry.kind_of(role, type(recipe))
     return f"{kind}({', '.join(shown)})" if shown else kind

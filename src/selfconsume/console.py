@@ -106,24 +106,34 @@ def final_table(store: Store) -> None:
     names = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(".floor")]
     floors = frame.filter(pl.col("metric").str.ends_with(".floor")).group_by("metric").agg(pl.col("value").mean())
     floor = dict(floors.iter_rows())
-    shown = names[:6]
-    table = Table(
-        title=f"generation {store.study['generations'] - 1}, mean with 95 % interval over seeds", title_justify="left"
-    )
-    for axis in axes or ["run"]:
-        table.add_column(escape(axis))
-    for name in shown:
-        table.add_column(escape(name), justify="right")
+    keys, entries = [], []
     for key, rows in summary.group_by([*axes] or ["run"], maintain_order=True):
-        cells = {row["metric"]: _interval(row) for row in rows.iter_rows(named=True)}
-        table.add_row(*(escape(str(part)) for part in key), *(cells.get(name, "") for name in shown))
-    if any(f"{name}.floor" in floor for name in shown):
-        values = [f"{floor[f'{name}.floor']:.3g}" if f"{name}.floor" in floor else "" for name in shown]
-        table.add_section()
-        table.add_row("real against real", *[""] * (len(axes) - 1), *values)
+        keys.append([str(part) for part in key])
+        entries.append({row["metric"]: _with_error(row) for row in rows.iter_rows(named=True)})
+    if any(f"{name}.floor" in floor for name in names):
+        keys.append(["real against real", *[""] * (len(axes) - 1)])
+        entries.append({name: f"{floor[f'{name}.floor']:.3g}" for name in names if f"{name}.floor" in floor})
+    heads = axes or ["run"]
+    width = sum(max(len(head), *(len(key[i]) for key in keys)) + 3 for i, head in enumerate(heads)) + 1
+    shown = []
+    for name in names:
+        width += max(len(name), *(len(entry.get(name, "")) for entry in entries)) + 3
+        if width > max(OUT.width, 80):
+            break
+        shown.append(name)
+    title = f"generation {store.study['generations'] - 1}: mean ± half its 95 % interval over seeds"
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(escape(head), no_wrap=True)
+    for name in shown:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for key, entry in zip(keys, entries, strict=True):
+        if key[0] == "real against real":
+            table.add_section()
+        table.add_row(*map(escape, key), *(entry.get(name, "") for name in shown))
     OUT.print(table)
     if len(names) > len(shown):
-        OUT.print(f"and {len(names) - len(shown)} more metrics; see `selfconsume table` or the report")
+        OUT.print(f"and {len(names) - len(shown)} more values; see `selfconsume table` or the report")
 
 
 def status(store: Store, as_json: bool) -> None:
@@ -185,7 +195,7 @@ def kinds(role: str | None) -> None:
         OUT.print(f"[bold]{each}[/bold]")
         for kind in registry.kinds(each):
             cls = registry.find(each, kind)
-            OUT.print(f"  [cyan]{kind}[/cyan]  {escape(config.summary(cls))}")
+            OUT.print(f"  [cyan]{kind}[/cyan]  {escape(config.summary(cls).replace('`', ''))}")
             fields = [_field(field) for field in dataclasses.fields(cls)]
             if fields:
                 OUT.print(f"      {escape(', '.join(fields))}", style="dim")
@@ -197,9 +207,9 @@ def _field(field: dataclasses.Field) -> str:
     return f"{field.name} = {json.dumps(field.default) if field.default is not None else 'none'}"
 
 
-def _interval(row: dict) -> str:
+def _with_error(row: dict) -> str:
     if row["mean"] is None or row["mean"] != row["mean"]:
         return "diverged"
     if row["low"] is None or row["low"] != row["low"]:
         return f"{row['mean']:.3g}"
-    return f"{row['mean']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+    return f"{row['mean']:.3g} ± {(row['high'] - row['low']) / 2:.2g}"

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from selfconsume import stats
+from selfconsume.grids import cut
 
 MOST_POINTS = 400
 """Generations of each curve; longer runs are thinned evenly, first and last included."""
@@ -23,7 +24,7 @@ class Curve(NamedTuple):
         low: Lower end of its interval.
         high: Upper end.
         lost: Last finite (generation, value) of every seed that diverged; (-1, nan) where there never was one.
-        label: The cell's name, with the number of diverged seeds.
+        label: The cell's name; after a cross, how many of its seeds diverged.
         floor: Mean, low and high of real against real; None where it was not measured.
     """
 
@@ -58,7 +59,7 @@ def curves_of(
         keep = np.unique(np.linspace(0, len(part) - 1, min(len(part), MOST_POINTS)).round().astype(int))
         t, mean, low, high = (part[column].to_numpy()[keep] for column in ("generation", "mean", "low", "high"))
         gone = lost.get(run, [])
-        label = f"{name} ({len(gone)} of {part['seeds'].max()} diverged)" if gone else name
+        label = f"{cut(name)}  × {len(gone)}/{part['seeds'].max()}" if gone else cut(name)
         # Runs of one source share their floor bit for bit; what is left after rounding is the order of summation.
         floor = tuple(float(f"{value:.10g}") for value in floor_of.get(run, (np.nan,))[:3])
         known = floor if np.isfinite(floor[0]) else None

@@ -95,9 +95,8 @@ def execute(
         done = 0.0
         for task in tasks:
             for share in _run(study, task, writer, layout):
-                where = ", ".join(f"{k} = {v}" for k, v in task.cells[0].labels.items())
-                lanes = len(task.seeds)
-                tell(Progress(done + share * lanes, total, f"{lanes} lanes{f', from {where}' if where else ''}"))
+                lanes, now = len(task.seeds), min(task.after + 1 + int(share), study.last)
+                tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes"))
             done += len(task.seeds) * (study.last - task.after)
         for cells, seeds, generations, metrics in missing:
             for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):

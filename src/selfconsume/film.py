@@ -44,6 +44,7 @@ class Film(NamedTuple):
     notes: list[str]
     sheets: bool
     """Whether panels are sheets of images, whose pixels are to stay sharp."""
+    aspect: float
 
     def frames(self) -> dict[str, Any]:
         """What the slider shows beyond the strip, for the page's script."""
@@ -110,7 +111,8 @@ def shoot(
         notes.append("The real data could not be read again here; generation 0 fixes the axes.")
     if len(generations) <= last:
         notes.append(f"{len(generations)} of {last + 1} generations are shown.")
-    return Film(rows, generations, strip, notes, any(isinstance(look, views.Images) for look in looks.values()))
+    sheets = any(isinstance(look, views.Images) for look in looks.values())
+    return Film(rows, generations, strip, notes, sheets, min(look.aspect for look in looks.values()))
 
 
 class _Reader:

@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Le, Lt
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from selfconsume.types import Family, FitState, Generator, Number, Problem, Samples, Source
@@ -47,9 +47,10 @@ class Scaling(eqx.Module):
         """The scaling of weighted rows; a point mass is only shifted."""
         flat = x.reshape(x.shape[0], -1).astype(jnp.float32)
         share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
-        shift = share @ flat
-        variance = (share @ (flat - shift) ** 2).mean()
-        return cls(shift.reshape(x.shape[1:]), jnp.where(variance > 0, jnp.sqrt(variance), 1.0))
+        shift = (share[:, None] * flat).sum(axis=0)
+        variance = (share[:, None] * (flat - shift) ** 2).sum(axis=0).mean()
+        rounding = (4 * jnp.finfo(jnp.float32).eps) ** 2 * (shift**2).mean()
+        return cls(shift.reshape(x.shape[1:]), jnp.where(variance > rounding, jnp.sqrt(variance), 1.0))
 
     def encode(self, x: Samples) -> Samples:
         """Data to network units."""
@@ -61,13 +62,13 @@ class Scaling(eqx.Module):
 
 
 class Batches(eqx.Module):
-    """Minibatches of weighted rows: row ``i`` is drawn in proportion to its weight, without chance where it can be.
+    """Minibatches of weighted rows: rows are drawn in proportion to their weights, evenly.
 
     Rows are shuffled once and laid side by side on a circle, each as long as its weight. Draws go around it in steps of
-    the golden ratio from a random origin, through all batches of a fit. So every draw has exactly the weights'
-    distribution, and of any number of draws in a row each example gets its share to within about one: at equal weights
-    the sequence is as even as shuffled epochs, at unequal ones it has what epochs mean there. A row of weight 0 has no
-    length. Draws depend on the update's number alone: a fit can be interrupted anywhere.
+    the golden ratio from a random origin, through all batches of a fit. So every draw has the weights' distribution (to
+    2e-5 of a weight), and of any number of draws in a row each example gets its share to within a few: as even as
+    shuffled epochs, and defined for unequal weights. A row of weight 0 has no length. Draws depend on the update's number
+    alone, so that a fit can be interrupted anywhere.
     """
 
     x: Samples
@@ -82,9 +83,10 @@ class Batches(eqx.Module):
     def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"]) -> Batches:
         """The batches of a fit."""
         n = weight.shape[0]
-        shuffle, origin, rest = jax.random.split(key, 3)
+        layout, rest = jax.random.split(key)
+        bits = jax.random.bits(layout, (n + 1,), jnp.uint32)
         # Rows without weight come last.
-        order = jnp.argsort(jnp.where(weight > 0, jax.random.uniform(shuffle, (n,)), 2.0)).astype(jnp.int32)
+        order = jnp.lexsort((bits[1:], weight <= 0)).astype(jnp.int32)
         share = weight[order] / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
         length = (share * NEARLY_ALL).astype(jnp.uint32)
         # Integers sum exactly, so that ends are monotone and meet at 2^32; what rounding left is spread over all rows.
@@ -93,7 +95,7 @@ class Batches(eqx.Module):
         left = jnp.uint32(0) - length.sum(dtype=jnp.uint32)
         extra = left // count + (jnp.arange(n, dtype=jnp.uint32) < left % count)
         ends = jnp.cumsum(length + jnp.where(present, extra, 0), dtype=jnp.uint32) - jnp.uint32(1)
-        return cls(x, order, ends, jax.random.bits(origin, (), jnp.uint32), jax.random.key_data(rest))
+        return cls(x, order, ends, bits[0], jax.random.key_data(rest))
 
     def rows(self, iteration: Int[Array, ""], size: int) -> Int[Array, " size"]:
         """Which rows the batch of one update holds."""
@@ -159,7 +161,7 @@ class Trained(Family):
 
     updates: Annotated[int, Ge(1)] = 800
     batch: Annotated[int, Ge(1)] = 256
-    learning_rate: Annotated[float, Number, Ge(0)] = 2e-3
+    learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_updates: Annotated[int, Ge(0)] = 0
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9

@@ -14,9 +14,28 @@ from matplotlib.lines import Line2D
 INK = "#1a1a1a"
 MUTED = "#7d7d7d"
 PALE = "#e8e8e8"
-LONGEST = 44
-"""Longer labels are cut in figures; tables show them whole."""
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#000000")
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#4d4d4d",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.titlesize": 8.5,
+    "xtick.color": "#4d4d4d",
+    "ytick.color": "#4d4d4d",
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+}
+"""matplotlib settings of all figures."""
+
+LONGEST = 30
+"""Longer names are cut in figures; tables show them whole."""
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#882255", "#e69f00", "#56b4e9", "#cc79a7", "#000000")
 """Okabe and Ito's colours, told apart by colour-blind readers, with a dark wine in place of their yellow."""
 
 
@@ -154,7 +173,7 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]
     for place, y in zip(order, moved, strict=True):
         _, label, colour = ends[place]
         ax.annotate(
-            label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…",
+            label,
             points[place],
             (1.035, y),
             textcoords="axes fraction",
@@ -164,6 +183,11 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
         )
+
+
+def cut(name: str) -> str:
+    """A name as figures show it."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def text(value: Any) -> str:

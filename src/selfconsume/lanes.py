@@ -131,13 +131,17 @@ def lane_program(f: Callable[[Any, Any], Any], layout: Layout, donate: bool = Fa
     def looped(counts, shared, lanes):
         example = jax.eval_shape(lambda tree: f(shared, jax.tree.map(lambda a: a[0], tree)), lanes)
         size = jax.tree.leaves(lanes)[0].shape[0]
-        empty = jax.tree.map(lambda s: jnp.zeros((size, *s.shape), s.dtype), example)
+        if size == 1:
+            # The compiler sees through an axis of length 1, fuses other operations, and the last bits differ.
+            lanes = jax.tree.map(lambda a: jnp.concatenate([a, a]), lanes)
+        empty = jax.tree.map(lambda s: jnp.zeros((max(size, 2), *s.shape), s.dtype), example)
 
         def body(i, out):
             y = f(shared, jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), lanes))
             return jax.tree.map(lambda o, v: jax.lax.dynamic_update_index_in_dim(o, v, i, 0), out, y)
 
-        return jax.lax.fori_loop(0, counts[0], body, empty)
+        out = jax.lax.fori_loop(0, counts[0], body, empty)
+        return jax.tree.map(lambda leaf: leaf[:size], out)
 
     def vectorised(counts, shared, lanes):
         del counts

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -17,13 +16,16 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from selfconsume import views
 from selfconsume.curves import Curve, curves_of
-from selfconsume.grids import INK, MUTED, PALE, PALETTE, Panel, arrange, direct_labels, key, labels, selection
+from selfconsume.grids import INK, MUTED, PALE, STYLE, Panel, arrange, direct_labels, key, labels, selection
 from selfconsume.scales import fit_axes
+from selfconsume.views import sample_grid
+
+__all__ = ["Prediction", "metric_curves", "sample_grid", "svg"]
 
 MOST_CELLS = 24
 """More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
@@ -31,23 +33,6 @@ MOST_MARKS = 30
 """Diverged seeds marked singly for each cell; their number is always in the label."""
 DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
-STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#4d4d4d",
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.titlesize": 8.5,
-    "xtick.color": "#4d4d4d",
-    "ytick.color": "#4d4d4d",
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-}
 BETTER = {"lower": "↓ lower is better", "higher": "↑ higher is better", None: ""}
 
 
@@ -108,6 +93,9 @@ def metric_curves(
         figure, grid = _canvas(layout.panels)
         means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
         lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
+        first, last = (float(f([f(c.t) for c in curves])) for f in (np.min, np.max))
+        room = 0.02 * (last - first) or 0.5
+        grid[0].set_xlim(first - room, last + room)
         scale = fit_axes(grid, means, lows, highs, positive=(rows["value"] < 0).sum() == 0)
         dashes: dict[str, object] = {}
         for prediction in predictions:
@@ -118,62 +106,16 @@ def metric_curves(
         notes = [f"{_name(dash)}: {label}" for label, dash in dashes.items()]
         grey, dotted = (any(len(_floors(p, curves)) in some for p in layout.panels) for some in ((1,), range(2, 99)))
         notes += ["dotted: real against real"] * dotted
+        notes += ["×: seeds that diverged"] * any(curve.lost for curve in curves)
         notes += ["grey: real against real"] * (grey and len(layout.panels) > 1)
         _frame(figure, grid, layout.panels, metric + scale, BETTER[better], notes)
         if len(layout.panels) == 1:
             direct_labels(grid[0], _ends(layout.panels[0], curves))
         elif layout.legend:
             key(figure, layout.legend_title, layout.legend)
-    return figure
-
-
-def sample_grid(
-    samples: Mapping[str, Mapping[int, np.ndarray]],
-    shape: tuple[int, ...],
-    *,
-    real: np.ndarray | Mapping[str, np.ndarray] | None = None,
-    image: tuple[int, int] | None = None,
-    ink: bool = False,
-    most: int = 500,
-) -> Figure:
-    """Examples by cell (rows) and generation (columns), the real data in the first column and behind the others.
-
-    Scatters in two dimensions, histograms in one, bars of frequencies for one-hot rows, sheets of images, else the first two
-    principal components of the real data; on axes that the real data fixes for all panels.
-
-    Args:
-        samples: Label of a cell -> generation -> examples ``(n, *shape)``.
-        shape: Shape of one example.
-        real: Real examples, the same for all cells or by label; without them generation 0 fixes the axes.
-        image: Height and width of examples that are images laid flat.
-        ink: Whether grey images are shown as ink on paper.
-        most: Examples drawn in a panel.
-    """
-    by_label = real if isinstance(real, Mapping) else dict.fromkeys(samples, real)
-    generations = sorted({t for each in samples.values() for t in each})
-    known = [rows[:most].reshape(-1, *shape) for rows in by_label.values() if rows is not None]
-    view = views.view(
-        np.concatenate(known) if known else next(iter(samples.values()))[generations[0]].reshape(-1, *shape),
-        image=image,
-        ink=ink,
-    )
-    columns = ([] if not known else [None]) + generations
-    figure = Figure((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(samples), len(columns), squeeze=False)
-    with matplotlib.rc_context(STYLE):
-        for i, (label, each) in enumerate(samples.items()):
-            for ax, t in zip(grid[i], columns, strict=True):
-                base = None if by_label[label] is None else by_label[label][:most]
-                if t is None:
-                    view.draw(ax, np.zeros((0, *shape)) if base is None else base, None, views.ALONE)
-                else:
-                    rows = each.get(t, np.zeros((0, *shape)))[:most]
-                    view.draw(ax, rows, base, PALETTE[i % len(PALETTE)])
-                if i == 0:
-                    ax.set_title("real data" if t is None else f"generation {t}", fontsize=8)
-            wrapped = textwrap.fill(label, 18)
-            grid[i, 0].text(-0.1, 0.5, wrapped, transform=grid[i, 0].transAxes, ha="right", va="center", fontsize=8)
+        # Laid out once, so that saving it twice gives the same file.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
@@ -203,6 +145,8 @@ def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for ax in grid[len(panels) :]:
         ax.set_axis_off()
+    for ax in grid[max(0, len(panels) - columns) : len(panels)]:
+        ax.tick_params(labelbottom=True)
     return figure, list(grid[: len(panels)])
 
 
@@ -215,7 +159,7 @@ def _panel(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None
     floors = _floors(panel, curves)
     if len(floors) == 1:
         _floor(ax, *floors, MUTED, "-", PALE)
-    faint = 0.06 if len(panel.members) > 6 else 0.17
+    faint = min(0.17, 0.5 / len(panel.members))
     for i in panel.behind:
         ax.plot(curves[i].t, curves[i].mean, color="#dcdcdc", lw=0.8, zorder=1.5)
     low, high = ax.get_ylim()
@@ -224,8 +168,9 @@ def _panel(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None
         if len(floors) > 1 and curve.floor:
             _floor(ax, curve.floor, colour, ":", None)
         if len(curve.t) == 1:
-            err = [curve.mean - curve.low, curve.high - curve.mean]
-            ax.errorbar(curve.t, curve.mean, np.nan_to_num(err), fmt="o", ms=4, color=colour, capsize=2, lw=1)
+            error = np.nan_to_num([curve.mean - curve.low, curve.high - curve.mean])
+            x = curve.t + _beside(panel, curves, i)
+            ax.errorbar(x, curve.mean, error, fmt="o", ms=4, color=colour, capsize=2, lw=1)
             continue
         ax.fill_between(curve.t, curve.low, curve.high, color=colour, alpha=faint, lw=0)
         marker = "o" if len(curve.t) <= 25 and not small else None
@@ -233,6 +178,13 @@ def _panel(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None
         marks = [(t, np.clip(v, low, high)) for t, v in curve.lost[:MOST_MARKS] if t >= 0]
         if marks:
             ax.scatter(*zip(*marks, strict=True), marker="x", s=22, lw=1.1, color=colour, zorder=3, clip_on=False)
+
+
+def _beside(panel: Panel, curves: Sequence[Curve], i: int) -> float:
+    """How far a point is moved sideways: where there is a single generation, intervals would hide each other."""
+    if any(len(curves[j].t) > 1 for j in panel.members):
+        return 0.0
+    return 0.5 * ((panel.members.index(i) + 0.5) / len(panel.members) - 0.5)
 
 
 def _floor(ax: Axes, floor: tuple[float, float, float], colour: str, dash: str, fill: str | None) -> None:
@@ -246,20 +198,26 @@ def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[Pred
     colours = {runs[i]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
     for each in predictions:
         if each.run is None or each.run in colours:
-            colour = INK if each.run is None else colours[each.run]
-            ax.plot(each.generations, each.values, color=colour, ls=dashes[each.label], lw=1.1, zorder=2.5)
+            # Darker than what was measured, or a prediction that holds could not be seen.
+            colour = INK if each.run is None else [0.55 * part for part in to_rgb(colours[each.run])]
+            ax.plot(each.generations, each.values, color=colour, ls=dashes[each.label], lw=1.2, zorder=2.5)
 
 
 def _frame(
     figure: Figure, grid: Sequence[Axes], panels: Sequence[Panel], label: str, better: str, notes: Sequence[str]
 ) -> None:
     for ax, panel in zip(grid, panels, strict=True):
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8 if len(panels) == 1 else 5, steps=[1, 2, 5, 10]))
+        low, high = ax.get_xlim()
+        if high - low <= 1:
+            ax.set_xticks([round((low + high) / 2)])
+        else:
+            ax.xaxis.set_major_locator(
+                MaxNLocator(integer=True, nbins=8 if len(panels) == 1 else 5, steps=[1, 2, 5, 10])
+            )
         ax.tick_params(length=3, labelsize=8)
-        ax.margins(x=0.02)
         if panel.title:
             ax.set_title(panel.title, loc="left")
-    head = "      ".join([*notes, better]).strip()
+    head = "   ·   ".join(note for note in (*notes, better) if note)
     if len(panels) == 1:
         grid[0].set_xlabel("generation")
         grid[0].set_ylabel(label)
@@ -277,7 +235,8 @@ def _ends(panel: Panel, curves: Sequence[Curve]) -> list[tuple[tuple[float, floa
         curve = curves[i]
         finite = np.flatnonzero(np.isfinite(curve.mean))
         at = finite[-1] if len(finite) else -1
-        ends.append(((float(curve.t[at]), float(curve.mean[at])), curve.label, colour))
+        x = float(curve.t[at]) + _beside(panel, curves, i)
+        ends.append(((x, float(curve.mean[at])), curve.label, colour))
     floors = _floors(panel, curves)
     if len(floors) == 1:
         right = max(float(curves[i].t[-1]) for i in panel.members)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
-import numpy as np
 import polars as pl
 from markupsafe import Markup
 
-from selfconsume import account, config, film, grids, plots, registry, stats, table, views
+from selfconsume import account, config, film, finals, grids, plots, registry, table
+from selfconsume.finals import Shown
 from selfconsume.store import Store
 from selfconsume.types import Problem
 
@@ -24,27 +23,7 @@ MOST_LINES = 200
 """Cells in the final table; the tidy table has all."""
 MOST_OF_FAMILY = 4
 """Values shown of a family of names that differ in indices only, such as the entries of a covariance."""
-COLUMNS = 4
-"""Metrics side by side in the final table."""
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
-
-
-class Shown(NamedTuple):
-    """A metric of the report: its name, which direction is better, and what its class says about it."""
-
-    name: str
-    better: str | None
-    about: str
-
-
-class Entry(NamedTuple):
-    """One cell of the final table, as text."""
-
-    last: str
-    bounds: str
-    first: str
-    floor: str
-    lost: str
 
 
 def write(
@@ -79,6 +58,7 @@ def write(
     if len(set(names)) < 2:
         names = [_only(study)] * len(cells)
     metrics, hidden = _metrics(store, frame)
+    constant = _constant(frame, [metric.name for metric in metrics])
     drawn = grids.selection(cells, axes, plots.MOST_CELLS)
     colours = grids.colours([cells[i] for i in drawn], axes)
     filmed = [drawn[i] for i in grids.selection([cells[i] for i in drawn], axes, film.MOST_ROWS)]
@@ -91,14 +71,17 @@ def write(
         "study": study,
         "metrics": metrics,
         "hidden": hidden,
-        "tables": _tables(frame, metrics, cells[:MOST_LINES], names, fates, verdicts),
+        "tables": finals.pieces(frame, metrics, cells[:MOST_LINES], names),
         "cells": len(cells),
         "listed": MOST_LINES,
         "drawn": len(drawn),
         "filmed": len(filmed),
         "curves": [
-            (metric, *_curve(frame, metric, axes, (predictions or {}).get(metric.name, ()))) for metric in metrics
+            (metric, *_curve(frame, metric, axes, (predictions or {}).get(metric.name, ())))
+            for metric in metrics
+            if metric.name not in constant
         ],
+        "constant": constant,
         "film": film.shoot(
             store,
             film.readable(store),
@@ -107,6 +90,8 @@ def write(
             colours,
             samples_per_panel,
         ),
+        "fate": fates,
+        "verdict": verdicts,
         "fates": _fates(fates, study["generations"] - 1),
         "text": study["text"] or account.toml(study["tables"]),
         "given": bool(study["text"]),
@@ -115,7 +100,6 @@ def write(
         "duration": account.duration,
         "arrows": ARROWS,
         "seeds": len(account.seeds_of(study)),
-        "verdicts": verdicts is not None,
     }
     loader = jinja2.PackageLoader("selfconsume", "templates")
     pages = jinja2.Environment(
@@ -169,8 +153,21 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
             members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
             hidden += len(members[MOST_OF_FAMILY:])
-            shown += [Shown(name, better, about) for name in members[:MOST_OF_FAMILY]]
+            # Where a value bears the metric's own name, the declared direction is that of this value.
+            own = given["kind"] in names
+            shown += [
+                Shown(name, better if name == given["kind"] or not own else None, about)
+                for name in members[:MOST_OF_FAMILY]
+            ]
     return shown, hidden
+
+
+def _constant(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, str]:
+    """Metrics that have the same value in all cells, seeds and generations, and this value."""
+    range_of = frame.group_by("metric").agg(pl.col("value").min().alias("low"), pl.col("value").max().alias("high"))
+    nan = set(frame.filter(pl.col("value").is_nan())["metric"])
+    same = {name: low for name, low, high in range_of.iter_rows() if low == high and name not in nan}
+    return {name: finals.number(same[name]) for name in names if name in same}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -184,63 +181,6 @@ def _curve(
     figure = plots.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
     # matplotlib escapes the texts of an SVG file.
     return Markup(plots.svg(figure, metric.name)), figure.get_figwidth() > 6
-
-
-def _tables(
-    frame: pl.DataFrame,
-    metrics: Sequence[Shown],
-    cells: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
-    fates: Mapping[str, account.Fate],
-    verdicts: Mapping[str, str] | None,
-) -> list[dict[str, Any]]:
-    """The final table in pieces of a few metrics; in each line a cell, its entries, its seeds and its verdict."""
-    wanted = frame.filter(pl.col("run").is_in([cell["run"] for cell in cells]))
-    last = pl.col("generation") == pl.col("generation").max().over("run")
-    ends = stats.summarise(wanted.filter((pl.col("generation") == 0) | last), ["run", "generation", "metric"])
-    found: dict[tuple[str, str], dict[int, dict]] = {}
-    for row in ends.to_dicts():
-        found.setdefault((row["run"], row["metric"]), {})[row["generation"]] = row
-    pieces = []
-    for start in range(0, len(metrics), COLUMNS):
-        piece = metrics[start : start + COLUMNS]
-        lines = []
-        for cell, name in zip(cells, names, strict=False):
-            run = cell["run"]
-            entries = [_entry(found.get((run, m.name), {}), found.get((run, f"{m.name}.floor"), {})) for m in piece]
-            lines.append(
-                {"name": name, "entries": entries, "fate": fates[run], "verdict": (verdicts or {}).get(run, "")}
-            )
-        pieces.append({"metrics": piece, "lines": lines})
-    return pieces
-
-
-def _entry(rows: Mapping[int, Mapping[str, Any]], floor: Mapping[int, Mapping[str, Any]]) -> Entry:
-    if not rows:
-        return Entry("–", "", "", "", "")
-    end, start = rows[max(rows)], rows.get(0)
-    half = end["high"] - end["mean"]
-    bounds = f"[{number(end['low'], half)}, {number(end['high'], half)}]" if math.isfinite(half) else ""
-    return Entry(
-        last="diverged" if math.isnan(end["mean"]) else number(end["mean"], half),
-        bounds=bounds,
-        first=number(start["mean"], start["high"] - start["mean"]) if start and max(rows) > 0 else "",
-        floor=number(floor[0]["mean"], floor[0]["high"] - floor[0]["mean"]) if 0 in floor else "",
-        lost=f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else "",
-    )
-
-
-def number(value: float, half: float = math.nan) -> str:
-    """A number to two significant digits of its uncertainty, or to four digits where that is not known or absurd."""
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    if value != 0 and not 1e-4 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa}e{int(exponent)}".replace("-", "−")
-    if math.isfinite(half) and half > 0:
-        places = int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
-        return f"{value:.{places}f}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _fates(fates: Mapping[str, account.Fate], last: int) -> dict[str, int]:

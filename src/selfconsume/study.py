@@ -164,7 +164,8 @@ class Study:
         role, _, field = name.partition(".")
         if role in ("source", "family", "regime") and not field:
             parts[role] = config.recipe(role, value, f"axes.{name}")
-            return config.label(role, parts[role])
+            beside = [config.recipe(role, other, f"axes.{name}") for other in self.axes[name]]
+            return config.label(role, parts[role], beside)
         if role in ("source", "family", "regime") and field:
             if role not in parts:
                 raise Problem(f"axes.{name}: there is no {role} it could belong to")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import abc
 import dataclasses
 import io
+import textwrap
+from collections.abc import Mapping
 
 import matplotlib
 import numpy as np
@@ -17,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from selfconsume.grids import INK, PALE
+from selfconsume.grids import INK, PALE, PALETTE, STYLE
 
 INCHES = 1.7
 """Side of one panel."""
@@ -32,6 +34,8 @@ class View(abc.ABC):
     """A way to draw examples ``(n, *shape)``; `note` says what is seen, and what is cut."""
 
     note: str = ""
+    aspect: float = 1.0
+    """Width of a panel divided by its height."""
 
     @abc.abstractmethod
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
@@ -39,7 +43,7 @@ class View(abc.ABC):
 
     def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
         """The panel as a PNG file."""
-        figure = Figure((INCHES, INCHES), dpi=DPI)
+        figure = Figure((INCHES, INCHES / self.aspect), dpi=DPI)
         FigureCanvasAgg(figure)
         with matplotlib.rc_context({"font.size": 7, "axes.linewidth": 0.5}):
             self.draw(figure.add_axes((0.01, 0.01, 0.98, 0.98)), rows, real, colour)
@@ -94,7 +98,8 @@ class Histogram(View):
 
     edges: np.ndarray
     top: float
-    note = "Grey: real data. All panels have the same axes; bars above 2.5 times the real peak are cut."
+    note: str
+    aspect = 1.5
 
     @classmethod
     def of(cls, real: np.ndarray, n: int) -> Histogram:
@@ -105,7 +110,11 @@ class Histogram(View):
         count = round(1.5 * extent / size)
         edges = (low + high) / 2 + 0.75 * extent * np.linspace(-1, 1, count + 1)
         peak = np.histogram(real, edges)[0].max() / len(real)
-        return cls(edges, 2.5 * peak)
+        note = (
+            f"Grey: real data. All panels span {edges[0]:.3g} to {edges[-1]:.3g} on the same vertical scale; bars above "
+            "2.5 times the real peak are cut."
+        )
+        return cls(edges, 2.5 * peak, note.replace(" -", " −"))
 
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
         _bare(ax, "bottom")
@@ -125,6 +134,7 @@ class Bars(View):
     """Frequencies of categories, from one-hot rows."""
 
     top: float
+    aspect = 1.5
     note = "Grey: real data. Bars are frequencies, on the same scale in all panels; higher ones are cut."
 
     @classmethod
@@ -197,6 +207,56 @@ def view(real: np.ndarray, *, image: tuple[int, int] | None = None, ink: bool = 
     if ((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all():
         return Bars.of(rows)
     return Scatter.of(rows)
+
+
+def sample_grid(
+    samples: Mapping[str, Mapping[int, np.ndarray]],
+    shape: tuple[int, ...],
+    *,
+    real: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    image: tuple[int, int] | None = None,
+    ink: bool = False,
+    most: int = 500,
+) -> Figure:
+    """Examples by cell (rows) and generation (columns), the real data in the first column and behind the others.
+
+    Scatters in two dimensions, histograms in one, bars of frequencies for one-hot rows, sheets of images, else the first two
+    principal components of the real data; on axes that the real data fixes for all panels.
+
+    Args:
+        samples: Label of a cell -> generation -> examples ``(n, *shape)``.
+        shape: Shape of one example.
+        real: Real examples, the same for all cells or by label; without them generation 0 fixes the axes.
+        image: Height and width of examples that are images laid flat.
+        ink: Whether grey images are shown as ink on paper.
+        most: Examples drawn in a panel.
+    """
+    by_label = real if isinstance(real, Mapping) else dict.fromkeys(samples, real)
+    generations = sorted({t for each in samples.values() for t in each})
+    known = [rows[:most].reshape(-1, *shape) for rows in by_label.values() if rows is not None]
+    look = view(
+        np.concatenate(known) if known else next(iter(samples.values()))[generations[0]].reshape(-1, *shape),
+        image=image,
+        ink=ink,
+    )
+    columns = ([] if not known else [None]) + generations
+    figure = Figure((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(samples), len(columns), squeeze=False)
+    with matplotlib.rc_context(STYLE):
+        for i, (label, each) in enumerate(samples.items()):
+            for ax, t in zip(grid[i], columns, strict=True):
+                base = None if by_label[label] is None else by_label[label][:most]
+                if t is None:
+                    look.draw(ax, np.zeros((0, *shape)) if base is None else base, None, ALONE)
+                else:
+                    rows = each.get(t, np.zeros((0, *shape)))[:most]
+                    look.draw(ax, rows, base, PALETTE[i % len(PALETTE)])
+                if i == 0:
+                    ax.set_title("real data" if t is None else f"generation {t}", fontsize=8)
+            wrapped = textwrap.fill(label, 18)
+            grid[i, 0].text(-0.1, 0.5, wrapped, transform=grid[i, 0].transAxes, ha="right", va="center", fontsize=8)
+    return figure
 
 
 def flat(rows: np.ndarray) -> np.ndarray:

@@ -52,4 +52,3 @@ def test_the_noise_floor_of_the_frechet_distance(records, agrees):
     root = np.sqrt(a + c + 2 * np.sqrt(a * c - b**2))
     agrees(value["mean.0"] ** 2 + value["mean.1"] ** 2 + a + c + 2 - 2 * root, 0.035)
     assert frechet_floor(100, 2) == pytest.approx(0.035)
-

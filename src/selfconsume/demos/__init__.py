@@ -1,23 +1,24 @@
-"""The demonstration: two small studies on real digits and on a ring of Gaussians, and their report."""
+"""The demonstration: two small studies, on real digits and on a ring of Gaussians, and one report of both."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
 
-from selfconsume import console, report
+from selfconsume import binder, console, report
 from selfconsume import study as studies
 
-PAGES = ("digits",)
+PAGES = {"digits": "Digits, Gaussian mixture", "ring": "Eight Gaussians, flow matching"}
 
 
 def run(out: Path) -> None:
     """Runs the demonstration into a directory; run again, it continues or has nothing to do."""
-    stores = []
-    for page in PAGES:
+    reports = {}
+    for page, name in PAGES.items():
         with resources.as_file(resources.files("selfconsume.demos") / f"{page}.toml") as path:
             study, text = studies.load(path), path.read_text()
         console.say(text.splitlines()[0].removeprefix("# Question: "))
-        stores.append(console.execute(study, out / page, text=text))
-        console.final_table(stores[-1])
-    console.say(str(report.write(*stores)))
+        store = console.execute(study, out / page, text=text)
+        console.final_table(store)
+        reports[name] = report.write(store)
+    console.say(f"the report: {binder.bind(reports, out / report.FILE)}")

@@ -58,9 +58,7 @@ class VelocityField(Trainable, Density):
         return base + state[:, -1] - d * jnp.log(self.scaling.scale)
 
     def _solve(self, velocity, z, start, end):
-        return solve(
-            velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol
-        )
+        return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
 
 
 class Path(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -34,9 +36,11 @@ class MLP(Network):
             depth: Hidden layers, at least 1.
         """
         sizes = [size + 2 * OCTAVES + 1, *[width] * depth, size]
-        keys = jax.random.split(key, depth + 1)
-        pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
-        weights = [jax.random.normal(k, pair) / pair[0] ** 0.5 for k, pair in zip(keys, pairs, strict=True)]
+        pairs = list(itertools.pairwise(sizes))
+        ends = list(itertools.accumulate(before * after for before, after in pairs))
+        # One call for all layers: each costs compile time.
+        drawn = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+        weights = [flat.reshape(pair) / pair[0] ** 0.5 for flat, pair in zip(drawn, pairs, strict=True)]
         return cls(tuple(weights), tuple(jnp.zeros(after) for _, after in pairs))
 
     def __call__(self, x: Float[Array, "n d"], condition: Float[Array, " n"]) -> Float[Array, "n d"]:

@@ -22,11 +22,12 @@ def mixed_moments(
     initial: Initial = "fit",
     temperature: float = 1.0,
     correction: float = 0.0,
+    kernel: float = 0.0,
 ) -> Moments:
     r"""Real rows with samples of the latest generation, the real rows fixed for ever or drawn anew each time.
 
     Iterates, with :math:`w` the total weight of the real rows, :math:`g = 1/(1+\gamma)`, m samples of variance
-    :math:`s_t = g \tau v_t + (1-g) + g(1-g) \mu_t^2`, and :math:`\bar x` the real mean,
+    :math:`s_t = g (\tau v_t + h^2) + (1-g) + g(1-g) \mu_t^2`, and :math:`\bar x` the real mean,
 
     .. math::
         E \mu_{t+1}^2 &= w^2/n + 2 w (1-w) g E[\bar x \mu_t] + (1-w)^2 (g^2 E \mu_t^2 + E s_t/m) \\
@@ -44,11 +45,12 @@ def mixed_moments(
         n_synthetic: Synthetic rows in each fit; 0 for none. At ratio λ this is floor(λ n_real).
         fresh: Whether the real rows are drawn anew for each generation.
         weight: Share of the total weight on the real rows, 0 to 1; default n_real / (n_real + n_synthetic).
-        n_initial: Rows of the fit of generation 0, if not ``n_real``; only for fresh or no real rows.
+        n_initial: Rows of the fit of generation 0, if not ``n_real``; fixed real rows are then the first of them.
         estimator: Which variance is fitted.
         initial: What generation 0 is.
         temperature: Factor τ on the variance of all samples.
         correction: γ: samples come from (p + γ p*)/(1 + γ), p* the truth.
+        kernel: h², variance that sampling adds to the fit's (a kernel density of ml rows), in units of σ².
 
     References:
         Bertrand et al. 2023, arXiv:2310.00429 (fixed); Alemohammad et al. 2023, arXiv:2307.01850 (fixed, fresh); He et al.
@@ -56,9 +58,10 @@ def mixed_moments(
         follows from the law of total variance.
     """
     times = generations(t)
-    step, constant = _mixed_map(n_real, n_synthetic, fresh, weight, estimator, temperature, correction)
-    variance, mean_square = first(n_real if n_initial is None else n_initial, estimator, initial)
-    state = np.array([variance, mean_square, 1.0 / n_real if initial == "fit" and n_real and not fresh else 0.0])
+    step, constant = _mixed_map(n_real, n_synthetic, fresh, weight, estimator, temperature, correction, kernel)
+    rows = n_real if n_initial is None else n_initial
+    variance, mean_square = first(rows, estimator, initial)
+    state = np.array([variance, mean_square, 1.0 / rows if initial == "fit" and n_real and not fresh else 0.0])
     path = [state]
     for _ in range(int(times.max(initial=0))):
         path.append(step @ path[-1] + constant)
@@ -75,6 +78,7 @@ def mixed_limit(
     estimator: Estimator = "ml",
     temperature: float = 1.0,
     correction: float = 0.0,
+    kernel: float = 0.0,
 ) -> Moments:
     r"""The limit of `mixed_moments`; infinite where the recursion grows without bound.
 
@@ -91,7 +95,7 @@ def mixed_limit(
     """
     if (n_real == 0 or weight == 0.0) and correction == 0.0:
         raise ValueError("without real rows and correction there is no fixed point; use replace_moments")
-    step, constant = _mixed_map(n_real, n_synthetic, fresh, weight, estimator, temperature, correction)
+    step, constant = _mixed_map(n_real, n_synthetic, fresh, weight, estimator, temperature, correction, kernel)
     if np.abs(np.linalg.eigvals(step)).max() >= 1.0:
         return Moments(np.inf, np.inf)
     variance, mean_square, _ = np.linalg.solve(np.eye(3) - step, constant)
@@ -99,7 +103,14 @@ def mixed_limit(
 
 
 def _mixed_map(
-    n: int, m: int, fresh: bool, weight: float | None, estimator: Estimator, temperature: float, correction: float
+    n: int,
+    m: int,
+    fresh: bool,
+    weight: float | None,
+    estimator: Estimator,
+    temperature: float,
+    correction: float,
+    kernel: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matrix and constant of the recursion of (E v, E mu^2, E xbar mu)."""
     w = n / (n + m) if weight is None else weight
@@ -108,7 +119,7 @@ def _mixed_map(
     u, g = 1.0 - w, 1.0 / (1.0 + correction)
     per_real, per_synthetic = (1.0 / n if n else 0.0), (1.0 / m if m else 0.0)
     # Rows: E v, E mu^2, E xbar mu; last column: the constant.
-    sample = np.array([g * temperature, g * (1.0 - g), 0.0, 1.0 - g])
+    sample = np.array([g * temperature, g * (1.0 - g), 0.0, 1.0 - g + g * kernel])
     mean = np.array([0.0, g**2, 0.0, 0.0])
     product = np.zeros(4) if fresh else np.array([0.0, 0.0, g, 0.0])
     one = np.array([0.0, 0.0, 0.0, 1.0])

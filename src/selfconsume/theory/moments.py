@@ -95,6 +95,7 @@ def accumulate_moments(
     estimator: Estimator = "ml",
     initial: Initial = "fit",
     temperature: float = 1.0,
+    kernel: float = 0.0,
 ) -> Moments:
     r"""Real rows with the samples of all generations so far, all of them or a random subset of fixed size.
 
@@ -115,6 +116,7 @@ def accumulate_moments(
         estimator: Which variance is fitted.
         initial: What generation 0 is. The truth, too, adds its samples.
         temperature: Factor τ on the variance of all samples.
+        kernel: h², variance that sampling adds to the fit's (a kernel density of ml rows), in units of σ².
 
     References:
         Gerstgrasser et al. 2024, arXiv:2404.01413; Kazdan et al. 2024, arXiv:2410.16713 (Gaussian, accumulate and
@@ -128,7 +130,7 @@ def accumulate_moments(
     offset, cross = (0.0, 0.0) if initial == "fit" else (1.0 / n, -1.0 / n)
     path = [(variance, mean_square)]
     for _ in range(int(times.max(initial=0))):
-        spread = temperature * variance
+        spread = temperature * variance + kernel
         gap = offset + spread / m
         total = rows + m
         centre += 2.0 * m / total * cross + (m / total) ** 2 * gap

@@ -1,0 +1,153 @@
+"""Error rates and power of the verdicts, on simulated chains and on the real loop where the truth is known.
+
+    python benchmarks/verdict_calibration.py [--quick]
+
+Prints the tables of docs/verdicts.md, with exact (Clopper-Pearson) 95 % intervals. About two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+
+import selfconsume as sc  # sets up JAX before it starts
+from selfconsume import lanes
+
+lanes.start_jax()
+
+import numpy as np
+from scipy.special import betaincinv
+
+from selfconsume import trend
+from selfconsume.batch import Batch
+from selfconsume.evidence import Evidence, examine
+from selfconsume.loop import Run
+from selfconsume.verdict import decide
+
+SEEDS = (3, 5, 10, 20)
+GENERATIONS = 21
+
+
+def bounds(hits: int, n: int) -> tuple[float, float]:
+    """The Clopper-Pearson interval of a share, of level 95 %."""
+    low = betaincinv(hits, n - hits + 1, 0.025) if hits else 0.0
+    return float(low), float(betaincinv(hits + 1, n - hits, 0.975)) if hits < n else 1.0
+
+
+def percent(hits: int, n: int) -> str:
+    """A share in percent with its interval."""
+    low, high = bounds(hits, n)
+    return f"{100 * hits / n:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def judge(cells: list[Evidence]) -> list[str]:
+    """The verdicts of the cells of one study."""
+    adjusted = trend.holm(np.array([each.p for each in cells]))
+    return [decide(each, p)[0] for each, p in zip(cells, adjusted, strict=True)]
+
+
+def autoregressive(random: np.random.Generator, shape: tuple[int, ...], phi: float) -> np.ndarray:
+    """Stationary AR(1) chains of variance 1 along the last axis."""
+    x = random.standard_normal(shape)
+    for t in range(1, shape[-1]):
+        x[..., t] = phi * x[..., t - 1] + np.sqrt(1 - phi**2) * x[..., t]
+    return x
+
+
+def studies(values: np.ndarray, floor: np.ndarray, seeds: int) -> list[Evidence]:
+    """One piece of evidence for each group of so many lanes."""
+    count = len(values) // seeds
+    groups = np.arange(count * seeds).reshape(count, seeds)
+    t = range(values.shape[1])
+    return [examine(values[rows], t, floor[rows], "lower") for rows in groups]
+
+
+def simulated(random: np.random.Generator, count: int) -> None:
+    """AR(1) chains around 5 floors' standard deviations, plus a line; the margin is about 2 standard deviations."""
+    t = np.arange(GENERATIONS)
+    line = (t - 1) / (t[-1] - 1)
+    print("| chain | change over the tested generations | seeds | drifting % | stable % | collapsed % |")
+    print("|---|---|---|---|---|---|")
+    for name, phi, skewed in (
+        ("φ = 0", 0.0, False),
+        ("φ = 0.5", 0.5, False),
+        ("φ = 0.9", 0.9, False),
+        ("exp, φ = 0.5", 0.5, True),
+    ):
+        for effect in (0.0, 1.0, 2.0, 4.0):
+            for seeds in SEEDS:
+                noise = autoregressive(random, (count * seeds, GENERATIONS), phi)
+                floor = random.standard_normal(count * seeds)
+                if skewed:
+                    noise, floor = (np.exp(0.75 * x) for x in (noise, floor))
+                    unit = np.exp(0.75**2 / 2) * np.sqrt(np.exp(0.75**2) - 1)
+                else:
+                    noise, floor, unit = noise + 5, floor + 5, 1.0
+                words = Counter(judge([each])[0] for each in studies(noise + effect * unit * line, floor, seeds))
+                shown = [percent(words[word], count) for word in ("drifting", "stable", "collapsed")]
+                print(f"| {name} | {effect:g} σ | {seeds} | " + " | ".join(shown) + " |")
+
+
+def families(random: np.random.Generator, count: int, cells: int = 20) -> None:
+    """Whole studies of stationary cells that share their seeds' noise in part, as common random numbers make them."""
+    print("\n| cells | seeds | any cell drifting % | without correction % |")
+    print("|---|---|---|---|")
+    for seeds in SEEDS:
+        common = autoregressive(random, (count, 1, seeds, GENERATIONS), 0.5)
+        own = autoregressive(random, (count, cells, seeds, GENERATIONS), 0.5)
+        values = 5 + np.sqrt(0.5) * (common + own)
+        floor = 5 + random.standard_normal((count, seeds))
+        any_drifting, bare = 0, 0
+        for study, noise in zip(values, floor, strict=True):
+            found = [examine(cell, range(GENERATIONS), noise, "lower") for cell in study]
+            any_drifting += "drifting" in judge(found)
+            bare += "drifting" in [decide(each, each.p)[0] for each in found]
+        print(f"| {cells} | {seeds} | {percent(any_drifting, count)} | {percent(bare, count)} |")
+
+
+def real_loop(lanes_each: int) -> None:
+    """Retrained Gaussians in one dimension, judged by their sliced Wasserstein distance."""
+    half, quarter = lanes_each // 2, lanes_each // 4
+    cases = [
+        ("real_only, n = 100", "stationary", sc.regime("real_only"), 100, 21, lanes_each),
+        ("fresh, none synthetic, n = 100", "stationary", sc.regime("fresh", n_synthetic=0), 100, 21, lanes_each),
+        ("fresh, half synthetic, n = 100", "stable", sc.regime("fresh"), 100, 21, lanes_each),
+        ("mix 0.5, n = 100", "stable", sc.regime("mix", ratio=0.5), 100, 21, half),
+        ("mix 1, n = 10", "stable", sc.regime("mix", ratio=1.0), 10, 21, half),
+        ("mix 1, n = 100", "stable", sc.regime("mix", ratio=1.0), 100, 11, half),
+        ("mix 1, n = 100", "stable", sc.regime("mix", ratio=1.0), 100, 21, lanes_each),
+        ("accumulate, n = 100", "ever slower", sc.regime("accumulate"), 100, 21, quarter),
+        ("replace, n = 10", "drifts", sc.regime("replace"), 10, 21, quarter),
+        ("replace, n = 100", "drifts", sc.regime("replace"), 100, 6, quarter),
+        ("replace, n = 100", "drifts", sc.regime("replace"), 100, 11, quarter),
+        ("replace, n = 100", "drifts", sc.regime("replace"), 100, 21, quarter),
+        ("replace, n = 100", "drifts", sc.regime("replace"), 100, 51, quarter),
+        ("replace, n = 100", "drifts", sc.regime("replace"), 100, 201, quarter),
+        ("replace, n = 1000", "drifts", sc.regime("replace"), 1000, 21, quarter),
+    ]
+    metric = sc.metric("sliced_wasserstein", n_projections=1)
+    print("\n| regime | truth | generations | seeds | studies | drifting % | stable % | collapsed % | improved % |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, truth, regime, n, generations, count in cases:
+        run = Run(sc.source("gaussian", dim=1, n=n), sc.family("gaussian"), regime)
+        batch = Batch([run] * count, list(range(count)), lanes.Layout.default())
+        chains = [record.values[repr(metric)] for record in batch.generations([metric], generations - 1)]
+        values = np.stack([each["sliced_wasserstein"] for each in chains], axis=1).astype(np.float64)
+        floor = chains[0]["sliced_wasserstein.floor"].astype(np.float64)
+        for seeds in SEEDS:
+            found = studies(values, floor, seeds)
+            words = Counter(judge([each])[0] for each in found)
+            shown = [percent(words[word], len(found)) for word in ("drifting", "stable", "collapsed", "improved")]
+            print(f"| {name} | {truth} | {generations} | {seeds} | {len(found)} | " + " | ".join(shown) + " |")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
+    less = 10 if parser.parse_args().quick else 1
+    started = time.monotonic()
+    simulated(np.random.default_rng(0), 2000 // less)
+    families(np.random.default_rng(1), 500 // less)
+    real_loop(16_000 // less)
+    print(f"\n{time.monotonic() - started:.0f} s")

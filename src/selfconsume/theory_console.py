@@ -1,0 +1,192 @@
+"""What `selfconsume theory` prints: the predictions that apply to each cell of a study, and the three rates of stability."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.markup import escape
+from rich.table import Table
+
+from selfconsume import comparison, config
+from selfconsume import table as tables
+from selfconsume.console import OUT
+from selfconsume.store import Store
+from selfconsume.study import Cell, Study
+from selfconsume.theory.answers import stability_of
+from selfconsume.theory.predict import Prediction, predict
+from selfconsume.theory.setting import setting_of
+from selfconsume.types import Problem
+
+
+def theory(study: Study, results: Path | None, *, as_json: bool) -> None:
+    """Prints what is known about each cell of a study, beside what was measured if results are given.
+
+    Raises:
+        Problem: The directory is none of results, or holds none of the study's runs.
+    """
+    frame = None if results is None else _measured(study, results)
+    if as_json:
+        cells = [_facts(study, cell, frame) for cell in study.cells]
+        # A study of one cell is read without an index.
+        print(json.dumps({**(cells[0] if len(cells) == 1 else {}), "cells": cells}, indent=2, allow_nan=False))
+        return
+    for cell in study.cells:
+        _print(study, cell, frame)
+
+
+def _measured(study: Study, results: Path) -> pl.DataFrame:
+    frame = tables.table(Store(results))
+    if not frame["run"].is_in([cell.id for cell in study.cells]).any():
+        raise Problem(f"--results {results}: holds no run of this study; give its own directory, or the same --set")
+    return frame
+
+
+def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None) -> dict[str, Any]:
+    """One cell as plain values; null where a thing does not apply or was not measured."""
+    there = stability_of(cell.run, study.settings.generations)
+    found = predict(cell.run, study.settings.generations, study.metrics)
+    measured = None if frame is None else comparison.contraction(frame, cell)
+    beside = None if frame is None else comparison.compare(frame, cell, found)
+    return {
+        "run": cell.id,
+        "labels": cell.labels,
+        "ratio": None if there is None else there.ratio,
+        "rho": None if there is None else there.rho,
+        "ferbach": None if there is None else there.ferbach,
+        "bertrand": None if there is None else there.bertrand,
+        "measured": None if measured is None else measured.rate,
+        "measured_interval": None if measured is None else [measured.low, measured.high],
+        "kinds": {} if there is None else dict(there.kinds),
+        "conditions": {} if there is None else dict(there.conditions),
+        "account": [] if there is None else list(there.account),
+        "predictions": [
+            {
+                "label": each.label,
+                "metric": each.metric,
+                "statistic": each.statistic,
+                "centre": each.centre,
+                "kind": each.kind,
+                "generations": None if _final(each) else each.generations.tolist(),
+                "values": each.values.tolist(),
+                "assumptions": each.assumptions,
+                "reference": each.reference,
+                "departs": None if beside is None else _departures(beside, each),
+            }
+            for each in found
+        ],
+    }
+
+
+def _departures(beside: pl.DataFrame, prediction: Prediction) -> list[int] | None:
+    """Generations in which the measured mean leaves a prediction; None where nothing was judged."""
+    if _final(prediction):
+        return None
+    rows = beside.filter(
+        pl.col("prediction") == prediction.label,
+        pl.col("metric") == prediction.metric,
+        pl.col("statistic") == prediction.statistic,
+        pl.col("kind") == prediction.kind,
+        pl.col("departs").is_not_null(),
+    )
+    return rows.filter("departs")["generation"].to_list() if len(rows) else None
+
+
+def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
+    count = study.settings.generations
+    labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
+    OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
+    there = stability_of(cell.run, count)
+    if there is None:
+        OUT.print("  rates: none apply (they are of fixed real data with the latest generation, trained by likelihood)")
+    else:
+        for name, what in (("rho", "local rate"), ("ferbach", "Ferbach et al. 2024"), ("bertrand", "Theorem 1")):
+            value = getattr(there, name)
+            condition = f"; condition: {there.conditions[name]}" if name in there.conditions else ""
+            shown = (
+                f"none{condition}, which fails" if value is None else f"{value:.6g} ({there.kinds[name]}{condition})"
+            )
+            OUT.print(escape(f"  {name:<8} {shown}  [{what}]"))
+        for sentence in there.account:
+            OUT.print(escape(f"  {sentence}"))
+    measured = None if frame is None else comparison.contraction(frame, cell)
+    if measured is not None:
+        OUT.print(
+            f"  measured {measured.rate:.4g} \\[{measured.low:.4g}, {measured.high:.4g}], 95 % over {measured.seeds} seeds"
+        )
+    found = predict(cell.run, count, study.metrics)
+    if not found:
+        OUT.print("  predictions: none apply")
+        return
+    beside = None if frame is None else comparison.compare(frame, cell, found)
+    OUT.print(_table(found, count - 1, beside, setting_of(cell.run, count).text))
+    for what, field in (("assumes", "assumptions"), ("reference", "reference")):
+        for line in dict.fromkeys(getattr(each, field) for each in found):
+            OUT.print(escape(f"  {what}: {line}"), style="dim")
+
+
+def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, regime: str) -> Table:
+    table = Table("prediction", "mean over seeds of", title=escape(regime), title_justify="left")
+    for name in ("generation 1", f"generation {last}", "in the end"):
+        table.add_column(name, justify="right")
+    table.add_column("kind")
+    if beside is not None:
+        table.add_column("departs in")
+    for first, others in _alike(found):
+        ends = [each for each in found if _final(each) and _same(each, first) and each.kind == "limit"]
+        if first.kind == "limit":
+            if any(_same(each, first) for each in found if not _final(each)):
+                continue
+            ends = [first]
+        at = dict(zip(first.generations.tolist(), first.values, strict=True))
+        end = at.get(np.inf, ends[0].values[0] if ends else None)
+        more = f" (+ {others} more)" if others else ""
+        row = [
+            first.label.replace(f", {regime}", ""),
+            _said(first) + more,
+            _number(at.get(1)),
+            _number(at.get(last)),
+            _number(end),
+            first.kind,
+        ]
+        if beside is not None:
+            gone = _departures(beside, first)
+            row.append("not judged" if gone is None else ", ".join(map(str, gone)) or "no generation")
+        table.add_row(*(escape(each) for each in row))
+    return table
+
+
+def _alike(found: Sequence[Prediction]) -> list[tuple[Prediction, int]]:
+    """The predictions without those that repeat another one for a further coordinate, and how many these are."""
+    groups: dict[tuple, list[Prediction]] = {}
+    for each in found:
+        key = (each.label, each.statistic, each.kind, tuple(each.generations), tuple(np.round(each.values, 12)))
+        groups.setdefault(key, []).append(each)
+    return [(group[0], len(group) - 1) for group in groups.values()]
+
+
+def _same(first: Prediction, second: Prediction) -> bool:
+    return (first.label, first.metric, first.statistic) == (second.label, second.metric, second.statistic)
+
+
+def _final(prediction: Prediction) -> bool:
+    return bool(np.isinf(prediction.generations).all())
+
+
+def _said(prediction: Prediction) -> str:
+    centred = f"({prediction.metric} - {prediction.centre:g})" if prediction.centre else prediction.metric
+    return {
+        "mean": prediction.metric,
+        "mean_square": f"{centred}^2",
+        "mean_sqrt": f"sqrt {prediction.metric}",
+        "mean_log": f"log {prediction.metric}",
+        "mean_spread": f"{prediction.metric} (1 - {prediction.metric})",
+    }[prediction.statistic]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
