@@ -120,7 +120,7 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
         same(results(records[0], other), results(records[0], other % len(SEEDS)))
 
 
-RUN = Run(Normal(n=10), Gaussian(), Accumulate())
+RUN = Run(Normal(n=10), Gaussian(), Mix(0.5))
 METRICS = [Moments(), Update()]
 
 

@@ -101,6 +101,18 @@ def theory(
 
 
 @app.command()
+def verdict(
+    results: Results,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say of each cell and metric whether it is stable, drifting, collapsed, improved, diverged or undecided."""
+    from selfconsume import verdict_console
+    from selfconsume.store import Store
+
+    verdict_console.verdict(Store(results), as_json=json)
+
+
+@app.command()
 def report(results: Results) -> None:
     """Write DIR/report.html: one file with curves, samples by generation, the final table and how it was made."""
     from selfconsume import console

@@ -202,7 +202,7 @@ class Trained(Family):
             else:
                 optimizer = dataclasses.replace(optimizer, averaged=last.averaged)
         nothing = jnp.zeros((), jnp.int32)
-        return FitState(generator, optimizer, nothing, jnp.array(jnp.nan), Batches.of(draws, x, weight))
+        return FitState(generator, optimizer, nothing, jnp.asarray(jnp.nan, jnp.float32), Batches.of(draws, x, weight))
 
     def advance(self, state: FitState, updates: int) -> FitState:
         """The same fit, ``updates`` updates further; `loss` is their mean. Splitting changes no bit of the weights."""

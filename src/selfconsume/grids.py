@@ -104,7 +104,9 @@ def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangem
     usable = numeric or [axis for axis, found in values.items() if len(found) <= len(PALETTE)]
     names = labels(cells, axes)
     if len(values) < 2 or not usable:
-        return Arrangement([Panel(names[i], [i], [PALETTE[0]], [j for j in everything if j != i]) for i in everything])
+        return Arrangement(
+            [Panel(cut(names[i]), [i], [PALETTE[0]], [j for j in everything if j != i]) for i in everything]
+        )
     axis = max(usable, key=lambda name: len(values[name]))
     if axis in numeric:
         colours = _ramp(cells, axis, values[axis])
@@ -125,7 +127,7 @@ def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangem
     ]
     shown = {cell[axis]: colour for cell, colour in zip(cells, colours, strict=True)}
     order = sorted(shown, reverse=True) if axis in numeric else list(shown)
-    return Arrangement(panels, axis, tuple((text(value), shown[value]) for value in order))
+    return Arrangement(panels, axis, tuple((cut(text(value)), shown[value]) for value in order))
 
 
 def colours(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
     figure.legend(
         handles=handles,
         title=title,
-        loc="outside right center",
+        loc="center right",
         frameon=False,
         fontsize=8,
         title_fontsize=8,

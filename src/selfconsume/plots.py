@@ -21,7 +21,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from selfconsume.curves import Curve, curves_of
-from selfconsume.grids import INK, MUTED, PALE, STYLE, Panel, arrange, direct_labels, key, labels, selection
+from selfconsume.grids import (
+    INK,
+    MUTED,
+    PALE,
+    STYLE,
+    Arrangement,
+    Panel,
+    arrange,
+    direct_labels,
+    key,
+    labels,
+    selection,
+)
 from selfconsume.scales import fit_axes
 from selfconsume.views import sample_grid
 
@@ -29,6 +41,8 @@ __all__ = ["Prediction", "metric_curves", "sample_grid", "svg"]
 
 MOST_CELLS = 24
 """More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
+WIDE = 11.2
+"""Inches across a figure of several panels; a single panel is half as wide."""
 MOST_MARKS = 30
 """Diverged seeds marked singly for each cell; their number is always in the label."""
 DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
@@ -90,7 +104,7 @@ def metric_curves(
     curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
     layout = arrange(cells, axes)
     with matplotlib.rc_context(STYLE):
-        figure, grid = _canvas(layout.panels)
+        figure, grid = _canvas(layout)
         means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
         lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
         first, last = (float(f([f(c.t) for c in curves])) for f in (np.min, np.max))
@@ -108,14 +122,16 @@ def metric_curves(
         notes += ["dotted: real against real"] * dotted
         notes += ["×: seeds that diverged"] * any(curve.lost for curve in curves)
         notes += ["grey: real against real"] * (grey and len(layout.panels) > 1)
-        _frame(figure, grid, layout.panels, metric + scale, BETTER[better], notes)
+        losses = [sum(len(curves[i].lost) for i in panel.members) for panel in layout.panels]
+        _frame(figure, grid, layout.panels, losses, metric + scale, BETTER[better], notes)
         if len(layout.panels) == 1:
             direct_labels(grid[0], _ends(layout.panels[0], curves))
         elif layout.legend:
             key(figure, layout.legend_title, layout.legend)
-        # Laid out once, so that saving it twice gives the same file.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        if len(layout.panels) == 1:
+            # Laid out once, so that saving it twice gives the same file.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
     return figure
 
 
@@ -135,12 +151,25 @@ def svg(figure: Figure, salt: str = "") -> str:
     return re.sub(r'<g id="[^"]*"', "<g", body)
 
 
-def _canvas(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
+def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
+    """A figure with empty panels: laid out by matplotlib if there is one, else by hand, which is much faster."""
+    panels = layout.panels
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
-    most = max(len(panel.members) for panel in panels)
-    size = (5.6, max(3.3, 0.16 * most + 0.9)) if len(panels) == 1 else (11.2, max(3.0, 2.1 * lines + 0.7))
-    figure = Figure(size, layout="constrained")
+    if len(panels) == 1:
+        figure = Figure((5.6, max(3.3, 0.16 * len(panels[0].members) + 0.9)), layout="constrained")
+    else:
+        height = max(1.8 * lines, 0.17 * len(layout.legend) + 0.3) + 1.0
+        figure = Figure((WIDE, height))
+        right = 0.5 + 0.07 * max(len(name) for name, _ in [*layout.legend, (layout.legend_title, None)])
+        figure.subplots_adjust(
+            left=0.75 / WIDE,
+            right=1 - (right if layout.legend else 0.15) / WIDE,
+            bottom=0.5 / height,
+            top=1 - 0.5 / height,
+            wspace=0.08,
+            hspace=0.3,
+        )
     FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for ax in grid[len(panels) :]:
@@ -204,9 +233,15 @@ def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[Pred
 
 
 def _frame(
-    figure: Figure, grid: Sequence[Axes], panels: Sequence[Panel], label: str, better: str, notes: Sequence[str]
+    figure: Figure,
+    grid: Sequence[Axes],
+    panels: Sequence[Panel],
+    losses: Sequence[int],
+    label: str,
+    better: str,
+    notes: Sequence[str],
 ) -> None:
-    for ax, panel in zip(grid, panels, strict=True):
+    for ax, panel, lost in zip(grid, panels, losses, strict=True):
         low, high = ax.get_xlim()
         if high - low <= 1:
             ax.set_xticks([round((low + high) / 2)])
@@ -216,16 +251,17 @@ def _frame(
             )
         ax.tick_params(length=3, labelsize=8)
         if panel.title:
-            ax.set_title(panel.title, loc="left")
+            ax.set_title(f"{panel.title}  × {lost}" if lost else panel.title, loc="left")
     head = "   ·   ".join(note for note in (*notes, better) if note)
     if len(panels) == 1:
         grid[0].set_xlabel("generation")
         grid[0].set_ylabel(label)
         grid[0].set_title(head, loc="right", color="#666666", fontsize=8)
         return
-    figure.supxlabel("generation", fontsize=8.5)
-    figure.supylabel(label, fontsize=8.5)
-    figure.suptitle(head, fontsize=8, color="#666666", x=0.99, ha="right")
+    height = figure.get_figheight()
+    figure.supxlabel("generation", fontsize=8.5, y=0.08 / height, va="bottom")
+    figure.supylabel(label, fontsize=8.5, x=0.1 / WIDE, ha="left")
+    figure.suptitle(head, fontsize=8, color="#666666", x=0.99, ha="right", y=1 - 0.06 / height)
 
 
 def _ends(panel: Panel, curves: Sequence[Curve]) -> list[tuple[tuple[float, float], str, object]]:

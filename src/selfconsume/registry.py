@@ -32,7 +32,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "otcfm": "families.otcfm:OTCFM",
         "ddpm": "families.ddpm:DDPM",
         "edm": "families.edm:EDM",
-        "flow": "families.flow:Flow",
+        "flow": "families.flow:NormalizingFlow",
     },
     "regime": {
         "real_only": "regimes:RealOnly",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -48,7 +49,7 @@ def _measured(study: Study, results: Path) -> pl.DataFrame:
 
 def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None) -> dict[str, Any]:
     """One cell as plain values; null where a thing does not apply or was not measured."""
-    there = stability_of(cell.run, study.settings.generations)
+    there = stability_of(cell.run)
     found = predict(cell.run, study.settings.generations, study.metrics)
     measured = None if frame is None else comparison.contraction(frame, cell)
     beside = None if frame is None else comparison.compare(frame, cell, found)
@@ -100,7 +101,7 @@ def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
     count = study.settings.generations
     labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
     OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
-    there = stability_of(cell.run, count)
+    there = stability_of(cell.run)
     if there is None:
         OUT.print("  rates: none apply (they are of fixed real data with the latest generation, trained by likelihood)")
     else:
@@ -130,12 +131,14 @@ def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
 
 
 def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, regime: str) -> Table:
-    table = Table("prediction", "mean over seeds of", title=escape(regime), title_justify="left")
-    for name in ("generation 1", f"generation {last}", "in the end"):
-        table.add_column(name, justify="right")
-    table.add_column("kind")
+    table = Table(title=escape(regime), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("prediction", overflow="fold")
+    table.add_column("mean over seeds of", overflow="fold", min_width=14)
+    for name in ("t = 0", "t = 1", f"t = {last}", "in the end"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
     if beside is not None:
-        table.add_column("departs in")
+        table.add_column("departs")
     for first, others in _alike(found):
         ends = [each for each in found if _final(each) and _same(each, first) and each.kind == "limit"]
         if first.kind == "limit":
@@ -148,6 +151,7 @@ def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, 
         row = [
             first.label.replace(f", {regime}", ""),
             _said(first) + more,
+            _number(at.get(0)),
             _number(at.get(1)),
             _number(at.get(last)),
             _number(end),
@@ -155,7 +159,7 @@ def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, 
         ]
         if beside is not None:
             gone = _departures(beside, first)
-            row.append("not judged" if gone is None else ", ".join(map(str, gone)) or "no generation")
+            row.append("-" if gone is None else ", ".join(map(str, gone)) or "nowhere")
         table.add_row(*(escape(each) for each in row))
     return table
 
@@ -189,4 +193,4 @@ def _said(prediction: Prediction) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "" if value is None else f"{value:.5g}"

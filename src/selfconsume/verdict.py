@@ -74,7 +74,7 @@ def decide(found: Evidence, p_holm: float, alpha: float = 0.05) -> tuple[str, st
         return ("drifting" if found.worse else "improved" if not found.diverged else "undecided"), lost
     if found.p_equivalence <= alpha and not found.diverged:
         return "stable", "a trend, but below a tenth of the margin" if p_holm <= alpha else ""
-    return "undecided", lost or "neither a trend nor its absence is shown; more seeds or generations would"
+    return "undecided", lost or "not shown either way; more seeds or generations may"
 
 
 def verdicts(

@@ -54,7 +54,7 @@ def test_not_a_number_ends():
 
 def test_vectorised_calls_are_one_call_with_more_blocks():
     cost = jax.random.normal(jax.random.key(0), (4, 3, 6, 6))
-    stacked = jax.vmap(assignment)(cost)
+    stacked = jax.jit(jax.vmap(assignment))(cost)
     np.testing.assert_array_equal(stacked.reshape(12, 6), solved(cost.reshape(12, 6, 6)))
     loops = str(jax.make_jaxpr(jax.vmap(jax.vmap(assignment)))(cost[None])).count("while[")
     assert loops == 1
@@ -94,9 +94,7 @@ def test_sinkhorn_is_between_chance_and_the_best(points):
         options = {**OPTIONS, "epsilon": epsilon}
         return float(((paired(jax.random.key(0), x0, x1, pairing=pairing, **options) - x1) ** 2).sum())
 
-    assert cost("exact") < cost("sinkhorn") < cost("independent")
-    # Without regularisation the plan is the best permutation.
-    np.testing.assert_allclose(cost("sinkhorn", epsilon=1e-4), cost("exact"), rtol=0.05)
+    assert cost("exact") < cost("sinkhorn", epsilon=0.01) < cost("sinkhorn", epsilon=1.0) < cost("independent")
 
 
 def test_the_plan_has_uniform_margins_and_is_that_of_its_regularisation(points):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,9 +36,7 @@ def test_the_gaussian_rate_is_that_of_the_jacobian():
     """Misspecified, too: a Gaussian fitted to exponential data, on points with the moments of both."""
     x = np.random.default_rng(0).exponential(size=(500, 1))
     model = Normal(jnp.asarray(x.mean(0)), jnp.asarray(x.std(0))[:, None])
-    trained = Normal(True, True, False)
-    trained = jax.tree.map(lambda _: True, model)
-    object.__setattr__(trained, "temperature", False)
+    trained = eqx.tree_at(lambda mask: mask.temperature, jax.tree.map(lambda _: True, model), False)
     there = jacobian.stability(model, x, 0.25, samples=x, trainable=trained, lipschitz=0.0)
     assert there.rho == pytest.approx(stability_of(RUN).rho, abs=1e-6)
 
@@ -57,6 +56,7 @@ def test_ratios_are_those_of_the_run():
         {"regime": Replace()},
         {"regime": Accumulate()},
         {"regime": Fresh()},
+        {"regime": Window(size=3)},
         {"regime": Mix((0.5, 1.0))},
         {"family": Gaussian(temperature=0.9)},
         {"family": Kde(bandwidth=0.5)},
@@ -65,7 +65,7 @@ def test_ratios_are_those_of_the_run():
     ids=str,
 )
 def test_none_where_there_is_no_such_map(change):
-    assert stability_of(dataclasses.replace(RUN, **change), 5) is None
+    assert stability_of(dataclasses.replace(RUN, **change)) is None
 
 
 def test_a_mixture_is_evaluated():

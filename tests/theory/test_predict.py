@@ -3,7 +3,6 @@
 import dataclasses
 import doctest
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.families.mixture import Mixture
+from selfconsume.lanes import Layout
 from selfconsume.loop import Run
 from selfconsume.metrics.frechet import Frechet
 from selfconsume.metrics.moments import Moments
@@ -23,31 +23,29 @@ from selfconsume.sources.categorical import Categorical as Categories
 from selfconsume.sources.toy import Gaussian as Normal
 from selfconsume.sources.toy import GaussianMixture, TwoMoons
 from selfconsume.theory import predict as module
-from selfconsume.theory.moments import kernel_second_moment
+from selfconsume.theory.mixing import mixed_moments
+from selfconsume.theory.moments import accumulate_moments, kernel_second_moment
 from selfconsume.theory.predict import predict
 from selfconsume.types import Plan, Regime
 
-COUNT = 6
+COUNT = 4
+METRICS = (Parameters(), Moments())
 SOURCE = Normal(dim=2, n=10, mean=3.0, std=2.0)
 REGIMES = {
     "real only": RealOnly(),
     "mix": Mix(0.5),
-    "mix, more synthetic": Mix(1.5),
     "mix, weighted": Mix(1.0, weight=0.5),
     "replace": Replace(),
     "replace, part": Replace(real=0.3),
     "accumulate": Accumulate(),
-    "window": Window(size=8),
     "subsample": Subsample(),
     "fresh": Fresh(),
     "golden": Fresh(weight="golden"),
 }
 
 
-def values_of(runs, lanes, count=COUNT, metrics=(Parameters(), Moments())):
+def values_of(runs, lanes, count=COUNT, metrics=METRICS):
     """Metric values of all runs, ``[run][name]`` of shape (generations, lanes), cohort by cohort."""
-    from selfconsume.lanes import Layout
-
     cohorts = {}
     for run in runs:
         cohorts.setdefault(cohort_of(run), []).append(run)
@@ -77,11 +75,14 @@ def judged(predictions, kind="exact"):
     return [each for each in predictions if each.kind == kind and np.isfinite(each.generations).all()]
 
 
-@pytest.mark.parametrize("family", [Gaussian(), Gaussian(estimator="unbiased", temperature=0.8)], ids=["ml", "biased"])
-@pytest.mark.parametrize("initial", ["fit", "truth"])
+@pytest.mark.parametrize(
+    ("family", "initial"),
+    [(Gaussian(), "fit"), (Gaussian(estimator="unbiased", temperature=0.8), "truth")],
+    ids=["ml", "unbiased and biased"],
+)
 def test_gaussian_curves_in_every_regime(family, initial):
     runs = [Run(SOURCE, family, regime, initial=initial) for regime in REGIMES.values()]
-    values = values_of(runs, 1500)
+    values = values_of(runs, 1000)
     for name, run in zip(REGIMES, runs, strict=True):
         found = judged(predict(run, COUNT, (Moments(),)))
         metrics = {(each.metric, each.statistic) for each in found}
@@ -95,17 +96,16 @@ def test_gaussian_curves_in_every_regime(family, initial):
 
 def test_counts_of_samples_and_other_laws():
     """Fewer samples than real rows, real data that is no Gaussian, covariances taken as diagonal."""
-    source = GaussianMixture(k=3, n=8, separation=2.0)
+    source = GaussianMixture(k=2, n=8, separation=3.0)
     runs = [
         Run(source, Gaussian(covariance="diagonal"), Mix(0.5), n_synthetic=5),
         Run(source, Gaussian(covariance="diagonal"), Replace(), n_synthetic=5),
-        Run(source, Gaussian(covariance="diagonal"), Fresh(n_real=8, n_synthetic=3), n_synthetic=5),
     ]
-    values = values_of(runs, 3000, 4, (Parameters(), Moments(estimator="ml")))
+    values = values_of(runs, 1000, 4, (Parameters(), Moments(estimator="ml")))
     for run in runs:
         found = judged(predict(run, 4, (Moments(estimator="ml"),)))
         assert {each.statistic for each in found} == {"mean", "mean_square"}
-        # The modes are no lattice in both coordinates alike.
+        # The modes lie along the first coordinate.
         first, second = (next(e for e in found if e.metric == f"covariance.{i}.{i}").values for i in (0, 1))
         assert abs(first[0] - second[0]) > 0.1
         for each in found:
@@ -116,10 +116,10 @@ def test_categorical_diversity():
     source = Categories(p=(0.5, 0.3, 0.2), n=12)
     runs = [
         Run(source, Categorical(), regime, initial=initial)
-        for regime in (Replace(), Mix(0.5), Accumulate(), Fresh())
+        for regime in (Replace(), Mix(0.5))
         for initial in ("fit", "truth")
     ]
-    values = values_of(runs, 1500)
+    values = values_of(runs, 1000)
     for run in runs:
         found = judged(predict(run, COUNT))
         assert {each.metric for each in found} == {"p.0", "p.1", "p.2", "moments.variance"}
@@ -129,17 +129,21 @@ def test_categorical_diversity():
 
 def test_kernel_densities():
     source, family = Normal(n=9, std=2.0), Kde(bandwidth=1.2, temperature=0.5)
-    runs = [Run(source, family, regime) for regime in (Fresh(n_synthetic=1), Mix(1.0), Replace(), Accumulate())]
-    values = values_of(runs, 2000, COUNT, (Moments(),))
+    runs = [Run(source, family, regime) for regime in (Mix(1.0), Replace())]
+    values = values_of(runs, 1000, COUNT, (Moments(),))
     for run in runs:
         (curve,) = judged(predict(run, COUNT))
         agrees(curve, values[run])
     # The second moment of the literature is that variance and the squared error of the mean.
-    from selfconsume.theory.mixing import mixed_moments
-
     t = np.arange(5)
     parts = mixed_moments(t, 9, 3, fresh=True, kernel=0.36)
     np.testing.assert_allclose(parts.variance + parts.mean_square + 0.36, kernel_second_moment(t, 0.6, 0.75))
+    # Accumulating, a pool's second moment is the average of those of its blocks, each that of the pool before and h^2.
+    parts, blocks = accumulate_moments(t, 9, 5, kernel=0.36), [9.0]
+    for k in t:
+        pool = sum(blocks) / (9 + 5 * k)
+        assert parts.variance[k] + parts.mean_square[k] == pytest.approx(pool)
+        blocks.append(5 * (pool + 0.36))
     (limit,) = judged_limits(predict(Run(Normal(n=9), Kde(bandwidth=0.6), Fresh(n_synthetic=1)), 3))
     assert limit.metric == "moments.variance" and 1.2 < limit.values[0] < 1.4
 
@@ -149,13 +153,13 @@ def judged_limits(predictions):
 
 
 def test_frechet_distance_to_first_order():
-    source = Normal(dim=2, n=100, n_test=400)
-    run = Run(source, Gaussian(), Mix(1.0))
-    values = values_of([run], 600, 3, (Frechet(),))[run]
-    floor, curve = (next(e for e in predict(run, 3) if e.metric == metric) for metric in ("frechet.floor", "frechet"))
+    run = Run(Normal(dim=8, n=200, n_test=400), Gaussian(), Mix(1.0))
+    values = values_of([run], 24, 2, (Frechet(),))[run]
+    floor, curve = (next(e for e in predict(run, 2) if e.metric == metric) for metric in ("frechet.floor", "frechet"))
     assert {floor.kind, curve.kind} == {"asymptotic"}
-    assert values["frechet.floor"].mean() == pytest.approx(floor.values[0], rel=0.1)
-    np.testing.assert_allclose(values["frechet"].mean(axis=1), curve.values, rtol=0.1)
+    # What is left out is of order (d/n)^2: a few per cent.
+    agrees(floor, values, rounding=0.05 * floor.values[0])
+    agrees(curve, values, rounding=0.05 * curve.values[0])
 
 
 def test_limits_are_where_the_curves_go():
@@ -181,8 +185,8 @@ def test_universal_factors_of_large_samples():
     factors = {Mix(0.5): 2.5 / 2, Accumulate(): np.pi**2 / 6, Subsample(): np.pi**2 / 2 - 2, Fresh(): 2 / 3}
     factors[Fresh(weight="golden")] = 0.618034
     for regime, factor in factors.items():
-        (end,) = [e for e in predict(Run(Normal(n=1000), Gaussian(), regime), 3) if e.kind == "asymptotic" and e.centre == 0
-                  and e.metric == "mean.0"]
+        found = predict(Run(Normal(n=1000), Gaussian(), regime), 3)
+        (end,) = [each for each in found if each.kind == "asymptotic" and each.metric == "mean.0"]
         assert end.values[0] * 1000 == pytest.approx(factor, rel=1e-5)
 
 
@@ -267,4 +271,4 @@ def test_a_schedule_that_starts_later_has_no_limit():
 
 
 def test_the_example():
-    assert doctest.testmod(module).failed == 0 and jnp.float32
+    assert doctest.testmod(module) == (0, 7)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.families.diffusion import ddim_sampler, linear_alpha_bars
+from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
 from selfconsume.fit import Scaling, Trainable, Trained
 from selfconsume.nets import Network
 from selfconsume.nets.mlp import MLP
@@ -26,7 +26,7 @@ class NoisePredictor(Trainable, Generator):
     temperature: Float[Array, ""]
     T: int = eqx.field(static=True)
     steps: int = eqx.field(static=True)
-    eta: float = eqx.field(static=True)
+    added: Added = eqx.field(static=True)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         start, between = jax.random.split(key)
@@ -37,7 +37,7 @@ class NoisePredictor(Trainable, Generator):
             jax.random.normal(start, (n, *self.scaling.shift.shape)) * spread,
             linear_alpha_bars(self.T),
             self.steps,
-            eta=self.eta,
+            added=self.added,
             noise=spread,
         )
         return self.scaling.decode(z)
@@ -62,6 +62,9 @@ class DDPM(Trained):
         depth: Hidden layers.
         T: Noise levels. Betas rise linearly from 0.1 / T to 20 / T, which at T = 1000 is the schedule of Ho et al.
         sampler: "ancestral" or "ddim".
+        variance: Noise of "ancestral": "large" is the variance of the forward step (beta), "small" that of the forward
+            posterior. All of them change the samples' spread by some percent even if the prediction is exact (see
+            `selfconsume.families.diffusion.ddim_sampler`); "large" changes it least.
         steps: Levels that sampling visits, evenly spaced; at most T.
 
     Noise that ancestral sampling adds on its way is scaled by the temperature as well.
@@ -74,6 +77,7 @@ class DDPM(Trained):
     depth: Annotated[int, Ge(1)] = 3
     T: Annotated[int, Ge(21)] = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
+    variance: Literal["small", "large"] = "large"
     steps: Annotated[int, Ge(1)] = 100
 
     @classmethod
@@ -84,8 +88,8 @@ class DDPM(Trained):
         (d,) = shape
         net = MLP.init(key, d, self.width, self.depth)
         temperature = jnp.asarray(self.temperature, jnp.float32)
-        eta = {"ancestral": 1.0, "ddim": 0.0}[self.sampler]
-        return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, eta)
+        added = "none" if self.sampler == "ddim" else self.variance
+        return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, added)
 
     def prepare(self, key: PRNGKeyArray, generator: NoisePredictor, z: Samples) -> Noised:
         level, noise = jax.random.split(key)

@@ -52,7 +52,7 @@ class Answers(NamedTuple):
     account: tuple[str, ...]
 
 
-def stability_of(run: Run, generations: int = 2) -> Answers | None:
+def stability_of(run: Run) -> Answers | None:
     """The three answers for a run with fixed real data and the latest generation, at a ratio that stays.
 
     None where there is no such map: other regimes, schedules, a sampling bias, families without a likelihood in parameters
@@ -61,10 +61,9 @@ def stability_of(run: Run, generations: int = 2) -> Answers | None:
 
     Args:
         run: What is retrained.
-        generations: How many, generation 0 included: so long the ratio must stay.
     """
-    setting = setting_of(run, generations)
-    if setting is None or not setting.fixed or getattr(run.family, "temperature", 1.0) != 1:
+    setting = setting_of(run, 2)
+    if setting is None or not setting.lasting or not setting.fixed or getattr(run.family, "temperature", 1.0) != 1:
         return None
     if type(run.family) in (Gaussian, Categorical):
         return _exponential(setting.ratio)

@@ -1,0 +1,114 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from selfconsume.families import flow
+from selfconsume.families.flow import NormalizingFlow
+from selfconsume.fit import Scaling
+from selfconsume.lanes import lane_program
+from selfconsume.types import Density, Problem
+
+KINDS = ["coupling", "spline"]
+
+
+def family(kind, **fields):
+    return NormalizingFlow(architecture=kind, layers=3, width=16, depth=1, knots=5, **fields)
+
+
+def bent(kind, d=2):
+    """A flow far from the identity, as no training is needed to make one."""
+    generator = family(kind).init(jax.random.key(0), (d,))
+    net = [leaf + 0.4 * jax.random.normal(jax.random.key(i), leaf.shape) for i, leaf in enumerate(generator.net)]
+    scaling = Scaling(jnp.linspace(1.0, 2.0, d), jnp.array(2.0))
+    return dataclasses.replace(generator, net=tuple(net), scaling=scaling)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_density_integrates_to_one_and_agrees_with_its_samples(kind):
+    generator = bent(kind)
+    assert isinstance(generator, Density)
+    n = 40_000
+    x, log_p = jax.jit(lambda g: (lambda x: (x, g.log_prob(x)))(g.sample(jax.random.key(1), n)))(generator)
+    x = np.asarray(x)
+    assert np.isfinite(x).all() and np.isfinite(log_p).all()
+    low, high = np.quantile(x, [0.002, 0.998], axis=0)
+    axes = [np.linspace(a, b, 401) for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
+    p = np.exp(np.asarray(jax.jit(lambda g, x: g.log_prob(x))(generator, jnp.asarray(grid, jnp.float32)), float)) * cell
+    inside = ((x >= low) & (x <= high)).all(axis=1)
+    # The box holds nearly all samples, and by the density as much as by the samples.
+    np.testing.assert_allclose(p.sum(), inside.mean(), atol=4.5 * 0.1 / n**0.5 + 0.005)
+    half = x[:, 0] < np.median(x[:, 0])
+    np.testing.assert_allclose(p[grid[:, 0] < np.median(x[:, 0])].sum(), (inside & half).mean(), atol=0.01 + 0.01)
+    np.testing.assert_allclose(p @ grid / p.sum(), x[inside].mean(axis=0), atol=0.02 * x.std())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_three_dimensions_the_map_has_an_inverse(kind):
+    generator = bent(kind, 3)
+    z = jax.random.normal(jax.random.key(0), (100, 3))
+    x = jax.vmap(generator.bijection.transform)(z)
+    back, log_determinant = jax.vmap(generator.bijection.inverse_and_log_det)(x)
+    np.testing.assert_allclose(back, z, atol=2e-3)
+    jacobian = jax.vmap(jax.jacfwd(generator.bijection.transform))(z)
+    np.testing.assert_allclose(jnp.linalg.slogdet(jacobian)[1], -log_determinant, atol=2e-3)
+    # Every coordinate depends on others.
+    assert (jnp.abs(jacobian).max(axis=0) > 1e-3).sum() > 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_reach_every_parameter(kind):
+    own = family(kind)
+    generator = own.init(jax.random.key(0), (2,))
+    # Five deviations wide: splines leave alone what is outside.
+    z = jax.random.normal(jax.random.key(2), (512, 2)) * 2
+    gradient = jax.grad(lambda net: own.loss(dataclasses.replace(generator, net=net), z))(generator.net)
+    for leaf in gradient:
+        assert (leaf != 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_the_data_in_lanes(kind, layout):
+    """The template must not hold on to the trace that first asks for it."""
+    flow._template.cache_clear()
+    mixing = jnp.array([[0.5, 0.3], [0.0, 2.0]])
+    own = family(kind, updates=300, batch=64)
+
+    def fit(_, seed):
+        x = jax.random.normal(jax.random.key(seed), (400, 2)) @ mixing + jnp.array([10.0, 0.0])
+        state = own.begin(jax.random.key(seed), x, jnp.ones(400), None)
+        generator = own.advance(state, 300).generator
+        return x, generator, generator.sample(jax.random.key(1), 20_000), generator.log_prob(x).mean()
+
+    x, generators, y, log_p = jax.device_get(lane_program(fit, layout)(2, (), layout.put(np.arange(2, dtype=np.uint32))))
+    for lane in range(2):
+        # 400 examples, 300 updates of a small flow.
+        np.testing.assert_allclose(y[lane].mean(axis=0), x[lane].mean(axis=0), atol=0.3)
+        np.testing.assert_allclose(np.cov(y[lane].T), np.cov(x[lane].T), atol=0.2 * np.trace(np.cov(x[lane].T)))
+        # The best Gaussian's log-likelihood; a flow with 300 updates comes near it.
+        entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * np.cov(x[lane].T))[1]
+        assert -entropy - 0.15 < log_p[lane] < -entropy + 0.3
+    # Outside of any program the same arrays give the same samples.
+    alone = jax.tree.map(lambda leaf: jnp.asarray(leaf[1]), generators)
+    np.testing.assert_allclose(alone.sample(jax.random.key(1), 20_000)[:100], y[1][:100], rtol=1e-3, atol=1e-3)
+
+
+def test_temperature_scales_the_noise_and_not_the_density():
+    generator = bent("coupling")
+    cold = dataclasses.replace(generator, temperature=jnp.array(0.0))
+    x = cold.sample(jax.random.key(0), 5)
+    centre = generator.scaling.decode(generator.bijection.transform(jnp.zeros(2)))
+    np.testing.assert_allclose(x, jnp.broadcast_to(centre, (5, 2)), rtol=1e-5)
+    np.testing.assert_array_equal(cold.log_prob(x), generator.log_prob(x))
+
+
+def test_one_coordinate_is_refused():
+    class Line:
+        shape = (1,)
+
+    with pytest.raises(Problem, match="family: coupling layers need at least two coordinates"):
+        NormalizingFlow().check(Line())

@@ -1,0 +1,156 @@
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float
+
+from selfconsume.families.otcfm import OTCFM, VelocityField
+from selfconsume.fit import Scaling
+from selfconsume.nets import Network
+from selfconsume.types import Density, Problem
+
+MEAN, DEVIATION = jnp.array([0.5, -1.0]), 0.6
+
+
+class ToGaussian(Network):
+    """The velocity from noise to N(mean, deviation^2 I), independently paired."""
+
+    mean: Float[Array, " d"]
+    deviation: Float[Array, ""]
+
+    def __call__(self, x, condition):
+        tau = condition[:, None]
+        variance = (1 - tau) ** 2 + tau**2 * self.deviation**2
+        return self.mean + (tau * self.deviation**2 - (1 - tau)) / variance * (x - tau * self.mean)
+
+
+SCALING = Scaling(jnp.array([1.0, 2.0]), jnp.array(3.0))
+
+
+def exact(temperature=1.0, solver="dopri5"):
+    net = ToGaussian(MEAN, jnp.array(DEVIATION))
+    return VelocityField(net, SCALING, jnp.array(temperature), solver, 25, 1e-5, 1e-5)
+
+
+@jax.jit
+def log_prob(generator, x):
+    return generator.log_prob(x)
+
+
+@pytest.mark.parametrize("solver", ["dopri5", "midpoint"])
+def test_the_density_of_a_gaussian(solver):
+    x = jax.random.normal(jax.random.key(0), (50, 2)) * 2
+    mean, deviation = SCALING.decode(MEAN), DEVIATION * 3.0
+    expected = -0.5 * (((x - mean) / deviation) ** 2).sum(axis=1) - 2 * math.log(deviation) - math.log(2 * math.pi)
+    np.testing.assert_allclose(log_prob(exact(solver=solver), x), expected, rtol=2e-3, atol=2e-3)
+    # A density is that of the fit, temperature 1.
+    np.testing.assert_allclose(log_prob(exact(0.5, solver), x), expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.25, 0.0])
+def test_samples_of_a_gaussian_and_their_temperature(temperature):
+    n = 100_000
+    x = np.asarray(exact(temperature, "midpoint").sample(jax.random.key(0), n))
+    deviation = DEVIATION * 3.0 * temperature**0.5
+    np.testing.assert_allclose(x.mean(axis=0), SCALING.decode(MEAN), atol=4.5 * deviation / n**0.5 + 1e-3)
+    np.testing.assert_allclose(x.std(axis=0), deviation, atol=4.5 * deviation * (0.5 / n) ** 0.5 + 1e-3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Two clusters, one of them twice as heavy."""
+    x = jax.random.normal(jax.random.key(9), (300, 2)) * 0.5 + jnp.where(jnp.arange(300)[:, None] < 200, 2.0, -2.0)
+    return x + jnp.array([10.0, 0.0])
+
+
+FAMILY = OTCFM(updates=400, batch=64, width=32, depth=2, pairing_block=8)
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    def fit(x):
+        return FAMILY.advance(FAMILY.begin(jax.random.key(0), x, jnp.ones(300), None), 400)
+
+    return jax.jit(fit)(data).without_data()
+
+
+def test_a_density_integrates_to_one_and_agrees_with_its_samples(fitted):
+    generator = fitted.generator
+    assert isinstance(generator, Density)
+    axis = np.linspace(-6, 6, 81)
+    grid = jnp.asarray(np.stack(np.meshgrid(axis + 10, axis, indexing="ij"), axis=-1).reshape(-1, 2), jnp.float32)
+    p = np.exp(np.asarray(log_prob(generator, grid), np.float64)) * (axis[1] - axis[0]) ** 2
+    np.testing.assert_allclose(p.sum(), 1.0, atol=0.01)
+    n = 20_000
+    x = np.asarray(generator.sample(jax.random.key(1), n))
+    # Shares of the two clusters, means and deviations, by quadrature and by samples.
+    upper = np.asarray(grid)[:, 1] > 0
+    np.testing.assert_allclose((x[:, 1] > 0).mean(), p[upper].sum(), atol=4.5 * 0.5 / n**0.5 + 0.01)
+    np.testing.assert_allclose(x.mean(axis=0), p @ np.asarray(grid), atol=4.5 * 2 / n**0.5 + 0.05)
+    np.testing.assert_allclose(x.std(axis=0), np.sqrt(p @ (np.asarray(grid) - x.mean(axis=0)) ** 2), rtol=0.03)
+
+
+def test_it_learns_the_data(fitted, data):
+    x = np.asarray(fitted.generator.sample(jax.random.key(1), 20_000))
+    # 300 examples, 400 updates of a small network.
+    np.testing.assert_allclose((x[:, 1] > 0).mean(), 2 / 3, atol=0.08)
+    np.testing.assert_allclose(x.mean(axis=0), data.mean(axis=0), atol=0.3)
+    np.testing.assert_allclose(np.cov(x.T), np.cov(data.T), atol=0.15 * np.trace(np.cov(data.T)))
+
+
+def test_gradients_reach_every_parameter():
+    family = OTCFM.tiny()
+    generator = family.init(jax.random.key(0), (2,))
+    prepared = family.prepare(jax.random.key(1), generator, jax.random.normal(jax.random.key(2), (8, 2)))
+    gradient = jax.grad(lambda net: family.loss(dataclasses.replace(generator, net=net), prepared))(generator.net)
+    for leaf in jax.tree.leaves(gradient):
+        assert (leaf != 0).all()
+
+
+def test_the_loss_is_least_for_the_true_velocity():
+    """Flow matching regresses on the conditional velocity; its minimiser is the marginal one."""
+    family = OTCFM(batch=50_000, pairing="independent")
+    z = MEAN + DEVIATION * jax.random.normal(jax.random.key(2), (50_000, 2))
+    generator = exact()
+    prepared = jax.jit(lambda z: family.prepare(jax.random.key(1), generator, z))(z)
+
+    def loss(mean, deviation):
+        return family.loss(dataclasses.replace(generator, net=ToGaussian(mean, deviation)), prepared)
+
+    slope = jax.grad(loss, argnums=(0, 1))(MEAN, jnp.array(DEVIATION))
+    # Zero in expectation; its standard error is below 10 / sqrt(n).
+    np.testing.assert_allclose(np.hstack(slope), 0.0, atol=4.5 * 10 / 50_000**0.5)
+    assert loss(MEAN, jnp.array(DEVIATION)) < min(loss(MEAN + 0.2, jnp.array(DEVIATION)), loss(MEAN, jnp.array(0.9)))
+
+
+def test_exact_pairing_straightens_the_paths():
+    z = jax.random.normal(jax.random.key(2), (64, 2))
+
+    def length(pairing):
+        prepared = OTCFM(batch=64, pairing=pairing).prepare(jax.random.key(1), None, z)
+        np.testing.assert_allclose(prepared.z + (1 - prepared.tau[:, None]) * prepared.target, z, atol=1e-5)
+        return float((prepared.target**2).sum())
+
+    assert length("exact") < length("sinkhorn") < length("independent")
+
+
+def test_splitting_a_fit_with_pairing_changes_no_bit(data):
+    family = dataclasses.replace(FAMILY, updates=16)
+    begun = family.begin(jax.random.key(0), data, jnp.ones(300), None)
+    whole = jax.jit(lambda state: family.advance(state, 13))(begun)
+    parts = jax.jit(lambda state: family.advance(family.advance(state, 5), 8))(begun)
+    jax.tree.map(np.testing.assert_array_equal, whole.generator, parts.generator)
+    jax.tree.map(np.testing.assert_array_equal, whole.optimizer, parts.optimizer)
+
+
+def test_blocks_must_divide_the_batch():
+    class Plane:
+        shape = (2,)
+
+    with pytest.raises(Problem, match=r"family\.pairing_block: 7 does not divide the batch of 256; give a divisor"):
+        OTCFM(pairing_block=7).check(Plane())
+    OTCFM(pairing_block=0).check(Plane())
+    OTCFM(pairing_block=7, pairing="independent").check(Plane())

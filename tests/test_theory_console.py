@@ -1,0 +1,84 @@
+"""`selfconsume theory`: what it prints and how it refuses."""
+
+import json
+
+import pytest
+
+from selfconsume import cli
+
+STUDY = """
+[study]
+generations = 6
+seeds = 40
+[source]
+kind = "gaussian"
+n = 20
+[family]
+kind = "gaussian"
+[regime]
+kind = "mix"
+ratio = 0.25
+[[metrics]]
+kind = "parameters"
+"""
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Runs the command line on a study file; gives exit code, output and errors."""
+    path = tmp_path / "study.toml"
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*words, text=STUDY):
+        path.write_text(text)
+        monkeypatch.setattr("sys.argv", ["selfconsume", words[0], str(path), *map(str, words[1:])])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code, *capsys.readouterr())
+
+    return run
+
+
+def test_json_of_a_mix(call, tmp_path):
+    code, out, _ = call("theory", "--json")
+    facts = json.loads(out)
+    assert code == 0 and len(facts["cells"]) == 1
+    assert (facts["rho"], facts["ferbach"]) == (pytest.approx(0.2), pytest.approx(0.2))
+    assert facts["bertrand"] == pytest.approx(1 / 3) and facts["measured"] is None
+    first = facts["predictions"][0]
+    assert (first["metric"], first["statistic"], first["kind"]) == ("covariance.0.0", "mean", "exact")
+    assert len(first["generations"]) == len(first["values"]) == 6 and first["departs"] is None
+    assert first["assumptions"] and "arXiv" in first["reference"]
+    # Beside what was measured.
+    assert call("run", "--out", tmp_path / "out")[0] == 0
+    facts = json.loads(call("theory", "--json", "--results", tmp_path / "out")[1])
+    low, high = facts["measured_interval"]
+    assert low < 0.2 < high and low < facts["measured"] < high
+    assert facts["predictions"][0]["departs"] == []
+    shown = call("theory", "--results", tmp_path / "out")[1]
+    assert "measured" in shown and "nowhere" in shown
+
+
+def test_cells_without_rates_and_without_predictions(call):
+    axes = '[axes]\nregime = [{kind = "mix", ratio = 1.0}, {kind = "replace"}, {kind = "window"}]\n'
+    cells = json.loads(call("theory", "--json", text=STUDY + axes)[1])
+    assert "rho" not in cells
+    mix, replace, window = cells["cells"]
+    assert mix["rho"] == pytest.approx(0.5) and mix["bertrand"] is None and "fails" not in mix["conditions"]["bertrand"]
+    assert replace["rho"] is None and replace["predictions"] and replace["ferbach"] is None
+    assert window["rho"] is None and window["predictions"] == []
+    code, out, _ = call("theory", text=STUDY + axes)
+    assert code == 0 and "which fails" in out and "predictions: none apply" in out and "0.5 (certificate" in out
+
+
+def test_mistakes_are_one_line(call, tmp_path):
+    for words, text, said in (
+        (("theory",), STUDY.replace("ratio =", "ration ="), "did you mean 'ratio'"),
+        (("theory", "--set", "regime.ratio=-1"), STUDY, "regime.ratio"),
+        (("theory", "--results", tmp_path / "nothing"), STUDY, "nothing"),
+    ):
+        code, out, err = call(*words, text=text)
+        assert (code, out, err.count("\n")) == (2, "", 1) and said in err
+    assert call("run", "--out", tmp_path / "out", "--set", "study.generations=1")[0] == 0
+    code, out, err = call("theory", "--results", tmp_path / "out", "--set", "source.n=30")
+    assert (code, out) == (2, "") and "no run of this study" in err
