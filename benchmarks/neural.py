@@ -234,8 +234,16 @@ def main() -> None:
             each["share of matrix rate"] = round(each.pop("selfconsume_flops") / rate, 3)
     facts = {
         "machine": {**layout.record(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "versions": {"jax": jax.__version__, "equinox": eqx.__version__, "torch": torch.__version__, "zuko": zuko.__version__},
-        "torch": {"threads": torch.get_num_threads(), "blas": torch.__config__.show().split("BLAS_INFO=")[1].split(",")[0]},
+        "versions": {
+            "jax": jax.__version__,
+            "equinox": eqx.__version__,
+            "torch": torch.__version__,
+            "zuko": zuko.__version__,
+        },
+        "torch": {
+            "threads": torch.get_num_threads(),
+            "blas": torch.__config__.show().split("BLAS_INFO=")[1].split(",")[0],
+        },
         "matrix_rate_gflops": round(rate / 1e9, 1),
     }
     for each in rows:

@@ -61,7 +61,7 @@ def run(family, x, weight, start, updates, key=0):
 @functools.partial(jax.jit, static_argnames=("size", "count"))
 def draw(seed, weight, size=250, count=4, first=0):
     """The rows of some batches in a row."""
-    batches = Batches.of(jax.random.key(seed), jnp.zeros((weight.shape[0], 1)), weight)
+    batches = Batches.of(jax.random.key(seed), jnp.zeros((weight.shape[0], 1)), weight, 1)
     return jax.vmap(lambda i: batches.rows(i, size))(first + jnp.arange(count)).ravel()
 
 
@@ -84,7 +84,7 @@ def test_every_row_gets_its_share_at_any_time(weights, seed):
 
 def test_lengths_are_the_weights():
     weight = jax.random.exponential(jax.random.key(0), (100_000,)) * (jnp.arange(100_000) % 3 > 0)
-    batches = Batches.of(jax.random.key(1), jnp.zeros((100_000, 1)), weight)
+    batches = Batches.of(jax.random.key(1), jnp.zeros((100_000, 1)), weight, 1)
     ends = np.asarray(batches.ends).astype(np.int64)
     lengths = np.diff(ends, prepend=-1)
     assert (lengths >= 0).all() and ends[-1] == 2**32 - 1
@@ -147,7 +147,9 @@ def test_the_loop_is_that_of_optax(unscaled):
     batches = family.begin(jax.random.key(0), X, WEIGHT, unscaled).data
     adam = optax.chain(
         optax.clip_by_global_norm(0.5),
-        optax.adamw(lambda i: 0.1 * jnp.minimum((i + 1) / 5, 1) * optax.cosine_decay_schedule(1.0, 12)(i), weight_decay=0.1),
+        optax.adamw(
+            lambda i: 0.1 * jnp.minimum((i + 1) / 5, 1) * optax.cosine_decay_schedule(1.0, 12)(i), weight_decay=0.1
+        ),
     )
     point = average = jnp.ones(2)
     memory = adam.init(point)

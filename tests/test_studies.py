@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from selfconsume import execute, study, table
 
 FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/demos").glob("*.toml")])

@@ -266,7 +266,7 @@ class Batch:
         plans = [each.plan(t) for each in self.distinct]
         size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
         mixed = size is not None and not all(each.budget for each in plans)
-        updates = run.family.updates
+        updates = run.family.updates_of(start is not None)
         if updates <= CHUNK:
             return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
         state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)

@@ -76,12 +76,14 @@ class Batches(eqx.Module):
     ends: UInt32[Array, " n"]
     """Last position of each row, in shuffled order; the circle has 2^32 positions."""
     origin: UInt32[Array, ""]
+    length: Int[Array, ""]
+    """Updates of the whole fit: what schedules run over."""
     key: UInt32[Array, "..."]
     """Data of the key of the whole fit: arrays of keys cannot cross every boundary."""
 
     @classmethod
-    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"]) -> Batches:
-        """The batches of a fit."""
+    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], length: int) -> Batches:
+        """The batches of a fit of so many updates."""
         n = weight.shape[0]
         layout, rest = jax.random.split(key)
         bits = jax.random.bits(layout, (n + 1,), jnp.uint32)
@@ -132,7 +134,9 @@ class Trained(Family):
     """A family whose generators are trained by Adam on minibatches.
 
     Attributes:
-        updates: Updates of one fit, of every generation alike.
+        updates: Updates of one fit.
+        cold_updates: Updates of a fit that starts from nothing, where it is to differ: generation 0 of a run with warm
+            starts can so be trained to the end, and later ones only tuned. None: as `updates`.
         batch: Examples of a minibatch, drawn by weight (see `Batches`).
         learning_rate: Adam's step size.
         schedule: "constant", or "cosine" down to 0 at the last update. Every fit starts its schedule anew.
@@ -160,6 +164,7 @@ class Trained(Family):
     """Updates whose batches are prepared at once. Part of the result: equal splits of a fit depend on it alone."""
 
     updates: Annotated[int, Ge(1)] = 800
+    cold_updates: Annotated[int, Ge(1)] | None = None
     batch: Annotated[int, Ge(1)] = 256
     learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -186,6 +191,9 @@ class Trained(Family):
     def loss(self, generator: Trainable, prepared: Any) -> Float[Array, ""]:
         """The mean loss of a prepared batch."""
 
+    def updates_of(self, warm: bool) -> int:
+        return self.updates if warm or self.cold_updates is None else self.cold_updates
+
     def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
         new, draws = jax.random.split(key)
         if start is None:
@@ -201,8 +209,8 @@ class Trained(Family):
                 generator = dataclasses.replace(generator, net=optimizer.net)
             else:
                 optimizer = dataclasses.replace(optimizer, averaged=last.averaged)
-        nothing = jnp.zeros((), jnp.int32)
-        return FitState(generator, optimizer, nothing, jnp.asarray(jnp.nan, jnp.float32), Batches.of(draws, x, weight))
+        batches = Batches.of(draws, x, weight, self.updates_of(start is not None))
+        return FitState(generator, optimizer, jnp.zeros((), jnp.int32), jnp.asarray(jnp.nan, jnp.float32), batches)
 
     def advance(self, state: FitState, updates: int) -> FitState:
         """The same fit, ``updates`` updates further; `loss` is their mean. Splitting changes no bit of the weights."""
@@ -219,7 +227,7 @@ class Trained(Family):
                 lambda net: self.loss(dataclasses.replace(state.generator, net=net), given)
             )(optimizer.net)
             step, moments = adam.update(gradient, optimizer.moments, optimizer.net)
-            rate = self._rate(iteration)
+            rate = self._rate(iteration, batches.length)
             net = jax.tree.map(lambda old, by: old - rate * by, optimizer.net, step)
             age = optimizer.averaged.astype(jnp.float32)
             decay = jnp.minimum(self.ema, (1 + age) / (10 + age))
@@ -256,9 +264,9 @@ class Trained(Family):
         parts += [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
         return optax.chain(*parts)
 
-    def _rate(self, iteration: Int[Array, ""]) -> Float[Array, ""]:
+    def _rate(self, iteration: Int[Array, ""], length: Int[Array, ""]) -> Float[Array, ""]:
         done = iteration.astype(jnp.float32)
         rate = self.learning_rate * jnp.minimum((done + 1) / max(self.warmup_updates, 1), 1.0)
         if self.schedule == "cosine":
-            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / self.updates, 1.0)))
+            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / length, 1.0)))
         return rate

@@ -231,7 +231,7 @@ def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
         placed = jax.tree.map(jnp.asarray, pools.place(plan, t, blocks[used].shape[0]))
         fresh = run.regime.real(run.source.size) if plan.fresh else 0
         fit = begin(run, keys, t, real, blocks[used], valid[used], placed, start, fresh=fresh, size=plan.budget)
-        fit = run.family.advance(fit, run.family.updates).without_data()
+        fit = run.family.advance(fit, run.family.updates_of(start is not None)).without_data()
     out = emit(run.block, keys.sample, fit.generator, alive)
     slots = pools.capacity(t + 1, run.regime.lookback)
     blocks, valid, slot = pools.grown(blocks, slots), pools.grown(valid, slots), t % slots

@@ -134,6 +134,10 @@ class Family(abc.ABC):
         """Updates that one fit takes; a closed form is done after one."""
         return 1
 
+    def updates_of(self, warm: bool) -> int:
+        """Updates of a fit that starts from another one, or from nothing, for families that tell them apart."""
+        return self.updates
+
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Generator:
         """A generator before any training, for examples of this shape."""

@@ -37,7 +37,7 @@ def exact(added, temperature=1.0):
 @pytest.mark.parametrize("temperature", [1.0, 0.25])
 def test_samples_of_a_gaussian_and_their_temperature(added, temperature):
     n = 50_000
-    x = np.asarray(exact(added, temperature).sample(jax.random.key(0), n))
+    x = np.asarray(jax.jit(lambda generator: generator.sample(jax.random.key(0), n))(exact(added, temperature)))
     deviation = DEVIATION * 3.0 * temperature**0.5
     # 100 levels widen or narrow a Gaussian by up to 3 %.
     np.testing.assert_allclose(x.mean(axis=0), SCALING.decode(MEAN), atol=4.5 * deviation / n**0.5 + 0.02)
@@ -54,7 +54,7 @@ def test_the_loss_is_least_for_the_true_prediction():
     def loss(mean, deviation):
         return family.loss(dataclasses.replace(generator, net=OfGaussian(mean, deviation)), prepared)
 
-    slope = jax.grad(loss, argnums=(0, 1))(MEAN, jnp.array(DEVIATION))
+    slope = jax.jit(jax.grad(loss, argnums=(0, 1)))(MEAN, jnp.array(DEVIATION))
     # Zero in expectation; its standard error is below 10 / sqrt(n).
     np.testing.assert_allclose(np.hstack(slope), 0.0, atol=4.5 * 10 / 50_000**0.5)
     assert loss(MEAN, jnp.array(DEVIATION)) < min(loss(MEAN + 0.2, jnp.array(DEVIATION)), loss(MEAN, jnp.array(0.9)))
@@ -63,9 +63,13 @@ def test_the_loss_is_least_for_the_true_prediction():
 def test_gradients_reach_every_parameter():
     family = DDPM.tiny()
     generator = family.init(jax.random.key(0), (2,))
-    prepared = family.prepare(jax.random.key(1), generator, jax.random.normal(jax.random.key(2), (8, 2)))
-    gradient = jax.grad(lambda net: family.loss(dataclasses.replace(generator, net=net), prepared))(generator.net)
-    for leaf in jax.tree.leaves(gradient):
+
+    @jax.jit
+    def gradient(generator, z):
+        prepared = family.prepare(jax.random.key(1), generator, z)
+        return jax.grad(lambda net: family.loss(dataclasses.replace(generator, net=net), prepared))(generator.net)
+
+    for leaf in jax.tree.leaves(gradient(generator, jax.random.normal(jax.random.key(2), (8, 2)))):
         assert (leaf != 0).all()
 
 

@@ -53,7 +53,7 @@ def test_the_density_of_a_gaussian(solver):
 @pytest.mark.parametrize("temperature", [1.0, 0.25, 0.0])
 def test_samples_of_a_gaussian_and_their_temperature(temperature):
     n = 100_000
-    x = np.asarray(exact(temperature, "midpoint").sample(jax.random.key(0), n))
+    x = np.asarray(jax.jit(lambda generator: generator.sample(jax.random.key(0), n))(exact(temperature, "midpoint")))
     deviation = DEVIATION * 3.0 * temperature**0.5
     np.testing.assert_allclose(x.mean(axis=0), SCALING.decode(MEAN), atol=4.5 * deviation / n**0.5 + 1e-3)
     np.testing.assert_allclose(x.std(axis=0), deviation, atol=4.5 * deviation * (0.5 / n) ** 0.5 + 1e-3)
@@ -104,9 +104,13 @@ def test_it_learns_the_data(fitted, data):
 def test_gradients_reach_every_parameter():
     family = OTCFM.tiny()
     generator = family.init(jax.random.key(0), (2,))
-    prepared = family.prepare(jax.random.key(1), generator, jax.random.normal(jax.random.key(2), (8, 2)))
-    gradient = jax.grad(lambda net: family.loss(dataclasses.replace(generator, net=net), prepared))(generator.net)
-    for leaf in jax.tree.leaves(gradient):
+
+    @jax.jit
+    def gradient(generator, z):
+        prepared = family.prepare(jax.random.key(1), generator, z)
+        return jax.grad(lambda net: family.loss(dataclasses.replace(generator, net=net), prepared))(generator.net)
+
+    for leaf in jax.tree.leaves(gradient(generator, jax.random.normal(jax.random.key(2), (8, 2)))):
         assert (leaf != 0).all()
 
 
@@ -120,7 +124,7 @@ def test_the_loss_is_least_for_the_true_velocity():
     def loss(mean, deviation):
         return family.loss(dataclasses.replace(generator, net=ToGaussian(mean, deviation)), prepared)
 
-    slope = jax.grad(loss, argnums=(0, 1))(MEAN, jnp.array(DEVIATION))
+    slope = jax.jit(jax.grad(loss, argnums=(0, 1)))(MEAN, jnp.array(DEVIATION))
     # Zero in expectation; its standard error is below 10 / sqrt(n).
     np.testing.assert_allclose(np.hstack(slope), 0.0, atol=4.5 * 10 / 50_000**0.5)
     assert loss(MEAN, jnp.array(DEVIATION)) < min(loss(MEAN + 0.2, jnp.array(DEVIATION)), loss(MEAN, jnp.array(0.9)))
@@ -130,7 +134,8 @@ def test_exact_pairing_straightens_the_paths():
     z = jax.random.normal(jax.random.key(2), (64, 2))
 
     def length(pairing):
-        prepared = OTCFM(batch=64, pairing=pairing).prepare(jax.random.key(1), None, z)
+        family = OTCFM(batch=64, pairing=pairing)
+        prepared = jax.jit(lambda z: family.prepare(jax.random.key(1), None, z))(z)
         np.testing.assert_allclose(prepared.z + (1 - prepared.tau[:, None]) * prepared.target, z, atol=1e-5)
         return float((prepared.target**2).sum())
 
@@ -138,10 +143,11 @@ def test_exact_pairing_straightens_the_paths():
 
 
 def test_splitting_a_fit_with_pairing_changes_no_bit(data):
-    family = dataclasses.replace(FAMILY, updates=16)
-    begun = family.begin(jax.random.key(0), data, jnp.ones(300), None)
-    whole = jax.jit(lambda state: family.advance(state, 13))(begun)
-    parts = jax.jit(lambda state: family.advance(family.advance(state, 5), 8))(begun)
+    family = OTCFM.tiny()
+    begun = jax.jit(lambda x: family.begin(jax.random.key(0), x, jnp.ones(300), None))(data)
+    whole = jax.jit(lambda state: family.advance(state, 16))(begun)
+    half = jax.jit(lambda state: family.advance(state, 8))
+    parts = half(half(begun))
     jax.tree.map(np.testing.assert_array_equal, whole.generator, parts.generator)
     jax.tree.map(np.testing.assert_array_equal, whole.optimizer, parts.optimizer)
 

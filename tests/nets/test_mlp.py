@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.nets.mlp import OCTAVES, MLP, embedding
+from selfconsume.nets.mlp import MLP, OCTAVES, embedding
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def test_agrees_with_numpy(net):
     for w in weights[:-1]:
         h = h @ w
         h = h / (1 + np.exp(-h))
-    np.testing.assert_allclose(net(jnp.asarray(x, jnp.float32), jnp.asarray(c, jnp.float32)), h @ weights[-1], atol=1e-5)
+    np.testing.assert_allclose(
+        net(jnp.asarray(x, jnp.float32), jnp.asarray(c, jnp.float32)), h @ weights[-1], atol=1e-5
+    )
 
 
 def test_examples_do_not_influence_each_other(net):
