@@ -10,6 +10,7 @@ do. Prints medians over repeats and their ratio; `--out FILE` also writes them a
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -42,7 +43,7 @@ class TorchMLP(torch.nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         sizes = [DIM + 2 * OCTAVES + 1, *[width] * DEPTH, DIM]
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.register_buffer("frequencies", math.pi * 2.0 ** torch.arange(OCTAVES))
 
     def forward(self, x: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:

@@ -67,6 +67,19 @@ def test_the_name_belongs_to_the_runs(study):
     assert name == account.name(stored(from_tables(longer))) != account.name(stored(from_tables(other)))
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("# Question: does it fade?\n# Cost: none\n[study]\n", "Does it fade?"),
+        ("[study]\n# Question: no\n[source]\n", ""),
+        ("[study]\n", ""),
+        (None, ""),
+    ],
+)
+def test_the_question_stands_before_the_first_table(text, wanted):
+    assert account.question(text) == wanted
+
+
 def test_toml_gives_the_study_back(study):
     text = account.toml(study.table())
     again = from_tables(tomllib.loads(text))

@@ -244,6 +244,17 @@ def test_a_start_without_a_memory_of_training(unscaled):
     assert state.optimizer.averaged == 0
 
 
+def test_cold_fits_may_have_their_own_number_of_updates(trained):
+    family = Location(updates=20, cold_updates=40, batch=4, learning_rate=1.0)
+    assert (family.updates_of(warm=False), family.updates_of(warm=True)) == (40, 20)
+    assert Location(updates=20).updates_of(warm=False) == 20
+    # The cosine runs over the fit's own updates: half of them are half of the learning rate.
+    for start, half in ((None, 20), (trained, 10)):
+        state = family.begin(jax.random.key(0), X, WEIGHT, start)
+        assert state.data.length == 2 * half
+        np.testing.assert_allclose(family._rate(jnp.int32(half), state.data.length), 0.5, rtol=1e-6)
+
+
 def test_cold_and_warm_states_are_alike(trained):
     """What a loop over generations carries must not change its structure."""
     states = [begun(trained, carry_optimizer=True, reset_ema=False), begun(None)]

@@ -12,9 +12,7 @@ from typing import Any
 import pydantic
 
 from selfconsume import registry
-from selfconsume.types import Family, Metric, Problem, Regime, Source
-
-ROLES = {"source": Source, "family": Family, "regime": Regime, "metric": Metric}
+from selfconsume.types import Problem
 
 
 @functools.cache
@@ -58,7 +56,7 @@ def recipe(role: str, given: Any, where: str) -> Any:
         return validated(cls, {name: value for name, value in given.items() if name != "kind"}, where)
     if not dataclasses.is_dataclass(given) or isinstance(given, type):
         raise Problem(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
-    if not isinstance(given, ROLES[role]):
+    if not isinstance(given, registry.ROLES[role]):
         raise Problem(f"{where}: expected a {role}, got a {type(given).__name__} of {type(given).__module__}")
     return validated(type(given), dataclasses.asdict(given), where)
 
@@ -124,7 +122,14 @@ def _message(error: pydantic.ValidationError, table: Mapping[str, Any], where: s
     first = error.errors()[0]
     field = first["loc"][0] if first["loc"] else ""
     same = [each for each in error.errors() if each["loc"][:1] == first["loc"][:1]]
-    wants = dict.fromkeys(each["msg"].removeprefix("Input should be ") for each in same)
+    if table.get(field):
+        # An entry that is wrong leaves the list shorter than allowed: only the entry is worth telling.
+        same = [each for each in same if each["type"] != "too_short"] or same
+    short = "at least {min_length} item"
+    wants = dict.fromkeys(
+        short.format(**each["ctx"]) if each["type"] == "too_short" else each["msg"].removeprefix("Input should be ")
+        for each in same
+    )
     if first["type"].startswith("missing"):
         return f"{where}.{field}: missing; give it a value"
     return f"{where}.{field}: expected {' or '.join(wants)}, got {table.get(field)!r}"

@@ -97,7 +97,7 @@ def plan(study: Study, out: Path) -> None:
 
 def final_table(store: Store) -> None:
     """Prints the last generation: cell x metric, mean and interval over seeds."""
-    frame = tables.table(store)
+    frame = tables.table(store, {0, store.study["generations"] - 1})
     if frame.is_empty():
         return
     axes = store.study["axes"]

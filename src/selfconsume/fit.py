@@ -90,14 +90,14 @@ class Batches(eqx.Module):
         # Rows without weight come last.
         order = jnp.lexsort((bits[1:], weight <= 0)).astype(jnp.int32)
         share = weight[order] / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
-        length = (share * NEARLY_ALL).astype(jnp.uint32)
+        arcs = (share * NEARLY_ALL).astype(jnp.uint32)
         # Integers sum exactly, so that ends are monotone and meet at 2^32; what rounding left is spread over all rows.
         present = weight[order] > 0
         count = jnp.maximum(present.sum(), 1).astype(jnp.uint32)
-        left = jnp.uint32(0) - length.sum(dtype=jnp.uint32)
+        left = jnp.uint32(0) - arcs.sum(dtype=jnp.uint32)
         extra = left // count + (jnp.arange(n, dtype=jnp.uint32) < left % count)
-        ends = jnp.cumsum(length + jnp.where(present, extra, 0), dtype=jnp.uint32) - jnp.uint32(1)
-        return cls(x, order, ends, bits[0], jax.random.key_data(rest))
+        ends = jnp.cumsum(arcs + jnp.where(present, extra, 0), dtype=jnp.uint32) - jnp.uint32(1)
+        return cls(x, order, ends, bits[0], jnp.asarray(length, jnp.int32), jax.random.key_data(rest))
 
     def rows(self, iteration: Int[Array, ""], size: int) -> Int[Array, " size"]:
         """Which rows the batch of one update holds."""

@@ -10,7 +10,9 @@ import difflib
 import importlib
 from typing import Any
 
-from selfconsume.types import Problem
+from selfconsume.types import Family, Metric, Problem, Regime, Source
+
+ROLES: dict[str, type] = {"source": Source, "family": Family, "regime": Regime, "metric": Metric}
 
 _KINDS: dict[str, dict[str, str | type]] = {
     "source": {
@@ -98,10 +100,12 @@ def register(role: str, kind: str, cls: type) -> None:
     """Makes your own class a kind, for study files, `selfconsume list` and the contract tests.
 
     Raises:
-        Problem: The name is taken by another class.
+        Problem: The name is taken by another class, or the class is not of that role.
     """
     if role not in _KINDS:
         raise Problem(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
+    if not (isinstance(cls, type) and issubclass(cls, ROLES[role])):
+        raise Problem(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
     if kind in _KINDS[role] and find(role, kind) is not cls:
         raise Problem(f"register: {role} {kind!r} is taken; choose another name")
     _KINDS[role][kind] = cls

@@ -65,6 +65,7 @@ def write(
     fates = account.fates(store)
     page = {
         "title": account.title(study),
+        "question": account.question(study["text"]),
         "name": account.name(study),
         "directory": store.path.resolve().name,
         "summary": account.summary(study),

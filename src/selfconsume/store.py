@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +132,13 @@ class Store:
             self._verified.add(file)
         return safe_open(path, "numpy")
 
-    def values(self) -> Iterator[tuple[Segment, int, str, str, np.ndarray]]:
-        """Every stored metric value: segment, generation, metric, name, one entry a lane."""
+    def values(self, generations: Collection[int] | None = None) -> Iterator[tuple[Segment, int, str, str, np.ndarray]]:
+        """Every stored metric value of all or the given generations: segment, generation, metric, name, one entry a lane."""
         for segment in self.segments:
             with self.tensors(segment.file, segment.sha256) as tensors:
                 for t in range(segment.first, segment.last + 1):
+                    if generations is not None and t not in generations:
+                        continue
                     for metric, names in segment.metrics.items():
                         for name in names:
                             if (key := f"{t}/value/{metric}/{name}") in tensors.keys():  # noqa: SIM118

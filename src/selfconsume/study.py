@@ -233,6 +233,9 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     for name in ("study", "source", "family", "regime", "axes"):
         if not isinstance(tables.get(name, {}), Mapping):
             raise Problem(f"{name}: expected a table [{name}], got {tables[name]!r}")
+    for name in tables.get("study", {}):
+        if name in known:
+            raise Problem(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
     axes = _flat(tables.get("axes", {}))
     for role in ("source", "family"):
         if role not in tables and role not in axes:
@@ -287,7 +290,7 @@ def _override(tables: dict[str, Any], change: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
-    if parts[0] == "axes":
+    if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
         tables["axes"] = {**_flat(tables.get("axes", {})), ".".join(parts[1:]): value}
         return
     table = tables

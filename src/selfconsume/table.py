@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from selfconsume.types import Problem
 SUFFIXES = (".csv", ".json", ".parquet")
 
 
-def table(store: Store) -> pl.DataFrame:
-    """The values of the latest study in a directory, one row a value.
+def table(store: Store, generations: Collection[int] | None = None) -> pl.DataFrame:
+    """The values of the latest study in a directory, one row a value; of all generations, or of the given ones.
 
     Columns: `run` (identity), `seed`, one column for each axis, `generation`, `metric`, `value`, `status` ("ok", or
     "diverged" from the generation on in which the parameters were not finite or no sample was; its values are nan).
@@ -31,7 +32,7 @@ def table(store: Store) -> pl.DataFrame:
         rows[name] = tuple(np.array(column, np.int64) for column in zip(*shown, strict=True)) if shown else ()
     names: dict[str, int] = {}
     parts: list[tuple[np.ndarray, ...]] = []
-    for segment, t, metric, key, values in store.values():
+    for segment, t, metric, key, values in store.values(generations):
         if metric not in study["metrics"] or t >= study["generations"] or not len(rows[segment.lanes]):
             continue
         row, cell, seed = rows[segment.lanes]

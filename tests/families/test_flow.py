@@ -35,18 +35,18 @@ def test_a_density_integrates_to_one_and_agrees_with_its_samples(kind):
     n = 40_000
     x = np.asarray(jax.jit(lambda generator: generator.sample(jax.random.key(1), n))(generator))
     assert np.isfinite(x).all()
-    low, high = np.quantile(x, [0.002, 0.998], axis=0)
-    axes = [np.linspace(a, b, 401) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    cell = np.prod([axis[1] - axis[0] for axis in axes])
-    log_p = jax.jit(lambda generator, x: generator.log_prob(x))(generator, jnp.asarray(grid, jnp.float32))
-    p = np.exp(np.asarray(log_p, np.float64)) * cell
-    inside = ((x >= low) & (x <= high)).all(axis=1)
-    # The box holds nearly all samples, and by the density as much as by the samples.
-    np.testing.assert_allclose(p.sum(), inside.mean(), atol=4.5 * 0.1 / n**0.5 + 0.005)
-    half = x[:, 0] < np.median(x[:, 0])
-    np.testing.assert_allclose(p[grid[:, 0] < np.median(x[:, 0])].sum(), (inside & half).mean(), atol=0.01 + 0.01)
-    np.testing.assert_allclose(p @ grid / p.sum(), x[inside].mean(axis=0), atol=0.02 * x.std())
+    # Mass of cells by the density at their centres, and by the samples in them.
+    edges = [np.linspace(*np.quantile(x[:, i], [0.002, 0.998]), 401) for i in range(2)]
+    centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    grid = jnp.asarray(np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2), jnp.float32)
+    log_p = jax.jit(lambda generator, x: generator.log_prob(x))(generator, grid)
+    cell = np.prod([edge[1] - edge[0] for edge in edges])
+    p = np.exp(np.asarray(log_p, np.float64)).reshape(400, 400) * cell
+    counts = np.histogram2d(*x.T, bins=edges)[0] / n
+    # Nearly all of it is inside: 1, to the quadrature's error.
+    np.testing.assert_allclose(p.sum(), counts.sum(), atol=0.01)
+    coarse = [mass.reshape(4, 100, 4, 100).sum(axis=(1, 3)) for mass in (p, counts)]
+    np.testing.assert_allclose(*coarse, atol=4.5 * 0.5 / n**0.5 + 0.005)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,12 +78,11 @@ def test_gradients_reach_every_parameter(kind):
         assert (leaf != 0).mean() > 0.9
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_learns_the_data_in_lanes(kind, layout):
+def test_it_learns_the_data_in_lanes(layout):
     """The template must not hold on to the trace that first asks for it."""
     flow._template.cache_clear()
     mixing = jnp.array([[0.5, 0.3], [0.0, 2.0]])
-    own = family(kind, updates=300, batch=64)
+    own = NormalizingFlow(architecture="spline", layers=2, width=16, depth=1, updates=300, batch=64)
 
     def fit(_, seed):
         x = jax.random.normal(jax.random.key(seed), (400, 2)) @ mixing + jnp.array([10.0, 0.0])

@@ -1,0 +1,52 @@
+import pytest
+
+from selfconsume import registry
+from selfconsume.regimes import Mix, Replace
+from selfconsume.types import Family, Metric, Problem, Regime, Source
+
+
+def test_every_name_leads_to_a_class_of_its_role_and_back():
+    bases = {"source": Source, "family": Family, "regime": Regime, "metric": Metric}
+    assert set(registry.roles()) == set(bases)
+    for role, base in bases.items():
+        assert len(registry.kinds(role)) > 3
+        for kind in registry.kinds(role):
+            cls = registry.find(role, kind)
+            assert issubclass(cls, base)
+            assert registry.kind_of(role, cls) == kind
+            assert kind == kind.lower() and kind.isidentifier()
+
+
+def test_a_class_has_one_name():
+    for role in registry.roles():
+        classes = [registry.find(role, kind) for kind in registry.kinds(role)]
+        assert len(set(classes)) == len(classes)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(Problem, match=r"^regime.kind: unknown 'replac'; did you mean 'replace'\?$"):
+        registry.find("regime", "replac")
+    with pytest.raises(Problem, match=r"^axes.regime.kind: unknown 'zzz'; expected one of 'real_only', 'mix', "):
+        registry.find("regime", "zzz", "axes.regime")
+
+
+def test_your_own_class_becomes_a_kind(monkeypatch):
+    for role in registry.roles():
+        monkeypatch.setitem(registry._KINDS, role, dict(registry._KINDS[role]))
+
+    class Mine(Mix):
+        """Mine."""
+
+    assert registry.kind_of("regime", Mine).endswith(":test_your_own_class_becomes_a_kind.<locals>.Mine")
+    registry.register("regime", "mine", Mine)
+    assert registry.find("regime", "mine") is Mine
+    assert registry.kind_of("regime", Mine) == "mine"
+    assert "mine" in registry.kinds("regime")
+    registry.register("regime", "mine", Mine)  # again, as when a notebook's cell is run twice
+    with pytest.raises(Problem, match="register: regime 'replace' is taken; choose another name"):
+        registry.register("regime", "replace", Mine)
+    registry.register("regime", "replace", Replace)
+    with pytest.raises(Problem, match=r"unknown role 'regimes'; did you mean 'regime'\?"):
+        registry.register("regimes", "mine", Mine)
+    with pytest.raises(Problem, match="register: expected a subclass of Metric for metric"):
+        registry.register("metric", "mine", Mine)
