@@ -9,6 +9,20 @@ import importlib
 import os
 from typing import Any
 
+
+def _prepare() -> None:
+    """Settings that JAX reads from the environment when it starts, which may be soon after this import."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    devices = max(2, cores)
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        # Lanes are spread over at least two virtual devices: see `selfconsume.lanes`.
+        os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(devices))
+    # Every device occupies a thread of XLA's pool while its lanes run, and a batched linear-algebra call inside a lane
+    # waits for another one: without a thread more than devices, it waits for ever.
+    os.environ.setdefault("PJRT_NPROC", str(devices + 1))
+
+
+_prepare()
 # A failed check inside a compiled lane must give NaN in that lane, not an exception in all of them. Equinox reads this
 # when it is imported.
 os.environ.setdefault("EQX_ON_ERROR", "nan")

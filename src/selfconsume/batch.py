@@ -7,9 +7,8 @@ here touches the disk; `execute` decides what is run and keeps what comes out.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,33 +17,11 @@ import numpy as np
 from selfconsume import fields, loop, pool, programs
 from selfconsume.keys import Role, key_at, keys_of
 from selfconsume.lanes import Layout
+from selfconsume.records import Clock, Partial, Record, Values
 from selfconsume.types import FitState, Generation, Metric, Summarised
 
 CHUNK = 1000
 """Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
-
-Values = dict[str, np.ndarray]
-"""Metric values by name, one entry a lane."""
-
-
-class Record(NamedTuple):
-    """One generation of every lane of a batch, on the host."""
-
-    t: int
-    alive: np.ndarray
-    samples: np.ndarray
-    valid: np.ndarray
-    fit: FitState
-    values: dict[str, Values]
-    """By metric (its position in the study does not matter: by `repr`)."""
-    seconds: dict[str, float]
-
-
-class Partial(NamedTuple):
-    """A fit in progress, between two advances."""
-
-    t: int
-    fit: FitState
 
 
 def cohort_of(run: loop.Run) -> tuple[Any, ...]:
@@ -132,7 +109,7 @@ class Batch:
         references = self.references(metrics)
         while t < until:
             t += 1
-            clock = _Clock()
+            clock = Clock()
             if t == 0 and self.run.initial != "fit":
                 new = self._initial()
             else:
@@ -339,17 +316,3 @@ class Batch:
             key = keys_of(int(self.seeds[i]), t).metric
             rows.append(loop.measure(metric, key, generation, reference["host"][i]))
         return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
-
-
-class _Clock:
-    """Wall-clock seconds by part of a generation."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str, result: Any = None) -> None:
-        jax.block_until_ready(result)
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now

@@ -19,8 +19,9 @@ import jax
 import numpy as np
 
 from selfconsume import history, loop, room, tensors
-from selfconsume.batch import Batch, Partial, Record, cohort_of
+from selfconsume.batch import Batch, cohort_of
 from selfconsume.lanes import Layout
+from selfconsume.records import Partial, Record
 from selfconsume.store import Lane, Store, Writer
 from selfconsume.study import Cell, Study
 from selfconsume.types import Metric, Problem
@@ -266,6 +267,7 @@ def _add_metrics(
     name = writer.add_lanes(lanes)
     references = batch.references(metrics)
     arrays: dict[str, np.ndarray] = {}
+    names: dict[str, set[str]] = {}
     started = time.monotonic()
     for t in generations:
         record = history.generation(writer, batch, lanes, t)
@@ -284,11 +286,8 @@ def _add_metrics(
         for metric, each in values.items():
             for key, value in each.items():
                 arrays[f"{t}/value/{metric}/{key}"] = np.where(record.alive, value, np.nan)
+                names.setdefault(metric, set()).add(key)
         yield t
-    names: dict[str, set[str]] = {}
-    for key in arrays:
-        _, _, metric, value = key.split("/")
-        names.setdefault(metric, set()).add(value)
     tag = len(writer.segments)
     file = f"{name}-{generations[0]:06d}-{generations[-1]:06d}-{tag}.values.safetensors"
     sha = writer.write(file, arrays)

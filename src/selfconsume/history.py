@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from selfconsume import loop, tensors
-from selfconsume.batch import Batch, Partial, Record
+from selfconsume.batch import Batch
+from selfconsume.records import Partial, Record
 from selfconsume.store import Lane, Segment, Store, Unfinished
 from selfconsume.types import FitState, Problem
 

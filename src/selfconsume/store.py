@@ -185,8 +185,12 @@ class Writer(Store):
             self._lock.acquire(timeout=0)
         except Timeout:
             raise Problem(f"{path}: another process is writing to it; wait for it or give another directory") from None
-        (path / LOG).touch()
-        super().__init__(path)
+        try:
+            (path / LOG).touch()
+            super().__init__(path)
+        except BaseException:
+            self._lock.release()
+            raise
         self._log = open(path / LOG, "r+b")  # noqa: SIM115 (held until close)
         self._log.truncate(self._size)
         self._log.seek(self._size)

@@ -174,7 +174,7 @@ def ddim_sampler(
 
     Note:
         With the exact prediction and T = steps = 100, a Gaussian of 0.4 standard deviations of the whole comes out with
-        its deviation changed by -3 % ("none"), -7 % ("small") or +2 % ("large"). No training removes that, and a loop
+        its deviation changed by -3 % ("none"), -7.5 % ("small") or +2 % ("large"). No training removes that, and a loop
         multiplies it.
 
     References:

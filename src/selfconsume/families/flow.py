@@ -94,7 +94,8 @@ class NormalizingFlow(Trained):
 
     Attributes:
         architecture: "coupling" (affine, RealNVP) or "spline".
-        layers: Coupling layers; each transforms half of the coordinates given the others, and then permutes them.
+        layers: Coupling layers; each transforms half of the coordinates given the others, and then permutes them. Four
+            spline layers cost as much as six affine ones and fit clusters better.
         width: Units of the conditioners' hidden layers.
         depth: Hidden layers of a conditioner.
         knots: Inner knots of a spline.

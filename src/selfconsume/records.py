@@ -1,0 +1,49 @@
+"""What a batch of lanes yields as it goes: finished generations, unfinished fits, and the time they took."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from selfconsume.types import FitState
+
+Values = dict[str, np.ndarray]
+"""Metric values by name, one entry a lane."""
+
+
+class Record(NamedTuple):
+    """One generation of every lane of a batch, on the host."""
+
+    t: int
+    alive: np.ndarray
+    samples: np.ndarray
+    valid: np.ndarray
+    fit: FitState
+    values: dict[str, Values]
+    """By metric (its position in the study does not matter: by `repr`)."""
+    seconds: dict[str, float]
+
+
+class Partial(NamedTuple):
+    """A fit in progress, between two advances."""
+
+    t: int
+    fit: FitState
+
+
+class Clock:
+    """Wall-clock seconds by part of a generation."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str, result: Any = None) -> None:
+        """The time since the last lap, once `result` is there."""
+        jax.block_until_ready(result)
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now

@@ -1,0 +1,138 @@
+"""What holds for every metric, measured by the batch as in a study."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from selfconsume import registry
+from selfconsume.batch import Batch
+from selfconsume.distributions import Normal
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.loop import Run
+from selfconsume.regimes import RealOnly
+from selfconsume.sources.toy import GaussianMixture
+
+SOURCE = GaussianMixture(k=2, n=40, n_test=40)
+N = SOURCE.n
+KINDS = registry.kinds("metric")
+
+
+def lanes():
+    """Generations by name: samples, which of them are valid, and the generator they are said to come from."""
+    truth = SOURCE.truth()
+    good = np.asarray(truth.sample(jax.random.key(3), N))
+    covariance = np.cov(np.asarray(truth.sample(jax.random.key(4), 5000)).T)
+    fit = Normal.from_covariance(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
+    off = Normal(jnp.full(2, 30.0), 0.1 * jnp.eye(2))
+    point = Normal(jnp.asarray(good[0]), jnp.zeros((2, 2)))
+    bad = np.asarray(off.sample(jax.random.key(5), N))
+    every, most = np.ones(N, bool), np.arange(N) % 4 != 1
+    return {
+        "perfect": (good, every, fit),
+        "again": (good, every, fit),
+        "broken": (np.where(most[:, None], bad, 0), most, off),
+        "some invalid": (np.where(most[:, None], good, 0), most, fit),
+        "invalid with other content": (np.where(most[:, None], good, 7.0), most, fit),
+        "duplicates": (np.repeat(good[: N // 4], 4, axis=0), every, fit),
+        "point mass": (np.broadcast_to(good[:1], good.shape), every, point),
+        "point mass far away": (np.full_like(good, 1e3), every, Normal(jnp.full(2, 1e3), jnp.zeros((2, 2)))),
+    }
+
+
+@pytest.fixture(scope="module")
+def batch(layout):
+    return Batch([Run(SOURCE, Gaussian(), RealOnly())] * len(lanes()), [0] * len(lanes()), layout)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def metric(request, tiny):
+    return tiny("metric", request.param)
+
+
+@pytest.fixture(scope="module")
+def measured(batch, metric, layout):
+    """Values by lane, twice; and the floors."""
+    metric.check(SOURCE, batch.run.family)
+    put = layout.put
+    samples = put(np.stack([x for x, _, _ in lanes().values()]))
+    valid = put(np.stack([ok for _, ok, _ in lanes().values()]))
+    generators = [generator for _, _, generator in lanes().values()]
+    generator = put(jax.tree.map(lambda *leaves: np.stack(leaves), *generators))
+    previous = put(jax.tree.map(lambda leaf: np.stack([leaf] * len(generators)), generators[0]))
+    references = batch.references([metric])
+    values = batch.measure([metric], references, 1, generator, previous, samples, valid)[repr(metric)]
+    assert values
+    floors = batch.floors([metric], references, generator).get(repr(metric), {})
+    return {lane: {name: each[i] for name, each in values.items()} for i, lane in enumerate(lanes())}, floors
+
+
+def test_what_it_says_of_itself(metric):
+    assert metric.on in ("lane", "host")
+    assert metric.better in ("lower", "higher", None)
+    assert isinstance(metric.floored, bool)
+
+
+def test_values_are_named_by_the_metric(metric, measured):
+    """One tidy table holds all of them: no two metrics share a name, and `.floor` is not theirs to give."""
+    values, _ = measured
+    for name in values["perfect"]:
+        assert "/" not in name and not name.endswith(".floor") and name == name.strip()
+
+
+def test_names_are_not_shared(tiny, batch, layout):
+    generators = jax.tree.map(lambda *leaves: np.stack(leaves), *[each[2] for each in lanes().values()])
+    shape = {
+        "samples": np.stack([x for x, _, _ in lanes().values()]),
+        "valid": np.stack([v for _, v, _ in lanes().values()]),
+    }
+    metrics = [tiny("metric", kind) for kind in KINDS if tiny("metric", kind).on == "lane"]
+    placed, on_device = layout.put(generators), layout.put(shape)
+    measured = batch.measure(
+        metrics, batch.references(metrics), 1, placed, placed, on_device["samples"], on_device["valid"]
+    )
+    names = [name for each in measured.values() for name in each]
+    assert len(names) == len(set(names))
+
+
+def test_values_are_defined(measured):
+    """Numbers on duplicates and on point masses too, near the data and far away."""
+    values, _ = measured
+    for lane, each in values.items():
+        for name, value in each.items():
+            assert np.isfinite(value), f"{name} of {lane}"
+            assert value.dtype == np.float32
+
+
+def test_the_same_generation_gives_the_same_values(measured):
+    values, _ = measured
+    assert values["perfect"] == values["again"]
+
+
+def test_invalid_rows_are_not_seen(measured):
+    values, _ = measured
+    assert values["some invalid"] == values["invalid with other content"]
+
+
+def test_a_perfect_generator_is_better_than_a_broken_one(metric, measured):
+    """By the first key: further ones, such as a share that was clipped, may have a direction of their own."""
+    values, _ = measured
+    name = next(iter(values["perfect"]))
+    good, bad = values["perfect"][name], values["broken"][name]
+    if metric.better == "lower":
+        assert good < bad
+    elif metric.better == "higher":
+        assert good > bad
+    else:
+        assert values["perfect"] != values["broken"]
+
+
+def test_floors_are_real_data_against_real_data(metric, measured):
+    """Where a metric compares with real data, each of its keys has a floor, far below what a broken generator gets."""
+    values, floors = measured
+    assert set(floors) == ({f"{name}.floor" for name in values["perfect"]} if metric.floored else set())
+    for name, floor in floors.items():
+        assert np.isfinite(floor).all()
+        good, bad = (values[lane][name.removesuffix(".floor")] for lane in ("perfect", "broken"))
+        if name == next(iter(floors)) and metric.better is not None:
+            assert abs(floor - good).max() < abs(good - bad)

@@ -1,0 +1,152 @@
+"""The shape of the house: imports point one way, files are short, and what must not be there is not."""
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+import selfconsume
+
+ROOT = Path(selfconsume.__file__).parent
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+# From the contract up to execution: a module imports from the lines above its own, and within a package what is `SHARED`.
+# What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
+LAYERS = [
+    {"types", "keys", "draws", "lanes"},
+    {"pool", "regimes", "fields", "tensors", "records", "distributions", "nets"},
+    {"fit", "sources", "metrics"},
+    {"families"},
+    {"registry", "loop"},
+    {"config", "programs"},
+    {"study", "batch"},
+    {"store", "room"},
+    {"history"},
+    {"execute"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+SHARED = {
+    "sources": {"sources.finite", "sources.law"},
+    "metrics": {"metrics.points"},
+    "families": {"families.diffusion", "families.pairing"},
+    "nets": {"nets"},
+}
+
+
+def imports(tree, top_only=False):
+    """Modules that a file imports, whole names; those inside functions too."""
+    nodes = tree.body if top_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(tree, top_only=False):
+    """Modules of this package that a file imports."""
+    names = {name.removeprefix("selfconsume").lstrip(".") for name in imports(tree, top_only) if "selfconsume" in name}
+    found = {name for name in names if name in FILES}
+    # `from selfconsume.nets.mlp import x` names the package too; only the deepest module is meant.
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
+
+
+def package(name):
+    return name.split(".")[0]
+
+
+def test_there_is_something_to_test():
+    assert len(FILES) > 40
+    assert own(TREES["batch"]) >= {"loop", "pool", "programs"}
+    assert {package(name) for name in FILES} >= set(RANK)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if package(name) in RANK])
+def test_imports_point_one_way(name):
+    for other in own(TREES[name]) - {name}:
+        assert package(other) in RANK, f"{name} stands below {other}"
+        if package(other) == package(name):
+            assert other in SHARED[package(name)], f"siblings do not import each other: {name} imports {other}"
+        else:
+            assert RANK[package(other)] < RANK[package(name)], f"{name} stands beside or below {other}"
+
+
+def test_nothing_imports_in_a_circle():
+    graph = {name: own(tree) - {name} for name, tree in TREES.items()}
+    done = set()
+    while ready := {name for name, others in graph.items() if name not in done and others <= done}:
+        done |= ready
+    assert set(graph) - done == set()
+
+
+def test_theory_in_closed_form_knows_nothing_of_the_loop():
+    """What tests and predictions are judged by must not be computed by what it judges."""
+    for name in (
+        "bounds",
+        "drift",
+        "gaussian",
+        "mean_error",
+        "mixing",
+        "moments",
+        "regression",
+        "selection",
+        "closed_forms",
+    ):
+        assert {package(other) for other in own(TREES[f"theory.{name}"])} <= {"theory"}
+
+
+def users(library):
+    return {name for name, tree in TREES.items() if any(each.split(".")[0] == library for each in imports(tree))}
+
+
+def test_libraries_are_used_where_they_belong():
+    """Drawing, transport and clusters in one place each; nothing that executes what it reads, and no second framework."""
+    for forbidden in ("torch", "pickle", "cloudpickle", "dill", "tensorflow", "pandas", "shelve", "marshal"):
+        assert users(forbidden) == set()
+    assert users("ray") <= {"execute"}
+    assert users("ott") <= {"metrics.transport"}
+    assert all(package(name) not in RANK for name in users("matplotlib"))
+    assert users("typer") <= {"cli"}
+    # Slow to import: only inside the functions that need it.
+    assert not any(each.startswith("ott") for each in imports(TREES["metrics.transport"], top_only=True))
+
+
+def test_the_command_line_answers_before_jax_is_imported():
+    heavy = {"jax", "numpy", "equinox", "polars", "scipy", "matplotlib", "pydantic"}
+    for name in ("__init__", "cli"):
+        assert not {each.split(".")[0] for each in imports(TREES[name], top_only=True)} & heavy
+    assert own(TREES["cli"], top_only=True) == own(TREES["__init__"], top_only=True) == set()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_are_short_and_finished(name):
+    text = FILES[name].read_text()
+    assert len(text.splitlines()) <= 320
+    for unfinished in ("NotImplementedError", "TODO", "FIXME", "XXX"):
+        assert unfinished not in text
+    assert ast.get_docstring(TREES[name]), "every module says what it is"
+    assert "from __future__ import annotations" in text or len(text.splitlines()) < 10
+
+
+def test_names_say_what_things_are():
+    for name, tree in TREES.items():
+        assert not {"utils", "util", "helpers", "common", "misc"} & set(name.split("."))
+        classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        assert not [
+            each for each, end in itertools.product(classes, ("Manager", "Base", "Handler")) if each.endswith(end)
+        ]
+
+
+def test_randomness_and_exits_are_where_they_belong():
+    """No global seeds; and nothing but the command line ends the process."""
+    for name, path in FILES.items():
+        text = path.read_text()
+        assert "np.random.seed" not in text and "random.seed(" not in text
+        assert "sys.exit" not in text or name == "cli"

@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from selfconsume import execute
+from selfconsume.store import Store
+from selfconsume.study import Study
+from selfconsume.table import check_path, save, table
+from selfconsume.types import Problem
+
+
+def study(axes, metrics=({"kind": "moments"},), **settings):
+    settings = {"generations": 2, "seeds": 2, **settings}
+    return Study({"kind": "gaussian", "n": 10}, {"kind": "gaussian"}, None, list(metrics), axes, **settings)
+
+
+REGIMES = [{"kind": "mix", "ratio": 0.5}, {"kind": "replace"}]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "out"
+    execute.execute(study({"regime": REGIMES}), path)
+    return path
+
+
+def test_one_row_a_value(path):
+    frame = table(Store(path))
+    assert frame.columns == ["run", "seed", "regime", "generation", "metric", "value", "status"]
+    assert dict(frame.schema) == {
+        "run": pl.String,
+        "seed": pl.Int64,
+        "regime": pl.String,
+        "generation": pl.Int64,
+        "metric": pl.String,
+        "value": pl.Float64,
+        "status": pl.String,
+    }
+    names = {"moments.mean_error", "moments.covariance_error", "moments.variance", "moments.variance_ratio"}
+    assert set(frame["metric"]) == names | {f"{name}.floor" for name in names}
+    # Two runs x two seeds x (two generations of four values, and four floors).
+    assert len(frame) == 2 * 2 * (2 * 4 + 4)
+    assert not frame.select("run", "seed", "generation", "metric").is_duplicated().any()
+    floors = frame.filter(pl.col("metric").str.ends_with(".floor"))
+    assert set(floors["generation"]) == {0}
+    assert set(frame["status"]) == {"ok"}
+    # Sorted as the study lists its runs.
+    assert frame["regime"].unique(maintain_order=True).to_list() == ["mix(ratio=0.5)", "replace"]
+    assert frame["seed"].to_list() == sorted(frame["seed"].to_list()[:24]) * 2
+
+
+def test_values_are_those_of_the_lanes(path):
+    frame = table(Store(path))
+    for segment, t, _, name, values in Store(path).values():
+        for (run, seed), value in zip(Store(path).lanes[segment.lanes], values, strict=True):
+            row = frame.filter(run=run, seed=seed, generation=t, metric=name)
+            assert row["value"].to_list() == [np.float64(value)]
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "columns"),
+    [
+        ({"source.std": [1, 2.5]}, {}, {"source.std": (pl.Float64, [1.0, 2.5])}),
+        ({"regime.ratio": [1]}, {}, {"regime.ratio": (pl.Int64, [1])}),
+        ({"study.n_synthetic": [10, 12]}, {}, {"study.n_synthetic": (pl.Int64, [10, 12])}),
+        ({"start": ["cold", "warm"]}, {}, {"start": (pl.String, ["cold", "warm"])}),
+        (
+            {"regime": [{"kind": "replace"}], "source.mean": [0.0]},
+            {},
+            {"regime": (pl.String, ["replace"]), "source.mean": (pl.Float64, [0.0])},
+        ),
+        ({"regime.ratio": [0.5, [0.5, 1.0]]}, {}, {"regime.ratio": (pl.String, ["0.5", "[0.5, 1.0]"])}),
+    ],
+)
+def test_axes_are_columns_of_their_own_types(axes, settings, columns):
+    """From a log alone: nothing has to be run for it."""
+    axes = dict(axes) if "regime" in axes else {"regime": [{"kind": "mix"}], **axes}
+    made = study(axes, **settings)
+
+    class Log:
+        study = {  # noqa: RUF012
+            "cells": [{"id": cell.id, "labels": cell.labels} for cell in made.cells],
+            "axes": list(made.axes),
+            "seeds": 1,
+            "generations": 1,
+            "metrics": ["M()"],
+        }
+        lanes = {"all": [(cell.id, 0) for cell in made.cells]}  # noqa: RUF012
+
+        def values(self, generations=None):
+            segment = type("Segment", (), {"lanes": "all"})
+            yield segment, 0, "M()", "m", np.arange(len(made.cells), dtype=np.float32)
+
+    frame = table(Log())
+    assert frame["value"].to_list() == list(range(len(made.cells)))
+    for name, (dtype, values) in columns.items():
+        assert frame.schema[name] == dtype
+        assert frame[name].to_list() == values
+
+
+def test_an_empty_study_has_an_empty_table(tmp_path):
+    execute.execute(study({"regime": REGIMES}, metrics=[]), tmp_path / "out")
+    frame = table(Store(tmp_path / "out"))
+    assert frame.columns == ["run", "seed", "regime", "generation", "metric", "value", "status"]
+    assert len(frame) == 0
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_files_hold_the_table(path, tmp_path, suffix):
+    frame = table(Store(path))
+    # As of a lane that has diverged.
+    frame = frame.with_columns(
+        value=pl.when(pl.col("seed") == 1).then(float("nan")).otherwise("value"),
+        status=pl.when(pl.col("seed") == 1).then(pl.lit("diverged")).otherwise("status"),
+    )
+    file = tmp_path / f"table{suffix}"
+    save(frame, file)
+    if suffix == ".csv":
+        assert pl.read_csv(file).equals(frame)
+    elif suffix == ".parquet":
+        assert pl.read_parquet(file).equals(frame)
+    else:
+        rows = json.loads(file.read_text())
+        assert len(rows) == len(frame)
+        assert list(rows[0]) == frame.columns
+
+
+def test_where_a_table_cannot_be_written(tmp_path):
+    with pytest.raises(Problem, match=r"expected a file ending in \.csv, \.json, \.parquet"):
+        check_path(tmp_path / "table.txt")
+    with pytest.raises(Problem, match="there is no folder"):
+        check_path(tmp_path / "nowhere" / "table.csv")
+    check_path(tmp_path / "table.csv")
