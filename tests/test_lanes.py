@@ -78,11 +78,7 @@ def expectation_maximisation():
 
 def test_the_number_of_lanes_changes_no_bit_of_a_loop(layout, expectation_maximisation):
     twelve = expectation_maximisation(layout, 12)
-    for count in (1, 3):
-        jax.tree.map(
-            lambda got, wanted: np.testing.assert_array_equal(got, wanted[: len(got)]),
-            expectation_maximisation(layout, count),
-            twelve,
-        )
+    one = expectation_maximisation(layout, 1)
+    jax.tree.map(lambda got, wanted: np.testing.assert_array_equal(got, wanted[:1]), one, twelve)
     vectorised = expectation_maximisation(Layout(layout.devices, loop=False), 12)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3), vectorised, twelve)

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +19,18 @@ def family(kind, **fields):
     return NormalizingFlow(architecture=kind, layers=3, width=16, depth=1, knots=5, **fields)
 
 
+@functools.cache
+def initial(kind, d=2):
+    """A flow before any training; compiled as one program, which eager calls are not."""
+    return jax.jit(lambda key: family(kind).init(key, (d,)))(jax.random.key(0))
+
+
 def bent(kind, d=2):
     """A flow away from the identity. Splines are bent less: steep ones cost float32 its digits."""
-    generator = family(kind).init(jax.random.key(0), (d,))
+    generator = initial(kind, d)
     strength = {"coupling": 0.4, "spline": 0.1}[kind]
     rng = np.random.default_rng(0)
-    net = [leaf + strength * rng.normal(size=leaf.shape).astype(np.float32) for leaf in generator.net]
+    net = [np.asarray(leaf) + strength * rng.normal(size=leaf.shape).astype(np.float32) for leaf in generator.net]
     scaling = Scaling(jnp.linspace(1.0, 2.0, d), jnp.array(2.0))
     return dataclasses.replace(generator, net=tuple(net), scaling=scaling)
 
@@ -49,9 +56,8 @@ def test_a_density_integrates_to_one_and_agrees_with_its_samples(kind):
     np.testing.assert_allclose(*coarse, atol=4.5 * 0.5 / n**0.5 + 0.005)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_in_three_dimensions_the_map_has_an_inverse(kind):
-    generator = bent(kind, 3)
+def test_in_three_dimensions_the_map_has_an_inverse():
+    generator = bent("spline", 3)
     z = jax.random.normal(jax.random.key(0), (100, 3))
 
     @jax.jit
@@ -69,8 +75,7 @@ def test_in_three_dimensions_the_map_has_an_inverse(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_reach_every_parameter(kind):
-    own = family(kind)
-    generator = own.init(jax.random.key(0), (2,))
+    own, generator = family(kind), initial(kind)
     # Five deviations wide: splines leave alone what is outside.
     z = jax.random.normal(jax.random.key(2), (512, 2)) * 2
     gradient = jax.jit(jax.grad(lambda net: own.loss(dataclasses.replace(generator, net=net), z)))
@@ -82,7 +87,7 @@ def test_it_learns_the_data_in_lanes(layout):
     """The template must not hold on to the trace that first asks for it."""
     flow._template.cache_clear()
     mixing = jnp.array([[0.5, 0.3], [0.0, 2.0]])
-    own = NormalizingFlow(architecture="spline", layers=2, width=16, depth=1, updates=300, batch=64)
+    own = family("coupling", updates=300, batch=64)
 
     def fit(_, seed):
         x = jax.random.normal(jax.random.key(seed), (400, 2)) @ mixing + jnp.array([10.0, 0.0])
@@ -102,16 +107,24 @@ def test_it_learns_the_data_in_lanes(layout):
         assert -entropy - 0.15 < log_p[lane] < -entropy + 0.3
     # Outside of any program the same arrays give the same samples.
     alone = jax.tree.map(lambda leaf: jnp.asarray(leaf[1]), generators)
-    np.testing.assert_allclose(alone.sample(jax.random.key(1), 20_000)[:100], y[1][:100], rtol=1e-3, atol=1e-3)
+    again = jax.jit(lambda generator: generator.sample(jax.random.key(1), 20_000))(alone)
+    np.testing.assert_allclose(again[:100], y[1][:100], rtol=1e-3, atol=1e-3)
 
 
 def test_temperature_scales_the_noise_and_not_the_density():
     generator = bent("coupling")
     cold = dataclasses.replace(generator, temperature=jnp.array(0.0))
-    x = cold.sample(jax.random.key(0), 5)
-    centre = generator.scaling.decode(generator.bijection.transform(jnp.zeros(2)))
+
+    @jax.jit
+    def outcome(generator):
+        x = generator.sample(jax.random.key(0), 5)
+        centre = generator.scaling.decode(generator.bijection.transform(jnp.zeros(2)))
+        return x, centre, generator.log_prob(jnp.ones((5, 2)))
+
+    (x, centre, log_p), (warm, _, log_p_warm) = outcome(cold), outcome(generator)
     np.testing.assert_allclose(x, jnp.broadcast_to(centre, (5, 2)), rtol=1e-5)
-    np.testing.assert_array_equal(cold.log_prob(x), generator.log_prob(x))
+    assert warm.std(axis=0).min() > 0.1
+    np.testing.assert_array_equal(log_p, log_p_warm)
 
 
 def test_one_coordinate_is_refused():

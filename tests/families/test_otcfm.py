@@ -139,7 +139,7 @@ def test_exact_pairing_straightens_the_paths():
         np.testing.assert_allclose(prepared.z + (1 - prepared.tau[:, None]) * prepared.target, z, atol=1e-5)
         return float((prepared.target**2).sum())
 
-    assert length("exact") < length("sinkhorn") < length("independent")
+    assert length("exact") < 0.5 * length("independent")
 
 
 def test_splitting_a_fit_with_pairing_changes_no_bit(data):

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import loop
 from selfconsume.distributions import Normal
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
@@ -68,9 +67,8 @@ class Counting(Family):
         return eqx.tree_at(lambda s: (s.generator, s.iteration), state, (generator, state.iteration + updates))
 
 
-def test_fifty_thousand_examples_at_ratio_one_half_are_seventy_five_thousand():
+def test_fifty_thousand_examples_at_ratio_one_half_are_seventy_five_thousand(records):
     """The experiment of Bertrand et al. 2024 on CIFAR-10: all n real examples and floor(n / 2) of the samples."""
-    generations = loop.retrain(Run(Source(n=50_000), Counting(), Mix(0.5)))
-    numbers = [next(generations).generator for _ in range(3)]
-    assert [int(each.examples) for each in numbers] == [50_000, 75_000, 75_000]
-    assert [float(each.weight) for each in numbers] == [50_000, 75_000, 75_000]
+    generators = [record.fit.generator for record in records([Run(Source(n=50_000), Counting(), Mix(0.5))], 2, 1)]
+    assert [each.examples.tolist() for each in generators] == [[50_000], [75_000], [75_000]]
+    assert [each.weight.tolist() for each in generators] == [[50_000.0], [75_000.0], [75_000.0]]

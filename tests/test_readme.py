@@ -1,0 +1,53 @@
+"""What README and docs print is run as it stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from selfconsume import registry, study
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("README.md", "python")
+    exec(compile(example, "README.md", "exec"), {})
+    assert "sliced_wasserstein" in capsys.readouterr().out
+    assert (tmp_path / "results" / "report.html").exists()
+
+
+def test_the_study_file_is_valid():
+    (text,) = blocks("README.md", "toml")
+    assert len(study.from_tables(tomllib.loads(text)).cells) == 4
+
+
+def test_the_extension_in_the_docs_is_a_regime(monkeypatch):
+    monkeypatch.setitem(registry._KINDS, "regime", dict(registry._KINDS["regime"]))
+    (example,) = blocks("docs/extending.md", "python")
+    exec(compile(example, "extending.md", "exec"), {})
+    halves = registry.find("regime", "halves")()
+    assert halves.plan(1, 10, 8).use == (10, 8)
+    assert halves.plan(5, 10, 8).use == (10, 4, 4)
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_kind_is_named():
+    text = (ROOT / "README.md").read_text()
+    for role in registry.roles():
+        for kind in registry.kinds(role):
+            assert f"`{kind}`" in text, f"README does not name {role} {kind}"
