@@ -149,8 +149,8 @@ def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
     """As on accelerators, where sums are taken in another order."""
     vectorised = run_all(Layout(layout.devices, loop=False), [RUN] * 12, range(12), 2, [Update()])
     for record, expected in zip(vectorised, twelve, strict=True):
-        del expected.values[repr(Moments())]
-        got, wanted = results(record), results(expected)
+        only = {repr(Update()): expected.values[repr(Update())]}
+        got, wanted = results(record), results(expected._replace(values=only))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, wanted)
 
 
@@ -175,7 +175,7 @@ def test_the_number_of_devices_changes_no_bit():
             leaves = jax.tree.leaves((last.samples, last.fit))
             print(b"".join(np.asarray(leaf).tobytes() for leaf in leaves).hex())
         """
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": "4", "PJRT_NPROC": "5"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], env=environment, capture_output=True, text=True, timeout=300
     )

@@ -28,10 +28,11 @@ def start_jax() -> None:
     Called by every entry point of the package. If JAX has already started with one CPU device, lanes still run, on that
     one device; the layout in the record says so.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    # The package's import has put the number into the environment; JAX may have been imported, and have read it, before.
+    wanted = os.environ.get("JAX_NUM_CPU_DEVICES")
+    if wanted and jax.config.jax_num_cpu_devices < 1:
         with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", max(2, cores))
+            jax.config.update("jax_num_cpu_devices", int(wanted))
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         cpu = "".join(c if c.isalnum() else "-" for c in cpu_model())
