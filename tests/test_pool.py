@@ -134,38 +134,33 @@ DRAWS = 20_000
 
 @pytest.fixture(scope="module")
 def draw():
-    """Many subsets of 3 of the usable rows, as sorted tuples; and whatever was counted."""
-    subset = jax.jit(jax.vmap(lambda key, usable, number: pool.subset(key, usable, 3, number), in_axes=(0, None, None)))
+    """Many draws of at most 3 numbers below a total, of a pool of 9."""
+    subset = jax.jit(
+        jax.vmap(lambda key, total, number: pool.subset(key, 9, total, 3, number), in_axes=(0, None, None))
+    )
 
-    def many(usable, number, draws=DRAWS):
-        index, count = subset(jax.random.split(jax.random.key(0), draws), jnp.asarray(usable), jnp.int32(number))
-        return np.asarray(index), np.asarray(count)
+    def many(total, number, draws=DRAWS):
+        return np.asarray(subset(jax.random.split(jax.random.key(0), draws), jnp.int32(total), jnp.int32(number)))
 
     return many
 
 
 def test_subsets_are_uniform(draw):
-    """All subsets of 3 of 6 usable rows (of 9) equally often: chi-square of 20 cells, at one in ten thousand."""
-    usable = np.array([0, 1, 1, 0, 1, 1, 1, 1, 0], bool)
-    index, count = draw(usable, 3)
-    assert (count == 3).all()
-    assert usable[index].all()
-    sets = [tuple(sorted(row)) for row in index.tolist()]
-    cells = list(itertools.combinations(np.flatnonzero(usable).tolist(), 3))
-    assert set(sets) == set(cells)  # also: no row twice
+    """All subsets of 3 of 6 numbers equally often: chi-square of 20 cells, at one in ten thousand."""
+    drawn = draw(6, 3)
+    sets = [tuple(sorted(row)) for row in drawn.tolist()]
+    cells = list(itertools.combinations(range(6), 3))
+    assert set(sets) == set(cells)  # also: none twice, none that is not there
     observed = [sets.count(cell) for cell in cells]
     assert scipy.stats.chisquare(observed).pvalue > 1e-4
-    # The order is random too: every row is first equally often.
-    assert scipy.stats.chisquare(np.bincount(index[:, 0], minlength=9)[usable]).pvalue > 1e-4
+    # The order is random too: every number is first equally often.
+    assert scipy.stats.chisquare(np.bincount(drawn[:, 0], minlength=6)).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("usable", "number", "expected"), [([1, 0, 1], 3, 2), ([0, 0, 0], 3, 0), ([0, 0, 1], 1, 1)])
-def test_fewer_usable_rows_than_asked_for_are_all_taken(draw, usable, number, expected):
-    usable = np.array(usable + [0] * 6, bool)
-    index, count = draw(usable, number, 50)
-    assert (count == expected).all()
-    for row in index:
-        assert set(row[:expected]) <= set(np.flatnonzero(usable)) and len(set(row[:expected])) == expected
+@pytest.mark.parametrize(("total", "number", "expected"), [(2, 3, 2), (0, 3, 0), (1, 1, 1), (3, 3, 3)])
+def test_fewer_rows_than_asked_for_are_all_taken(draw, total, number, expected):
+    for row in draw(total, number, 50):
+        assert set(row[:expected]) <= set(range(total)) and len(set(row[:expected])) == expected
 
 
 random = np.random.default_rng(3)

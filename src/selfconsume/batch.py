@@ -203,14 +203,12 @@ class Batch:
             like = jax.eval_shape(
                 lambda: run.family.summarise(jnp.zeros((1, *sample.shape[1:]), sample.dtype), jnp.ones(1))
             )
-            blocks = jax.tree.map(
-                lambda s: jnp.zeros((lanes, slots, *s.shape), s.dtype, device=self.layout.sharding), like
-            )
-            return {"blocks": blocks, "counts": jnp.zeros((lanes, slots), jnp.int32, device=self.layout.sharding)}
+            blocks = jax.tree.map(lambda s: self.layout.zeros((lanes, slots, *s.shape), s.dtype), like)
+            return {"blocks": blocks, "counts": self.layout.zeros((lanes, slots), np.int32)}
         shape = (lanes, slots, run.block, *sample.shape[1:])
         return {
-            "blocks": jnp.zeros(shape, sample.dtype, device=self.layout.sharding),
-            "valid": jnp.zeros(shape[:3], bool, device=self.layout.sharding),
+            "blocks": self.layout.zeros(shape, sample.dtype),
+            "valid": self.layout.zeros(shape[:3], bool),
         }
 
     def _plans(self, t: int, slots: int) -> pool.Placed:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.types import Density, Samples
 
 EPS = float(jnp.finfo(jnp.float32).eps)
@@ -124,7 +125,7 @@ class Normal(Density):
         return cls(mean, _root(covariance), temperature)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        z = jax.random.normal(key, (n, self.factor.shape[-1]), self.mean.dtype)
+        z = normal(key, (n, self.factor.shape[-1]))
         return self.mean + jnp.sqrt(self.temperature) * _spread(z, self.factor)
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
@@ -166,7 +167,7 @@ class Mixture(Density):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         chosen = self.component(key, n)
-        z = jax.random.normal(jax.random.split(key)[1], (n, self.factors.shape[-1]), self.means.dtype)
+        z = normal(jax.random.split(key)[1], (n, self.factors.shape[-1]))
         # Every component's deviation for every row, then the chosen one: gathering a matrix a row would take d times
         # the memory of the samples.
         deviations = jax.vmap(_spread, in_axes=(None, 0))(z, self.factors)

@@ -39,7 +39,7 @@ def start_jax() -> None:
         jax.config.update(
             "jax_compilation_cache_dir", os.path.join(root, "selfconsume", f"jax-{jaxlib.__version__}-{cpu}")
         )
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 @functools.cache
@@ -110,6 +110,10 @@ class Layout:
             return jax.device_put(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
 
         return jax.tree.map(one, tree)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Zeros with a leading lane axis. Copied, not computed: every shape would be a program to compile."""
+        return jax.device_put(np.zeros(shape, dtype), self.sharding)
 
     def share(self, tree: Any) -> Any:
         """Host arrays that all lanes read, on every device."""

@@ -61,17 +61,21 @@ def grown(blocks: Array, slots: int) -> Array:
     return jnp.concatenate([blocks, jnp.zeros((extra, *blocks.shape[1:]), blocks.dtype)]) if extra > 0 else blocks
 
 
+def sound(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, ""]:
+    """Whether every row of every block in use is valid: nearly always, and then nothing has to be counted.
+
+    Counting is slow in a large pool.
+    """
+    return (valid.all(axis=-1) | (use == 0)).all()
+
+
 def counted(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, "*blocks rows"]:
     """The first ``use`` valid rows of each block."""
-
-    def some_invalid():
-        return valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None])
-
-    def all_valid():
-        return jnp.broadcast_to(jnp.arange(valid.shape[-1]) < use[..., None], valid.shape)
-
-    # Nearly always every row is valid, and then nothing has to be counted, which is slow in a large pool.
-    return jax.lax.cond((valid.all(axis=-1) | (use == 0)).all(), all_valid, some_invalid)
+    return jax.lax.cond(
+        sound(valid, use),
+        lambda: jnp.broadcast_to(jnp.arange(valid.shape[-1]) < use[..., None], valid.shape),
+        lambda: valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None]),
+    )
 
 
 def scaled(weight: Float[Array, " k"], count: Int[Array, " k"]) -> Float[Array, " k"]:
@@ -122,56 +126,65 @@ def drawn(
     Returns:
         Examples ``(size, *shape)`` and weights. Rows beyond those taken have weight 0.
     """
-    use_real, use = _masks(real, valid, plan)
-    usable = jnp.concatenate([use_real, use.reshape(-1)])
-    index, count = subset(key, usable, size, jnp.minimum(plan.budget, size))
+    use = jnp.where(plan.weight > 0, plan.use, 0)
+    all_valid = sound(valid, use[1:])
+    sizes = jax.lax.cond(all_valid, lambda: use[1:], lambda: jnp.minimum(use[1:], valid.sum(axis=1, dtype=jnp.int32)))
+    number = jnp.concatenate([use[:1], sizes])
+    ends = jnp.cumsum(number)
+    chosen = subset(key, real.shape[0] + valid.size, ends[-1], size, jnp.minimum(plan.budget, size))
+    count = jnp.minimum(plan.budget, ends[-1])
     if mixed:
-        place = jnp.where(usable, jnp.cumsum(usable, dtype=jnp.int32) - 1, size)
-        every = jnp.zeros(size, jnp.int32).at[place].set(jnp.arange(usable.shape[0], dtype=jnp.int32), mode="drop")
-        index = jnp.where(plan.budget > 0, index, every)
-        count = jnp.where(plan.budget > 0, count, usable.sum(dtype=jnp.int32))
+        chosen = jnp.where(plan.budget > 0, chosen, jnp.arange(size))
+        count = jnp.where(plan.budget > 0, count, ends[-1])
     taken = jnp.arange(size) < count
-    synthetic = jnp.maximum(index - real.shape[0], 0)
-    own = jnp.where(index < real.shape[0], 0, 1 + synthetic // valid.shape[1])
-    per_block = jnp.zeros(plan.weight.shape[0], jnp.int32).at[own].add(taken)
-    weight = jnp.where(taken, scaled(plan.weight, per_block)[own], 0.0)
-    is_real = (own == 0).reshape(-1, *([1] * (real.ndim - 1)))
-    flat = blocks.reshape(-1, *blocks.shape[2:])
-    return jnp.where(is_real, real[jnp.minimum(index, real.shape[0] - 1)], flat[synthetic]), weight
+    block = jnp.where(taken, jnp.searchsorted(ends, chosen, side="right"), 0)
+    row = jnp.where(taken, chosen - (ends - number)[block], 0)
+    per_block = jnp.zeros(plan.weight.shape[0], jnp.int32).at[block].add(taken)
+    weight = jnp.where(taken, scaled(plan.weight, per_block)[block], 0.0)
+    synthetic, own = jnp.maximum(block - 1, 0), jnp.where(block == 0, 0, row)
+
+    def nth_valid():
+        return jnp.argsort(~valid, axis=1, stable=True)[synthetic, own].astype(jnp.int32)
+
+    is_real = (block == 0).reshape(-1, *([1] * (real.ndim - 1)))
+    x = blocks[synthetic, jax.lax.cond(all_valid, lambda: own, nth_valid)]
+    return jnp.where(is_real, real[jnp.where(block == 0, row, 0)], x), weight
 
 
 def subset(
-    key: PRNGKeyArray, usable: Bool[Array, " n"], size: int, number: Int[Array, ""]
-) -> tuple[Int[Array, " size"], Int[Array, ""]]:
-    """A uniformly random subset of ``number <= size`` usable rows, exactly, in about ``O(size)`` time.
+    key: PRNGKeyArray, capacity: int, total: Int[Array, ""], size: int, number: Int[Array, ""]
+) -> Int[Array, " size"]:
+    """``number <= size`` different numbers below ``total``, or all of them if there are fewer, uniformly at random.
 
-    Rows are drawn with replacement, and a row that is not usable or was drawn before is passed over: what remains is a
-    draw without replacement. A rank (`argsort` of uniforms) gives the same law but sorts the whole pool.
+    Numbers are drawn with replacement, and one that was drawn before is passed over: what remains is a draw without
+    replacement, in about ``O(size)`` time. A rank (`argsort` of uniforms) gives the same law but sorts the whole pool.
 
-    Returns:
-        Row indices, and how many of them count: fewer than ``number`` only if fewer rows are usable.
+    Args:
+        key: Randomness of the draw.
+        capacity: No total is larger. It changes no bit.
+        total: How many numbers there are.
+        size: Length of the result; what is behind the drawn numbers means nothing.
+        number: How many to draw.
     """
-    n = usable.shape[0]
-    limit = jnp.max(jnp.where(usable, jnp.arange(n), 0)).astype(jnp.uint32) + 1
-    target = jnp.minimum(number, usable.sum(dtype=jnp.int32))
+    target = jnp.minimum(number, total)
     tries = 2 * size
+    span = jnp.maximum(total, 1).astype(jnp.uint32)
 
     def draw(state):
-        turn, count, open_, index = state
+        turn, count, first, result = state
         bits = jax.random.bits(jax.random.fold_in(key, turn), (tries,), jnp.uint32)
-        # Of the last, incomplete run through the rows no draw counts: all rows stay equally likely.
-        fair = bits < (jnp.uint32(2**32 - 1) // limit) * limit
-        rows = (bits % limit).astype(jnp.int32)
-        turns = jnp.where(fair, jnp.arange(tries), tries)
-        first = jnp.full(n, tries).at[rows].min(turns)
-        new = fair & open_[rows] & (first[rows] == turns)
+        # Of the last, incomplete run through the numbers no draw counts: all stay equally likely.
+        fair = bits < (jnp.uint32(2**32 - 1) // span) * span
+        drawn = jnp.where(fair, bits % span, jnp.uint32(capacity)).astype(jnp.int32)
+        when = turn * tries + jnp.arange(tries, dtype=jnp.int32)
+        first = first.at[drawn].min(when, mode="drop")
+        new = fair & (first[drawn] == when)
         place = jnp.where(new, count + jnp.cumsum(new, dtype=jnp.int32) - 1, size)
-        index = index.at[place].set(rows, mode="drop")
-        return turn + 1, count + new.sum(dtype=jnp.int32), open_ & (first == tries), index
+        return turn + 1, count + new.sum(dtype=jnp.int32), first, result.at[place].set(drawn, mode="drop")
 
-    start = (0, jnp.zeros((), jnp.int32), usable, jnp.zeros(size, jnp.int32))
-    _, count, _, index = jax.lax.while_loop(lambda state: state[1] < target, draw, start)
-    return index, jnp.minimum(count, target)
+    never = jnp.full(capacity, jnp.iinfo(jnp.int32).max)
+    start = (0, jnp.zeros((), jnp.int32), never, jnp.zeros(size, jnp.int32))
+    return jax.lax.while_loop(lambda state: state[1] < target, draw, start)[3]
 
 
 def summarised(

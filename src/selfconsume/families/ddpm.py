@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
 from selfconsume.fit import Scaling, Trainable, Trained
 from selfconsume.nets import Network
@@ -34,7 +35,7 @@ class NoisePredictor(Trainable, Generator):
         z = ddim_sampler(
             between,
             lambda z, share: self.net(z, jnp.full(z.shape[:1], share)),
-            jax.random.normal(start, (n, *self.scaling.shift.shape)) * spread,
+            normal(start, (n, *self.scaling.shift.shape)) * spread,
             linear_alpha_bars(self.T),
             self.steps,
             added=self.added,
@@ -95,7 +96,7 @@ class DDPM(Trained):
         level, noise = jax.random.split(key)
         t = jax.random.randint(level, z.shape[:1], 1, self.T + 1)
         signal = linear_alpha_bars(self.T)[t - 1].reshape(-1, *[1] * (z.ndim - 1))
-        epsilon = jax.random.normal(noise, z.shape)
+        epsilon = normal(noise, z.shape)
         return Noised(t / self.T, jnp.sqrt(signal) * z + jnp.sqrt(1 - signal) * epsilon, epsilon)
 
     def loss(self, generator: NoisePredictor, prepared: Noised) -> Float[Array, ""]:

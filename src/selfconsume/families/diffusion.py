@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.types import Samples
 
 Solver = Literal["euler", "midpoint", "heun", "dopri5"]
@@ -122,7 +123,7 @@ def karras_sampler(
         gamma = jnp.where((t_i >= S_tmin) & (t_i <= S_tmax), min(S_churn / N, 2**0.5 - 1), 0.0)
         # sqrt(t_hat^2 - t_i^2), written so that it is never the root of a rounding error.
         added = t_i * jnp.sqrt(gamma * (gamma + 2))
-        return x + added * S_noise * jax.random.normal(key, x.shape), t_i + gamma * t_i
+        return x + added * S_noise * normal(key, x.shape), t_i + gamma * t_i
 
     def step(x, given):
         key, t_i, t_next = given
@@ -195,7 +196,7 @@ def ddim_sampler(
         posterior = (1 - a_next) / (1 - a) * beta
         variance = posterior if added == "small" else jnp.where(a_next < 1, beta, 0.0)
         mean = jnp.sqrt(a_next) * x_0 + jnp.sqrt(jnp.maximum(1 - a_next - posterior, 0.0)) * e
-        return mean + noise * jnp.sqrt(variance) * jax.random.normal(key, x.shape), None
+        return mean + noise * jnp.sqrt(variance) * normal(key, x.shape), None
 
     after = jnp.concatenate([jnp.ones(1), squared[:-1]])
     given = (jax.random.split(key, steps), levels[::-1], squared[::-1], after[::-1])

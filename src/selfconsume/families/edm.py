@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.families.diffusion import karras_sampler, karras_sigmas
 from selfconsume.fit import Scaling, Trainable, Trained
 from selfconsume.nets import Network
@@ -66,7 +67,7 @@ class Denoiser(Trainable, Generator):
         x = karras_sampler(
             between,
             self.denoised,
-            own.sigma_max * spread * jax.random.normal(start, (n, *self.scaling.shift.shape)),
+            own.sigma_max * spread * normal(start, (n, *self.scaling.shift.shape)),
             karras_sigmas(own.steps, own.sigma_min, own.sigma_max, own.rho),
             S_churn=own.S_churn,
             S_tmin=own.S_tmin,
@@ -143,7 +144,7 @@ class EDM(Trained):
         each = (z.shape[0], *[1] * (z.ndim - 1))
         sigma = jnp.exp(self.P_mean + self.P_std * jax.random.normal(level, each))
         y = self.sigma_data * z
-        x = y + sigma * jax.random.normal(noise, z.shape)
+        x = y + sigma * normal(noise, z.shape)
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
         return Noised(c_noise.reshape(-1), c_in * x, (y - c_skip * x) / c_out)
 

@@ -16,6 +16,7 @@ from flowjax.distributions import StandardNormal
 from flowjax.flows import coupling_flow
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.fit import Scaling, Trainable, Trained
 from selfconsume.types import Density, Problem, Samples, Source
 
@@ -72,7 +73,7 @@ class Flow(Trainable, Density):
         return eqx.combine(jax.tree.unflatten(structure, self.net), rest)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        z = jax.random.normal(key, (n, self.architecture.d)) * jnp.sqrt(self.temperature)
+        z = normal(key, (n, self.architecture.d)) * jnp.sqrt(self.temperature)
         return self.scaling.decode(jax.vmap(self.bijection.transform)(z))
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:

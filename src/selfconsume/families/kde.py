@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import by_weight
+from selfconsume.draws import by_weight, normal
 from selfconsume.types import Density, Family, FitState, Number, Problem, Samples, Source
 
 BLOCK = 256
@@ -30,7 +30,7 @@ class Kernels(Density):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         pick, noise = jax.random.split(key)
-        z = jax.random.normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
+        z = normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
         return self.centres[by_weight(pick, self.weight, n)] + jnp.matmul(z, self.factor.T, precision="highest")
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:

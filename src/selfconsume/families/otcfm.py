@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from selfconsume.draws import normal
 from selfconsume.families.diffusion import Solver, divergence, solve
 from selfconsume.families.pairing import Pairing, paired
 from selfconsume.fit import Scaling, Trainable, Trained
@@ -36,7 +37,7 @@ class VelocityField(Trainable, Density):
         return self.net(z, jnp.full(z.shape[:1], tau))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        z = jax.random.normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
+        z = normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
         return self.scaling.decode(self._solve(self.velocity, z, 0.0, 1.0))
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
@@ -122,7 +123,7 @@ class OTCFM(Trained):
         noise, time, pair = jax.random.split(key, 3)
         x0 = paired(
             pair,
-            jax.random.normal(noise, z.shape),
+            normal(noise, z.shape),
             z,
             pairing=self.pairing,
             block=self.pairing_block or self.batch,

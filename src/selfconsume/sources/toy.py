@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from selfconsume.distributions import Mixture, Normal
+from selfconsume.draws import normal
 from selfconsume.sources.law import Law
 from selfconsume.types import Density, Generator, Number, Samples
 
@@ -151,7 +152,7 @@ class Moons(Generator):
         outer = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
         inner = jnp.array([1.0, 0.5]) - outer
         clean = jnp.where(self.moon(key, n)[:, None] == 0, outer, inner)
-        return clean + self.noise * jax.random.normal(around, (n, 2))
+        return clean + self.noise * normal(around, (n, 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +198,7 @@ class Roll(Generator):
         along, around = jax.random.split(key)
         angle = 1.5 * math.pi * (1 + 2 * jax.random.uniform(along, (n, 1)))
         clean = angle * jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=1)
-        return (clean + self.noise * jax.random.normal(around, (n, 2))) / 5
+        return (clean + self.noise * normal(around, (n, 2))) / 5
 
 
 @dataclasses.dataclass(frozen=True)
