@@ -8,7 +8,8 @@ import pytest
 from selfconsume import account
 from selfconsume.lanes import Layout
 from selfconsume.store import Store, Writer
-from selfconsume.study import Study, from_tables
+from selfconsume.study import Study
+from selfconsume.study_file import from_tables
 
 TABLES = {
     "study": {"generations": 4, "seeds": [3, 5], "initial": "truth", "start": "warm", "n_synthetic": 7},

@@ -19,12 +19,14 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
 LAYERS = [
     {"types", "keys", "draws", "lanes"},
-    {"pool", "regimes", "fields", "tensors", "records", "distributions", "nets"},
+    {"pool", "regimes", "curation", "fields", "tensors", "records", "distributions", "nets"},
+    {"conditionals"},
     {"fit", "sources", "metrics"},
     {"families"},
     {"registry", "loop"},
-    {"config", "programs"},
-    {"study", "batch"},
+    {"config", "programs", "steps"},
+    {"study", "batch", "cohort"},
+    {"study_file"},
     {"store", "room"},
     {"history"},
     {"execute"},
@@ -33,8 +35,8 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SHARED = {
     "sources": {"sources.finite", "sources.law"},
     "metrics": {"metrics.points"},
-    "families": {"families.diffusion", "families.pairing"},
-    "nets": {"nets"},
+    "families": {"families.diffusion", "families.network", "families.pairing"},
+    "nets": {"nets", "nets.layers"},
 }
 
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import loop
-from selfconsume.batch import Batch, cohort_of
+from selfconsume import steps
+from selfconsume.batch import Batch
+from selfconsume.cohort import cohort_of
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.keys import Role, key_at
@@ -221,7 +222,7 @@ def test_a_longer_horizon_changes_no_bit(layout, family, regime):
 )
 def test_the_map_alone_agrees_with_the_batch(layout, run):
     """`step` runs the same functions in another program, and where the batch merges summaries it sums rows."""
-    generations = jax.jit(lambda seed: list(itertools.islice(loop.retrain(run, seed=seed), 3)))(np.uint32(2))
+    generations = jax.jit(lambda seed: list(itertools.islice(steps.retrain(run, seed=seed), 3)))(np.uint32(2))
     for one, record in zip(generations, run_all(layout, [run] * 4, range(4), 2), strict=True):
         assert one.t == record.t
         np.testing.assert_allclose(one.samples, record.samples[2, : run.sampled], rtol=1e-4, atol=1e-5)

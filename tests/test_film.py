@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from selfconsume import film
 from selfconsume.store import Store, Writer
-from selfconsume.study import from_tables
+from selfconsume.study_file import from_tables
 
 TABLES = {
     "study": {"generations": 8, "seeds": 2},

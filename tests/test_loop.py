@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import loop
+from selfconsume import loop, steps
 from selfconsume.batch import Batch
 from selfconsume.distributions import Normal
 from selfconsume.families.categorical import Categorical
@@ -73,25 +73,25 @@ def test_where_a_fit_starts(layout, start):
 
 def test_the_map_keeps_its_first_and_its_last_fit():
     run = Run(Source(n=10), Half(), Replace(), start="first")
-    first, start = loop.step(run, None, 0)
-    second, generation = loop.step(run, first, 0)
+    first, start = steps.step(run, None, 0)
+    second, generation = steps.step(run, first, 0)
     assert (second.t, int(generation.t)) == (1, 1)
     assert second.first is first.fit and second.fit is not first.fit
     np.testing.assert_array_equal(start.previous.mean, start.generator.mean)
     np.testing.assert_array_equal(generation.previous.mean, first.fit.generator.mean)
     np.testing.assert_array_equal(generation.generator.mean, second.fit.generator.mean)
-    for t, again in enumerate(itertools.islice(loop.retrain(run), 2)):
+    for t, again in enumerate(itertools.islice(steps.retrain(run), 2)):
         assert int(again.t) == t
     np.testing.assert_array_equal(again.samples, generation.samples)
 
 
 def test_the_map_is_differentiable():
     """d theta_1 / d theta_0 of a fully synthetic Gaussian mean is 1 with common random numbers, and 0 of real data only."""
-    first, _ = loop.step(Run(Source(n=10), Gaussian(), Replace()), None, 0)
+    first, _ = steps.step(Run(Source(n=10), Gaussian(), Replace()), None, 0)
 
     def moved(shift, regime):
         run = Run(Source(n=10), Gaussian(), regime)
-        state, _ = loop.step(run, first._replace(blocks=first.blocks + shift), 0)
+        state, _ = steps.step(run, first._replace(blocks=first.blocks + shift), 0)
         return state.fit.generator.mean[0]
 
     slopes = [float(jax.grad(moved)(0.0, regime)) for regime in (Replace(), Mix(1.0), RealOnly())]
@@ -105,7 +105,7 @@ def test_samples_that_are_not_finite_are_zeroed_and_marked():
         def sample(self, key, n):
             return self.scale * jnp.array([[1.0, 2.0], [jnp.nan, 1.0], [1.0, -jnp.inf], [3.0, 4.0]])
 
-    key, alive = jax.random.key(0), jnp.array(True)
+    key, alive = keys_of(0, 0), jnp.array(True)
     samples, valid, still = loop.emit(4, key, Broken(jnp.array(1.0)), alive)
     np.testing.assert_array_equal(samples, [[1, 2], [0, 0], [0, 0], [3, 4]])
     assert valid.tolist() == [True, False, False, True] and still
@@ -159,7 +159,7 @@ def test_generation_zero_may_be_the_truth_or_a_checkpoint(tmp_path):
     path = tmp_path / "generator.safetensors"
     save_generator(path, Normal(jnp.full(2, 7.0), jnp.eye(2), 0.25))
     run = Run(Source(dim=2, n=10), Gaussian(), RealOnly(), initial=str(path))
-    generation = next(loop.retrain(run))
+    generation = next(steps.retrain(run))
     np.testing.assert_array_equal(generation.generator.mean, [7, 7])
     assert abs(float(generation.samples.mean()) - 7) < 0.5 * 4.5 / np.sqrt(20)
     modes = loop.initial_generator(Run(EightGaussians(), Mixture(k=8), Mix(), initial="truth"))

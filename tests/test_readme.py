@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from selfconsume import registry, study
+from selfconsume import registry, study_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +27,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_study_file_is_valid():
     (text,) = blocks("README.md", "toml")
-    assert len(study.from_tables(tomllib.loads(text)).cells) == 4
+    assert len(study_file.from_tables(tomllib.loads(text)).cells) == 4
 
 
 def test_the_extension_in_the_docs_is_a_regime(monkeypatch):

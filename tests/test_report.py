@@ -9,7 +9,8 @@ import pytest
 
 from selfconsume import config, execute, plots, report
 from selfconsume.store import Store, Writer
-from selfconsume.study import Study, from_tables
+from selfconsume.study import Study
+from selfconsume.study_file import from_tables
 from selfconsume.types import Problem
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://e.org/x.png onerror=alert(2)> & $x^{2$"

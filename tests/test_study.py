@@ -10,7 +10,8 @@ from selfconsume.families.gaussian import Gaussian
 from selfconsume.metrics.moments import Moments
 from selfconsume.regimes import Mix, Replace, Window
 from selfconsume.sources.toy import Gaussian as Source
-from selfconsume.study import Study, from_tables, identity, load
+from selfconsume.study import Study, identity
+from selfconsume.study_file import from_tables, load
 from selfconsume.tensors import save_generator
 from selfconsume.types import Problem
 
@@ -60,7 +61,10 @@ BAD = [
     (("regime", {"kind": "real_only", "ratio": 1}), "regime: unknown 'ratio'; it takes no fields"),
     (("axes", {"source.m": [5]}), "axes.source.m: 'gaussian' has no 'm'; expected one of 'dim'"),
     (("axes", {"sourc.n": [5]}), "axes: unknown 'sourc.n'; did you mean 'source'?"),
-    (("axes", {"seeds": [1]}), "axes: unknown 'seeds'; expected one of 'source', 'family', 'regime', 'study.start'"),
+    (
+        ("axes", {"seeds": [1]}),
+        "axes: unknown 'seeds'; expected one of 'source', 'family', 'regime', 'curation', 'study.start'",
+    ),
     (("axes", {"regime.kind": ["mix"]}), "axes.regime.kind: 'mix' has no 'kind'"),
     (("axes", {"regime": [{"kind": "replac"}]}), "axes.regime.kind: unknown 'replac'; did you mean 'replace'?"),
     # Missing things.
@@ -335,6 +339,7 @@ def test_settings_have_the_documented_defaults():
         "initial": "fit",
         "start": "cold",
         "n_synthetic": None,
+        "extrapolation": 0.0,
         "keep": "all",
     }
     assert studies.Settings().generations == 11

@@ -28,12 +28,14 @@ _prepare()
 os.environ.setdefault("EQX_ON_ERROR", "nan")
 
 _NAMES = {
-    "api": "Results family metric open regime run source",
-    "loop": "Run retrain step",
+    "api": "Results curation family metric open regime run source",
+    "loop": "Run",
     "registry": "register",
-    "study": "Study load",
+    "steps": "retrain step",
+    "study": "Study",
+    "study_file": "load",
     "tensors": "load_generator save_generator",
-    "types": "Density Family FitState Generation Generator Metric Number Plan Problem Regime Source Summarised",
+    "types": "Curation Density Family FitState Generation Generator Metric Number Plan Problem Regime Source Summarised",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 

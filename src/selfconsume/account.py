@@ -64,7 +64,8 @@ def summary(study: Mapping[str, Any]) -> str:
     """What was run, in a few sentences."""
     tables, axes = study["tables"], study["axes"]
     settings = tables["study"]
-    parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in ("source", "family", "regime")}
+    roles = ("source", "family", "regime", "curation")
+    parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in roles}
     text = [
         f"A generative model{_named(' (', parts['family'], ')')} is fitted to real data{_named(' (', parts['source'], ')')} "
         "and then retrained, generation after generation, on data that contains its own samples"
@@ -86,6 +87,10 @@ def summary(study: Mapping[str, Any]) -> str:
     if "study.n_synthetic" not in axes:
         size = settings["n_synthetic"]
         text.append(f"Each generation samples {size or 'as many'} examples{'' if size else ' as the real set has'}.")
+    if parts["curation"]:
+        text.append(f"Which samples are published, and trained on, is decided by {parts['curation']}.")
+    if settings.get("extrapolation") and "study.extrapolation" not in axes:
+        text.append(f"Every retrained model is extrapolated by {settings['extrapolation']:g}.")
     return " ".join(text)
 
 

@@ -14,7 +14,7 @@ from selfconsume import table as tables
 from selfconsume.lanes import Layout
 from selfconsume.store import Store
 from selfconsume.study import Study
-from selfconsume.types import Family, Metric, Regime, Source
+from selfconsume.types import Curation, Family, Metric, Regime, Source
 
 
 def source(kind: str, **fields: Any) -> Source:
@@ -34,6 +34,11 @@ def family(kind: str, **fields: Any) -> Family:
 def regime(kind: str, **fields: Any) -> Regime:
     """A regime by its kind name: ``regime("mix", ratio=0.5)``."""
     return _checked("regime", kind, fields)
+
+
+def curation(kind: str, **fields: Any) -> Curation:
+    """A curation by its kind name: ``curation("bradley_terry", choices=4)``."""
+    return _checked("curation", kind, fields)
 
 
 def metric(kind: str, **fields: Any) -> Metric:

@@ -24,20 +24,6 @@ CHUNK = 1000
 """Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
 
 
-def cohort_of(run: loop.Run) -> tuple[Any, ...]:
-    """Equal for runs that share every compiled program of the whole run."""
-    plan = run.plan(1)
-    return (
-        programs.static(run),
-        run.block,
-        pool.capacity(10**6, run.regime.lookback) if run.regime.lookback is not None else None,
-        run.regime.real(run.source.size) if plan.fresh else 0,
-        plan.budget,
-        run.summarised,
-        run.initial,
-    )
-
-
 @dataclasses.dataclass
 class Batch:
     """Lanes in lockstep: lane ``i`` is ``runs[i]`` with ``seeds[i]``, and all runs are of one cohort."""
@@ -54,7 +40,8 @@ class Batch:
         self.which = np.array([position[run] for run in self.runs])
         self.static = programs.static(self.run)
         put = self.layout.put
-        names = {part: list(fields.numbers(getattr(self.run, part))) for part in ("source", "family")}
+        parts = ["source", "family", *(["curation"] if self.run.curation else [])]
+        names = {part: list(fields.numbers(getattr(self.run, part))) for part in parts}
         self._seed = put(np.array(self.seeds, np.uint32))
         self._numbers = put(
             {
@@ -64,6 +51,8 @@ class Batch:
                 for part in names
             }
         )
+        curation = (fields.static(self.run.curation), self.static.source) if self.run.curation else ()
+        self._sample = programs.emit(self.run.block, self.layout, *curation)
         self._keys: tuple[int, Any] | None = None
         self.real = self._real()
         self._real_used = None
@@ -120,6 +109,8 @@ class Batch:
                     except StopIteration as done:
                         new = done.value
                         break
+            if t and self.run.extrapolation:
+                new = self._extrapolated(new, fit.generator)
             clock.lap("fit", new)
             out, pooled = self._emit(t, new.generator, alive, pooled, until)
             alive = out.alive
@@ -143,8 +134,7 @@ class Batch:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
         alive = self.layout.put(np.ones(self.count, bool))
         lane = {**self._lane(t), "generator": self.layout.put(generator), "alive": alive}
-        emit = programs.emit(self.run.block, self.layout)
-        out = emit(self.count, {"t": np.int32(t)}, lane)
+        out = self._sample(self.count, {"t": np.int32(t)}, lane)
         return tuple(np.asarray(leaf)[: self.count] for leaf in (out.samples, out.valid))
 
     def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -201,7 +191,7 @@ class Batch:
         sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
         if summarised:
             like = jax.eval_shape(
-                lambda: run.family.summarise(jnp.zeros((1, *sample.shape[1:]), sample.dtype), jnp.ones(1))
+                lambda: run.family.summarise(jnp.zeros((run.block, *sample.shape[1:]), sample.dtype), jnp.ones(run.block))
             )
             blocks = jax.tree.map(lambda s: self.layout.zeros((lanes, slots, *s.shape), s.dtype), like)
             return {"blocks": blocks, "counts": self.layout.zeros((lanes, slots), np.int32)}
@@ -210,9 +200,6 @@ class Batch:
             "blocks": self.layout.zeros(shape, sample.dtype),
             "valid": self.layout.zeros(shape[:3], bool),
         }
-
-    def _plans(self, t: int, slots: int) -> pool.Placed:
-        return self.layout.put(self._each(lambda run: pool.place(run.plan(t), t, slots)))
 
     def _each(self, f: Callable[[loop.Run], Any]) -> Any:
         """``f`` of every lane's run, stacked; computed once for each distinct run."""
@@ -230,8 +217,12 @@ class Batch:
         slots = jax.tree.leaves(pooled)[0].shape[1]
         fresh = run.regime.real(run.source.size) if plan.fresh else 0
         start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
-        placed = self._plans(t, slots)
-        lane = {**self._lane(t), **pooled, "plan": placed, "start": start}
+        lane = {
+            **self._lane(t),
+            **pooled,
+            "plan": self.layout.put(self._each(lambda each: pool.place(each.plan(t), t, slots))),
+            "start": start,
+        }
         shared = {"t": np.int32(t), **self.real["shared"]}
         if summarised and not fresh:
             lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).use[0])))
@@ -274,9 +265,14 @@ class Batch:
             self._each(lambda run: FitState(loop.initial_generator(run), None, np.int32(0), np.float32(np.nan), None))
         )
 
+    def _extrapolated(self, fit: FitState, previous: Any) -> FitState:
+        weight = self.layout.put(self._each(lambda run: np.float32(run.extrapolation)))
+        lane = {"fit": fit, "previous": previous, "extrapolation": weight}
+        return programs.extrapolate(self.layout)(self.count, {}, lane)
+
     def _emit(self, t, generator, alive, pooled, until):
         lane = {**self._lane(t), "generator": generator, "alive": alive}
-        out = programs.emit(self.run.block, self.layout)(self.count, {"t": np.int32(t)}, lane)
+        out = self._sample(self.count, {"t": np.int32(t)}, lane)
         slots = self.run.slots(min(t + 1, until), until)  # nothing is trained on the last block
         if slots > jax.tree.leaves(pooled)[0].shape[1]:
             pooled = programs.grow(slots, self.layout)(pooled)

@@ -42,7 +42,7 @@ def run(
 ) -> None:
     """Run a study, continue a killed one, or add seeds, generations, axes and metrics to a finished one."""
     from selfconsume import console
-    from selfconsume import study as studies
+    from selfconsume import study_file as studies
 
     wanted = studies.load(study, changes or [])
     if dry_run:
@@ -94,7 +94,7 @@ def theory(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is known about a study before it is run: predictions, rates of stability, their conditions."""
-    from selfconsume import study as studies
+    from selfconsume import study_file as studies
     from selfconsume import theory_console
 
     theory_console.theory(studies.load(study, changes or []), results, as_json=json)

@@ -42,7 +42,7 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
 
 
 def recipe(role: str, given: Any, where: str) -> Any:
-    """A source, family, regime or metric from a table with a ``kind``, or the checked copy of an instance.
+    """A source, family, regime, curation or metric from a table with a ``kind``, or the checked copy of an instance.
 
     Raises:
         Problem: No such kind, or see `validated`.

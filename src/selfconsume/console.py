@@ -18,7 +18,7 @@ from rich.table import Table
 from selfconsume import config, registry, room, stats
 from selfconsume import execute as execution
 from selfconsume import table as tables
-from selfconsume.batch import cohort_of
+from selfconsume.cohort import cohort_of
 from selfconsume.lanes import Layout
 from selfconsume.store import DATA, LOG, Store
 from selfconsume.study import Study

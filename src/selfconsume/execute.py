@@ -19,7 +19,8 @@ import jax
 import numpy as np
 
 from selfconsume import history, loop, room, tensors
-from selfconsume.batch import Batch, cohort_of
+from selfconsume.batch import Batch
+from selfconsume.cohort import cohort_of
 from selfconsume.lanes import Layout
 from selfconsume.records import Partial, Record
 from selfconsume.store import Lane, Store, Writer

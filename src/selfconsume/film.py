@@ -173,13 +173,13 @@ class _Reader:
 
 def readable(store: Store) -> Study | None:
     """The stored study as an object; None if a file that it needs has moved or a kind is not registered here."""
-    from selfconsume import study
+    from selfconsume import study_file
     from selfconsume.lanes import start_jax
 
     # Before anything computes: samples that were not kept are drawn again on the layout that a run would have.
     start_jax()
     try:
-        return study.from_tables(store.study["tables"])
+        return study_file.from_tables(store.study["tables"])
     except (Problem, OSError):
         return None
 

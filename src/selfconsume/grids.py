@@ -198,7 +198,7 @@ def text(value: Any) -> str:
 
 
 def _named(axis: str, value: Any, among: Sequence[str]) -> str:
-    if axis in ("regime", "source", "family"):
+    if axis in ("regime", "source", "family", "curation"):
         return text(value)
     short = axis.rpartition(".")[2]
     name = axis if sum(other.rpartition(".")[2] == short for other in among) > 1 else short

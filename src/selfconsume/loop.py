@@ -1,13 +1,12 @@
 """Retraining as a map: one generation takes a generator and gives the next, ``theta_{t+1} = R(theta_t)``.
 
-The functions here are one lane's work, pure and compiled elsewhere (`programs`). `step` composes them into the map itself
-for a single run; `retrain` iterates it.
+The functions here are one lane's work, pure and compiled elsewhere (`programs`). `steps` composes them into the map itself
+for a single run.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -16,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import pool as pools
-from selfconsume.keys import Keys, keys_of
+from selfconsume.keys import Keys
 from selfconsume.tensors import load_generator
 from selfconsume.types import (
+    Curation,
     Family,
     FitState,
     Generation,
@@ -47,6 +47,9 @@ class Run:
         initial: Generation 0: "fit" to the real data, "truth" (the source's own distribution), or the path of a
             checkpoint (a safetensors file of this family's generator).
         n_synthetic: Examples sampled in each generation; None is the size of the real set.
+        curation: Which samples are published; None: all of them.
+        extrapolation: How far every retrained model is moved on, away from what the retraining did to it, see
+            `extrapolated`; 0 is not at all.
     """
 
     source: Source
@@ -55,6 +58,8 @@ class Run:
     start: Literal["cold", "warm", "first"] = "cold"
     initial: str = "fit"
     n_synthetic: int | None = None
+    curation: Curation | None = None
+    extrapolation: float = 0.0
 
     @property
     def sampled(self) -> int:
@@ -163,11 +168,37 @@ def summary(run: Run, x: Samples, use: Int[Array, ""]) -> Any:
     return run.family.summarise(x, (jnp.arange(x.shape[0]) < use).astype(jnp.float32))
 
 
-def emit(n: int, key: PRNGKeyArray, generator: Generator, alive: Bool[Array, ""]) -> Emitted:
-    """Samples ``n`` rows. Those that are not finite are zeroed and marked, so that they never re-enter the data."""
-    samples, valid = finite(generator.sample(key, n))
+def emit(
+    n: int,
+    keys: Keys,
+    generator: Generator,
+    alive: Bool[Array, ""],
+    curation: Curation | None = None,
+    source: Source | None = None,
+) -> Emitted:
+    """Samples ``n`` rows, curated if so. Those that are not finite are zeroed and marked: they never re-enter the data."""
+    samples, valid = finite(generator.sample(keys.sample, curation.candidates(n) if curation else n))
+    if curation:
+        samples, valid = curation.choose(keys.curate, samples, valid, n, generator, source)
     sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]
     return Emitted(samples, valid, alive & jnp.array(sound).all() & valid.any())
+
+
+def extrapolated(fit: FitState, previous: Generator, weight: Float[Array, ""] | float) -> FitState:
+    """A fit whose generator is ``(1 + w) previous - w fitted``: moved away from where training on own samples led.
+
+    Acts on every array of the generator, so on parameters as the family keeps them (a Gaussian: mean and the root of the
+    covariance). What an optimizer remembers stays; a warm start from its raw weights does not see the extrapolation.
+
+    References:
+        Alemohammad et al. 2025, arXiv:2510.03597 (Neon), there after one short training on own samples.
+    """
+    moved = jax.tree.map(
+        lambda old, new: (1 + weight) * old - weight * new if eqx.is_inexact_array(new) else new,
+        previous,
+        fit.generator,
+    )
+    return dataclasses.replace(fit, generator=moved)
 
 
 def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference: Any) -> dict[str, Float[Array, ""]]:
@@ -183,78 +214,6 @@ def real_sample(source: Source, keys: Keys, n: int) -> Samples | None:
     if source.reserve is None or n <= source.reserve:
         return source.draw(keys.floor, n, 0)
     return source.train(keys.train)[:n] if n <= source.size else None
-
-
-class State(NamedTuple):
-    """A single run between two generations."""
-
-    t: int
-    """The generation that `fit` and the newest block belong to."""
-    real: Samples
-    blocks: Samples
-    valid: Bool[Array, "slots block"]
-    fit: FitState
-    first: FitState
-    alive: Bool[Array, ""]
-
-
-def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
-    """One generation: the map ``theta_{t+1} = R(theta_t)``, for one run.
-
-    Pure given its arguments, and differentiable where the family is. `programs` runs the same functions for many lanes.
-
-    Args:
-        run: What is retrained.
-        state: The run after its last generation, or None to make generation 0.
-        seed: The run's seed.
-
-    Returns:
-        The state after this generation, and the generation.
-    """
-    keys = keys_of(seed, 0 if state is None else state.t + 1)
-    if state is None:
-        real = run.source.train(keys.train)
-        blocks = jnp.zeros((1, run.block, *run.source.shape), real.dtype)
-        valid = jnp.zeros((1, run.block), bool)
-        t, start, alive = 0, None, jnp.array(True)
-    else:
-        _, real, blocks, valid, _, _, alive = state
-        t = state.t + 1
-        start = {"cold": None, "warm": state.fit, "first": state.first}[run.start]
-    if t == 0 and run.initial != "fit":
-        generator = initial_generator(run)
-        fit = FitState(generator, None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
-    else:
-        plan = run.plan(t)
-        # Generation 0 has no pool: the same fit for every regime.
-        used = slice(0, blocks.shape[0] if t else 0)
-        placed = jax.tree.map(jnp.asarray, pools.place(plan, t, blocks[used].shape[0]))
-        fresh = run.regime.real(run.source.size) if plan.fresh else 0
-        fit = begin(run, keys, t, real, blocks[used], valid[used], placed, start, fresh=fresh, size=plan.budget)
-        fit = run.family.advance(fit, run.family.updates_of(start is not None)).without_data()
-    out = emit(run.block, keys.sample, fit.generator, alive)
-    slots = pools.capacity(t + 1, run.regime.lookback)
-    blocks, valid, slot = pools.grown(blocks, slots), pools.grown(valid, slots), t % slots
-    after = State(
-        t,
-        real,
-        blocks.at[slot].set(out.samples),
-        valid.at[slot].set(out.valid),
-        fit,
-        fit if state is None else state.first,
-        out.alive,
-    )
-    previous = fit.generator if state is None else state.fit.generator
-    n = run.sampled
-    return after, Generation(jnp.asarray(t), fit.generator, previous, out.samples[:n], out.valid[:n])
-
-
-def retrain(run: Run, *, seed: int = 0) -> Iterator[Generation]:
-    """Generation after generation of one run, without end. For many runs, intervals and a store, use a `Study`."""
-    state = None
-    while True:
-        state, generation = step(run, state, seed)
-        yield generation
 
 
 def fit_structure(run: Run, t: int) -> FitState:

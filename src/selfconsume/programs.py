@@ -22,7 +22,7 @@ from selfconsume import fields, loop, pool
 from selfconsume.keys import Keys, keys_of
 from selfconsume.lanes import Layout, lane_program
 from selfconsume.regimes import RealOnly
-from selfconsume.types import Generation, Metric, Source
+from selfconsume.types import Curation, Generation, Metric, Source
 
 Program = Callable[[int, Any, Any], Any]
 
@@ -30,7 +30,13 @@ Program = Callable[[int, Any, Any], Any]
 def static(run: loop.Run) -> loop.Run:
     """The part of a run that is compiled in: lane numbers are data, and so is what the regime says, its plans."""
     return dataclasses.replace(
-        run, source=fields.static(run.source), family=fields.static(run.family), regime=RealOnly(), initial="fit"
+        run,
+        source=fields.static(run.source),
+        family=fields.static(run.family),
+        regime=RealOnly(),
+        initial="fit",
+        curation=None,
+        extrapolation=0.0,
     )
 
 
@@ -116,11 +122,22 @@ def summary(run: loop.Run, layout: Layout) -> Program:
 
 
 @functools.lru_cache
-def emit(block: int, layout: Layout) -> Program:
-    """generator -> samples (`loop.emit`)."""
-    return lane_program(
-        lambda _, lane: loop.emit(block, keys_in(lane).sample, lane["generator"], lane["alive"]), layout
-    )
+def emit(block: int, layout: Layout, curation: Curation | None = None, source: Source | None = None) -> Program:
+    """generator -> samples (`loop.emit`); a curation and its source are given by their static parts."""
+
+    def emitted(_, lane):
+        numbers = lane["numbers"]
+        chosen = fields.fill(curation, numbers["curation"]) if curation else None
+        known = fields.fill(source, numbers["source"]) if curation else None
+        return loop.emit(block, keys_in(lane), lane["generator"], lane["alive"], chosen, known)
+
+    return lane_program(emitted, layout)
+
+
+@functools.lru_cache
+def extrapolate(layout: Layout) -> Program:
+    """A fit and the generator before it -> the extrapolated fit (`loop.extrapolated`)."""
+    return lane_program(lambda _, lane: loop.extrapolated(lane["fit"], lane["previous"], lane["extrapolation"]), layout)
 
 
 @functools.lru_cache

@@ -10,9 +10,9 @@ import difflib
 import importlib
 from typing import Any
 
-from selfconsume.types import Family, Metric, Problem, Regime, Source
+from selfconsume.types import Curation, Family, Metric, Problem, Regime, Source
 
-ROLES: dict[str, type] = {"source": Source, "family": Family, "regime": Regime, "metric": Metric}
+ROLES: dict[str, type] = {"source": Source, "family": Family, "regime": Regime, "curation": Curation, "metric": Metric}
 
 _KINDS: dict[str, dict[str, str | type]] = {
     "source": {
@@ -44,6 +44,12 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "window": "regimes:Window",
         "subsample": "regimes:Subsample",
         "fresh": "regimes:Fresh",
+    },
+    "curation": {
+        "top_q": "curation:TopQ",
+        "bradley_terry": "curation:BradleyTerry",
+        "verifier": "curation:Verifier",
+        "correction": "curation:Correction",
     },
     "metric": {
         "parameters": "metrics.parameters:Parameters",

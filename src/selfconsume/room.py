@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from selfconsume import loop, pool
-from selfconsume.batch import cohort_of
+from selfconsume.cohort import cohort_of
 from selfconsume.study import Study
 from selfconsume.types import Problem
 
@@ -52,7 +52,8 @@ def check(study: Study, out: str | Path) -> None:
 def lane_bytes(run: loop.Run, last: int) -> int:
     """Memory of one lane, about: the pool, the real block, the samples and their copies."""
     slots = 1 if run.summarised else pool.capacity(last, run.regime.lookback)
-    rows = run.block * (2 * slots + 3) + 3 * run.source.size
+    candidates = run.curation.candidates(run.block) if run.curation else run.block
+    rows = run.block * (2 * slots + 1) + 2 * candidates + 3 * run.source.size
     return rows * row_bytes(run) + 3 * tree_bytes(loop.fit_structure(run, 1))
 
 

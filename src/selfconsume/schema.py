@@ -23,6 +23,7 @@ def study_schema() -> dict[str, Any]:
             "source": kinds["source"],
             "family": kinds["family"],
             "regime": kinds["regime"],
+            "curation": kinds["curation"],
             "metrics": {"type": "array", "items": kinds["metric"]},
             "axes": {
                 "type": "object",

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import itertools
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 
 from selfconsume import config, loop, registry
-from selfconsume.types import Family, Metric, Problem, Regime, Source
+from selfconsume.types import Curation, Family, Metric, Problem, Regime, Source
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -34,6 +33,8 @@ class Settings:
         initial: Generation 0: "fit", "truth", or the path of a checkpoint.
         start: "cold", "warm" or "first".
         n_synthetic: Examples sampled in each generation; default: the size of the real set.
+        extrapolation: How far every retrained model is moved on, away from what the retraining did to it (Neon): its
+            weights are (1 + w) times the last generation's minus w times the retrained ones; 0 is not at all.
         keep: What is stored of each generation: "all"; "samples" (metrics added later cannot ask for the generators);
             or "generators" (samples are made again from them when they are needed).
     """
@@ -43,7 +44,15 @@ class Settings:
     initial: str = "fit"
     start: Literal["cold", "warm", "first"] = "cold"
     n_synthetic: Annotated[int, Ge(1)] | None = None
+    extrapolation: float = 0.0
     keep: Literal["all", "samples", "generators"] = "all"
+
+
+RUN = ("start", "initial", "n_synthetic", "extrapolation")
+"""Settings that belong to a run, and can so be axes."""
+
+PARTS = ("source", "family", "regime", "curation")
+"""Recipes that belong to a run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +79,8 @@ class Study:
         metrics: What is measured in every generation.
         axes: Field or whole object -> values: ``{"regime.ratio": [0.0, 0.5, 1.0]}``,
             ``{"regime": [Mix(0.5), Replace()]}``. Several axes make a grid.
-        settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, keep.
+        curation: Which samples are published; None: all. On an axis, "none" stands for None.
+        settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, extrapolation, keep.
 
     Raises:
         Problem: Anything in it is wrong or impossible, in one line.
@@ -83,6 +93,7 @@ class Study:
         regime: Regime | Mapping[str, Any] | None = None,
         metrics: Sequence[Metric | Mapping[str, Any]] = (),
         axes: Mapping[str, Sequence[Any]] | None = None,
+        curation: Curation | Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.settings: Settings = config.validated(Settings, settings, "study")
@@ -94,11 +105,13 @@ class Study:
             raise Problem(f"axes: expected a table of lists of values, got {axes!r}")
         if not isinstance(metrics, list | tuple):
             raise Problem(f"metrics: expected a list of metrics, got {metrics!r}")
-        axes = _flat(axes or {})
+        axes = flat(axes or {})
         if regime is not None:
             self.base["regime"] = regime
         elif "regime" not in axes:
             raise Problem("regime: missing; add a [regime] table or an axis of regimes")
+        if curation is not None:
+            self.base["curation"] = curation
         for role, given in self.base.items():
             if role not in axes:
                 self.base[role] = config.recipe(role, given, role)
@@ -143,15 +156,15 @@ class Study:
         for values in itertools.product(*self.axes.values()):
             chosen = dict(zip(names, values, strict=True))
             parts = dict(self.base)
-            settings = {name: getattr(self.settings, name) for name in ("start", "initial", "n_synthetic")}
+            settings = {name: getattr(self.settings, name) for name in RUN}
             labels = {}
             # Whole objects first, so that an axis over a field of them finds the field.
             for name in sorted(names, key=lambda name: "." in name):
                 labels[name] = self._apply(name, chosen[name], parts, settings)
-            for role in ("source", "family", "regime"):
+            for role in parts:
                 parts[role] = config.recipe(role, parts[role], role)
             settings = dataclasses.asdict(config.validated(Settings, settings, "study"))
-            run = loop.Run(**parts, **{name: settings[name] for name in ("start", "initial", "n_synthetic")})
+            run = loop.Run(**parts, **{name: settings[name] for name in RUN})
             cells.append(Cell(run, {name: labels[name] for name in names}))
         seen: dict[loop.Run, dict[str, Any]] = {}
         for cell in cells:
@@ -162,11 +175,15 @@ class Study:
 
     def _apply(self, name: str, value: Any, parts: dict[str, Any], settings: dict[str, Any]) -> Any:
         role, _, field = name.partition(".")
-        if role in ("source", "family", "regime") and not field:
+        if role in PARTS and not field:
+            if (role, value) == ("curation", "none"):
+                parts.pop(role, None)
+                return value
             parts[role] = config.recipe(role, value, f"axes.{name}")
-            beside = [config.recipe(role, other, f"axes.{name}") for other in self.axes[name]]
+            others = [other for other in self.axes[name] if other != "none" or role != "curation"]
+            beside = [config.recipe(role, other, f"axes.{name}") for other in others]
             return config.label(role, parts[role], beside)
-        if role in ("source", "family", "regime") and field:
+        if role in PARTS and field:
             if role not in parts:
                 raise Problem(f"axes.{name}: there is no {role} it could belong to")
             table = config.table_of(role, config.recipe(role, parts[role], role))
@@ -177,7 +194,7 @@ class Study:
             return value if isinstance(value, str | int | float | bool) else json.dumps(value)
         setting = field if role == "study" else name
         if setting not in settings:
-            known = ["source", "family", "regime", *(f"study.{each}" for each in settings)]
+            known = [*PARTS, *(f"study.{each}" for each in settings)]
             raise Problem(f"axes: unknown {name!r}; {registry.suggest(name, known)}")
         settings[setting] = value
         return value
@@ -190,67 +207,16 @@ class Study:
             run.regime.check(run.source, run.sampled, self.settings.generations)
             for metric in self.metrics:
                 metric.check(run.source, run.family)
+            if run.curation:
+                run.curation.check(run.source, run.family, run.block)
+            if run.extrapolation and not run.family.parametric:
+                kind = registry.kind_of("family", type(run.family))
+                raise Problem(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
             if run.start != "cold" and not run.family.parametric:
                 kind = registry.kind_of("family", type(run.family))
                 raise Problem(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
             if run.initial != "fit":
                 loop.initial_generator(run)
-
-
-def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
-    """Reads a study file.
-
-    Args:
-        path: A TOML file.
-        changes: ``key=value`` strings that override it, such as ``source.n=100`` or ``axes.regime.ratio=[0, 1]``.
-
-    Raises:
-        Problem: The file is missing or is not TOML, or see `Study`.
-    """
-    try:
-        tables = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise Problem(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise Problem(f"{path}: not TOML: {error}") from None
-    for change in changes:
-        _override(tables, change)
-    return from_tables(tables)
-
-
-def from_tables(tables: Mapping[str, Any]) -> Study:
-    """A study from the tables of its file.
-
-    Raises:
-        Problem: See `Study`.
-    """
-    known = ["study", "source", "family", "regime", "metrics", "axes"]
-    for name in tables:
-        if name not in known:
-            raise Problem(f"unknown table [{name}]; {registry.suggest(name, known)}")
-    for name in ("study", "source", "family", "regime", "axes"):
-        if not isinstance(tables.get(name, {}), Mapping):
-            raise Problem(f"{name}: expected a table [{name}], got {tables[name]!r}")
-    for name in tables.get("study", {}):
-        if name in known:
-            raise Problem(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
-    axes = _flat(tables.get("axes", {}))
-    for role in ("source", "family"):
-        if role not in tables and role not in axes:
-            raise Problem(f"{role}: missing; add a [{role}] table with a kind")
-    metrics = tables.get("metrics", [])
-    if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
-        raise Problem("metrics: expected [[metrics]] tables, each with a kind")
-    return Study(
-        tables.get("source", {}),
-        tables.get("family", {}),
-        tables.get("regime"),
-        metrics,
-        axes,
-        **tables.get("study", {}),
-    )
 
 
 def identity(run: loop.Run) -> str:
@@ -270,32 +236,17 @@ def identity(run: loop.Run) -> str:
         "initial": initial,
         "n_synthetic": run.sampled,
     }
+    # Left out where they do nothing: a run without them is the run that it was before they existed.
+    if run.curation is not None:
+        table["curation"] = config.table_of("curation", run.curation)
+    if run.extrapolation:
+        table["extrapolation"] = run.extrapolation
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _flat(axes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(axes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Axes by dotted name, whether the file quotes the dots or not."""
-    flat = {}
+    found = {}
     for name, value in axes.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
-
-
-def _override(tables: dict[str, Any], change: str) -> None:
-    key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) < 2:
-        raise Problem(f"--set {change}: expected table.key=value, such as source.n=100")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
-        tables["axes"] = {**_flat(tables.get("axes", {})), ".".join(parts[1:]): value}
-        return
-    table = tables
-    for part in parts[:-1]:
-        table = table.setdefault(part, {}) if isinstance(table, dict) else None
-    if not isinstance(table, dict):
-        raise Problem(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
-    table[parts[-1]] = value
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found

@@ -4,9 +4,9 @@ One generation of self-consuming training, in words: *plan* the pool, *fit* a ge
 samples, *measure* them, *push* them into the pool. Every noun of that sentence is one class of this page; everything else
 in the package is an instance of one of them or moves them around.
 
-Recipes (`Source`, `Family`, `Regime`, `Metric`) are frozen dataclasses of plain values: they are the configuration itself.
-Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built, never in
-`__post_init__`, because tracing rebuilds them with traced numbers.
+Recipes (`Source`, `Family`, `Regime`, `Curation`, `Metric`) are frozen dataclasses of plain values: they are the
+configuration itself. Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built,
+never in `__post_init__`, because tracing rebuilds them with traced numbers.
 """
 
 from __future__ import annotations
@@ -230,6 +230,35 @@ class Regime(abc.ABC):
         """Raises `Problem` if this regime cannot run on this source for that long."""
 
 
+class Curation(abc.ABC):
+    """Which of a generation's samples are published: metrics see these, and the pool gets these. Frozen dataclasses."""
+
+    def candidates(self, n: int) -> int:
+        """How many samples are drawn so that ``n`` are published."""
+        return n
+
+    @abc.abstractmethod
+    def choose(
+        self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
+    ) -> tuple[Samples, Bool[Array, " n"]]:
+        """The published samples.
+
+        Args:
+            key: Randomness of the choice.
+            x: Candidates, ``(m, *shape)``; rows that are not valid are zero.
+            valid: Candidates that are finite.
+            n: How many are published.
+            generator: What has drawn them.
+            source: The real data's source.
+
+        Returns:
+            ``(n, *shape)``, and which rows are there: fewer than n may have been found. Rows that are not are zero.
+        """
+
+    def check(self, source: Source, family: Family, n: int) -> None:
+        """Raises `Problem` if this curation is not defined for this source and family, and blocks of ``n``."""
+
+
 class Generation(NamedTuple):
     """One generation, as metrics see it."""
 
@@ -238,7 +267,7 @@ class Generation(NamedTuple):
     previous: Generator
     samples: Samples
     valid: Bool[Array, " n"]
-    """Rows of `samples` that are finite; the others are zeroed."""
+    """Rows of `samples` that are finite and were published; the others are zeroed."""
 
 
 class Metric(abc.ABC):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from selfconsume import pool, registry
-from selfconsume.batch import Batch, cohort_of
+from selfconsume.batch import Batch
+from selfconsume.cohort import cohort_of
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop import Run
 from selfconsume.sources.toy import Gaussian as Normal

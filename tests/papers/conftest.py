@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selfconsume.batch import Batch, cohort_of
+from selfconsume.batch import Batch
+from selfconsume.cohort import cohort_of
 from selfconsume.metrics.parameters import Parameters
 
 LANES = 20_000

@@ -6,7 +6,8 @@ import doctest
 import numpy as np
 import pytest
 
-from selfconsume.batch import Batch, cohort_of
+from selfconsume.batch import Batch
+from selfconsume.cohort import cohort_of
 from selfconsume.comparison import statistic_of
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from selfconsume import binder, console, report
-from selfconsume import study as studies
+from selfconsume import study_file as studies
 
 PAGES = {"digits": "Digits, Gaussian mixture", "ring": "Eight Gaussians, flow matching"}
 

@@ -70,7 +70,12 @@ class Setting:
 
 
 def setting_of(run: Run, generations: int) -> Setting | None:
-    """How a run's plans use the pool in generations 1 to ``generations - 1``, if always alike; else None."""
+    """How a run's plans use the pool in generations 1 to ``generations - 1``, if always alike; else None.
+
+    None also where samples are curated or models extrapolated, which changes what a plan means.
+    """
+    if run.curation is not None or run.extrapolation:
+        return None
     lengths = [len(value) for value in dataclasses.astuple(run.regime) if isinstance(value, tuple)]
     beyond = generations + max(lengths, default=0) + (run.regime.lookback or 1) + 2
     now = _common(run, _times(generations))

@@ -1,0 +1,89 @@
+"""Study files: TOML into a `Study`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfconsume import registry
+from selfconsume.study import PARTS, Study, flat
+from selfconsume.types import Problem
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
+    """Reads a study file.
+
+    Args:
+        path: A TOML file.
+        changes: ``key=value`` strings that override it, such as ``source.n=100`` or ``axes.regime.ratio=[0, 1]``.
+
+    Raises:
+        Problem: The file is missing or is not TOML, or see `Study`.
+    """
+    try:
+        tables = tomllib.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise Problem(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Problem(f"{path}: not TOML: {error}") from None
+    for change in changes:
+        _override(tables, change)
+    return from_tables(tables)
+
+
+def from_tables(tables: Mapping[str, Any]) -> Study:
+    """A study from the tables of its file.
+
+    Raises:
+        Problem: See `Study`.
+    """
+    known = ["study", *PARTS, "metrics", "axes"]
+    for name in tables:
+        if name not in known:
+            raise Problem(f"unknown table [{name}]; {registry.suggest(name, known)}")
+    for name in ("study", *PARTS, "axes"):
+        if not isinstance(tables.get(name, {}), Mapping):
+            raise Problem(f"{name}: expected a table [{name}], got {tables[name]!r}")
+    for name in tables.get("study", {}):
+        if name in known:
+            raise Problem(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
+    axes = flat(tables.get("axes", {}))
+    for role in ("source", "family"):
+        if role not in tables and role not in axes:
+            raise Problem(f"{role}: missing; add a [{role}] table with a kind")
+    metrics = tables.get("metrics", [])
+    if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
+        raise Problem("metrics: expected [[metrics]] tables, each with a kind")
+    return Study(
+        tables.get("source", {}),
+        tables.get("family", {}),
+        tables.get("regime"),
+        metrics,
+        axes,
+        tables.get("curation"),
+        **tables.get("study", {}),
+    )
+
+
+def _override(tables: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2:
+        raise Problem(f"--set {change}: expected table.key=value, such as source.n=100")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
+        tables["axes"] = {**flat(tables.get("axes", {})), ".".join(parts[1:]): value}
+        return
+    table = tables
+    for part in parts[:-1]:
+        table = table.setdefault(part, {}) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        raise Problem(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
+    table[parts[-1]] = value

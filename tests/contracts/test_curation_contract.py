@@ -1,0 +1,44 @@
+"""What holds for every curation: it publishes as many samples as it is asked for, from what was drawn."""
+
+import jax
+import numpy as np
+import pytest
+
+from selfconsume import registry, steps
+from selfconsume.batch import Batch
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.loop import Run
+from selfconsume.regimes import Mix
+from selfconsume.sources.toy import EightGaussians
+
+
+@pytest.fixture(params=registry.kinds("curation"))
+def curation(request, tiny):
+    return tiny("curation", request.param)
+
+
+def test_it_publishes_what_it_is_asked_for(curation):
+    source = EightGaussians(n=50)
+    curation.check(source, Gaussian(), 20)
+    m = curation.candidates(20)
+    assert m >= 20
+    x = source.draw(jax.random.key(0), m, 0)
+    generator = Gaussian().init(jax.random.key(1), source.shape)
+    kept, there = curation.choose(jax.random.key(2), x, np.ones(m, bool), 20, generator, source)
+    assert kept.shape == (20, 2) and kept.dtype == x.dtype and there.shape == (20,) and there.dtype == bool
+    assert np.isfinite(kept).all()
+    # Where nothing was drawn that is finite, nothing of it is published.
+    _, none = curation.choose(jax.random.key(2), 0 * x, np.zeros(m, bool), 20, generator, source)
+    assert none.sum() < 20
+
+
+def test_it_runs_and_lanes_are_single_runs(curation, layout):
+    """Three generations as lanes, equal to the map of a single run."""
+    run = Run(EightGaussians(n=40), Gaussian(), Mix(1.0), curation=curation)
+    records = list(Batch([run] * 3, range(3), layout).generations([], 2))
+    assert all(record.alive.all() for record in records)
+    generations = steps.retrain(run, seed=2)
+    for record in records:
+        single = next(generations)
+        np.testing.assert_allclose(record.samples[2], single.samples, rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(record.valid[2], single.valid)
