@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume import fields, loop, pool, programs
-from selfconsume.keys import Role, key_at, keys_of
+from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.records import Clock, Partial, Record, Values
 from selfconsume.types import FitState, Generation, Metric, Summarised
@@ -33,6 +33,7 @@ class Batch:
     layout: Layout
 
     def __post_init__(self) -> None:
+        programs.make_room()
         self.count = len(self.runs)
         self.run = self.runs[0]
         self.distinct = list(dict.fromkeys(self.runs))
@@ -71,6 +72,11 @@ class Batch:
             keys = programs.keys(self.layout)(self.count, {"t": np.int32(t)}, {"seed": self._seed})
             self._keys = (t, keys)
         return {"numbers": self._numbers, "keys": self._keys[1]}
+
+    def _host_keys(self, t: int, name: str) -> list[jax.Array]:
+        """One key of every lane. From the compiled program: deriving them one by one takes longer than most metrics."""
+        data = jax.device_get(getattr(self._lane(t)["keys"], name))
+        return [jax.random.wrap_key_data(row) for row in data[: self.count]]
 
     def generations(
         self,
@@ -191,7 +197,9 @@ class Batch:
         sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
         if summarised:
             like = jax.eval_shape(
-                lambda: run.family.summarise(jnp.zeros((run.block, *sample.shape[1:]), sample.dtype), jnp.ones(run.block))
+                lambda: run.family.summarise(
+                    jnp.zeros((run.block, *sample.shape[1:]), sample.dtype), jnp.ones(run.block)
+                )
             )
             blocks = jax.tree.map(lambda s: self.layout.zeros((lanes, slots, *s.shape), s.dtype), like)
             return {"blocks": blocks, "counts": self.layout.zeros((lanes, slots), np.int32)}
@@ -295,7 +303,7 @@ class Batch:
             prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
             return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
         if metric.on == "host":
-            keys = [key_at(int(seed), 0, Role.REFERENCE) for seed in self.seeds]
+            keys = self._host_keys(0, "reference")
             return {"host": [metric.prepare(key, run.source) for key, run in zip(keys, self.runs, strict=True)]}
         program = programs.reference(metric, self.static.source, self.layout)
         return {"lane": {"reference": program(self.count, {}, self._lane(0))}}
@@ -303,10 +311,10 @@ class Batch:
     def _on_host(self, metric, reference, t, lane) -> Values:
         host = jax.device_get(lane)
         n = self.run.sampled
+        keys = self._host_keys(t, "metric")
         rows = []
         for i in range(self.count):
             own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
             generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
-            key = keys_of(int(self.seeds[i]), t).metric
-            rows.append(loop.measure(metric, key, generation, reference["host"][i]))
+            rows.append(loop.measure(metric, keys[i], generation, reference["host"][i]))
         return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -53,6 +54,25 @@ def filled(run: loop.Run, lane: dict[str, Any]) -> loop.Run:
 def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
     """What all lanes share, or this lane's own."""
     return shared[name] if name in shared else lane.get(name)
+
+
+def make_room() -> None:
+    """Forgets all programs where the operating system is about to refuse memory for more of them.
+
+    Compiled code takes memory maps, whose number Linux limits for a process (65,530 by default); a compilation beyond that
+    ends the process. Programs that are needed again come from the persistent cache.
+    """
+    try:
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        maps = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return
+    if maps > limit // 2:
+        for builder in (keys, train, real_sample, begin, advance, fit, summary, emit, extrapolate, summarise):
+            builder.cache_clear()
+        for builder in (reference, measure, push, grow):
+            builder.cache_clear()
+        jax.clear_caches()
 
 
 @functools.lru_cache
