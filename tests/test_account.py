@@ -5,7 +5,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from selfconsume import account
+from selfconsume import account, study_file
 from selfconsume.lanes import Layout
 from selfconsume.store import Store, Writer
 from selfconsume.study import Study
@@ -78,7 +78,7 @@ def test_the_name_belongs_to_the_runs(study):
     ],
 )
 def test_the_question_stands_before_the_first_table(text, wanted):
-    assert account.question(text) == wanted
+    assert study_file.question(text) == wanted
 
 
 def test_toml_gives_the_study_back(study):

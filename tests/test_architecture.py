@@ -33,7 +33,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SHARED = {
-    "sources": {"sources.finite", "sources.law"},
+    "sources": {f"sources.{name}" for name in ("archives", "download", "finite", "images", "law", "pictures")},
     "metrics": {"metrics.points"},
     "families": {"families.diffusion", "families.network", "families.pairing"},
     "nets": {"nets", "nets.layers"},

@@ -39,6 +39,13 @@ class Location(Trained):
         return ((prepared - generator.net) ** 2).sum(axis=1).mean()
 
 
+class Pictures(Location):
+    """Its loss says what it was shown."""
+
+    def loss(self, generator, prepared):
+        return prepared[:, 0, 0, 0].mean() + 0 * generator.net.sum()
+
+
 X = jnp.array([[0.0, 3.0], [1.0, -1.0], [4.0, 1.0], [5.0, 5.0]])
 WEIGHT = jnp.array([1.0, 2.0, 0.0, 1.0])
 
@@ -134,6 +141,32 @@ def test_scaling_of_bytes():
     scaling = Scaling.of(images, jnp.ones(2))
     assert scaling.encode(images).dtype == jnp.float32
     np.testing.assert_allclose(np.abs(scaling.encode(images)), 1.0, rtol=1e-6)
+
+
+def test_scaling_of_images_is_fixed_and_comes_back_as_bytes():
+    images = jnp.arange(256, dtype=jnp.uint8).reshape(4, 8, 8, 1)
+    scaling = Scaling.of(images[:1], jnp.ones(1))
+    jax.tree.map(np.testing.assert_array_equal, scaling, Scaling.identity((8, 8, 1)))
+    z = scaling.encode(images)
+    assert z.min() == -1 and z.max() == 1
+    back = scaling.decode(z)
+    assert back.dtype == jnp.uint8
+    np.testing.assert_array_equal(back, images)
+    beyond = jnp.array([-9.0, 9.0, jnp.nan, jnp.inf, 0.4 / 127.5, -jnp.inf])
+    ends = scaling.decode(jnp.broadcast_to(beyond[:, None, None, None], (6, 8, 8, 1)))
+    assert ends[:, 0, 0, 0].tolist() == [0, 255, 0, 255, 128, 0]
+
+
+def test_flips_mirror_half_of_the_images_left_to_right():
+    def seen(flip):
+        family = Pictures(batch=400, flip=flip)
+        x = jnp.array([[[[0], [255]], [[255], [255]]]], jnp.uint8)
+        state = family.begin(jax.random.key(0), x, jnp.ones(1), None)
+        return jax.jit(lambda state: family.advance(state, 1))(state).loss
+
+    # The loss is the mean of the upper left pixel, -1, or 1 in a mirrored image.
+    assert seen(False) == -1
+    np.testing.assert_allclose(seen(True), 0.0, atol=4.5 / 400**0.5)
 
 
 # The loop

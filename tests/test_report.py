@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from selfconsume import config, execute, plots, report
+from selfconsume import config, execute, findings, plots, report
 from selfconsume.store import Store, Writer
 from selfconsume.study import Study
 from selfconsume.study_file import from_tables
@@ -238,7 +238,8 @@ def test_predictions_and_verdicts(tmp_path):
     store = filled(tmp_path / "out")
     run = store.study["cells"][0]["id"]
     prediction = plots.Prediction("Proposition 1", range(4), [1.0, 2.0, 3.0, 4.0], run)
-    page = opened(report.write(store, predictions={"frechet": [prediction]}, verdicts={run: "stable"}))
+    found = findings.gather(store)._replace(predictions={"frechet": [prediction]}, verdicts={run: "stable"}, about={})
+    page = opened(report.write(store, findings=found))
     assert "dashed: Proposition 1" in page.text and "verdict" in page.text and "stable" in page.text
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from selfconsume import execute, study_file, table
+from selfconsume.types import Problem
 
-FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/demos").glob("*.toml")])
+PRESETS = sorted(Path("src/selfconsume/presets").glob("*.toml"))
+FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/demos").glob("*.toml"), *PRESETS])
+SCALAR = ("source.n", "family.temperature", "curation.gamma", "study.extrapolation")
 NEURAL = ["family.updates=8", "family.batch=16", "family.width=8"]
 
 
@@ -18,12 +24,28 @@ def test_opens_with_question_command_cost_expectation_and_source(path):
     text = path.read_text()
     for head in ("Question", "Command", "Cost", "Expect", "Source"):
         assert re.search(rf"^# {head}: +\S", text, re.MULTILINE), f"{path} lacks '# {head}:'"
-    assert str(path) in text or path.parent.name == "demos"
+    assert str(path) in text or path.parent.name == "demos" or f"selfconsume run {path.stem} " in text
+    assert "?" in study_file.question(text)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Overrides for studies of data that has to be fetched: a few images of noise in the same layout."""
+    rng, root = np.random.default_rng(0), tmp_path_factory.mktemp("pictures")
+    cifar, ffhq = root / "cifar-10-batches-bin", root / "ffhq"
+    cifar.mkdir()
+    ffhq.mkdir()
+    for name in ("data_batch_1", "test_batch"):
+        (cifar / f"{name}.bin").write_bytes(rng.integers(0, 10, (20, 3073), dtype=np.uint8).tobytes())
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(ffhq / f"img{i:08d}.png")
+    few = ["source.n=20", "source.n_test=20"]
+    return {"cifar10": [f"source.path='{cifar}'", *few], "ffhq64": [f"source.path='{ffhq}'", *few]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_is_valid(path):
-    assert study_file.load(path).cells
+def test_is_valid(path, pictures):
+    assert study_file.load(path, pictures.get(path.stem.split("_")[0], [])).cells
 
 
 @pytest.mark.parametrize("name", ["proposition_1", "gaussian_grid"])
@@ -42,3 +64,24 @@ def test_ratio_0_is_the_same_as_real_only_to_the_last_digit(tmp_path):
     frame = table.table(execute.execute(wanted, tmp_path / "out"))
     first, second = (part["value"].to_list() for _, part in frame.group_by("regime", maintain_order=True))
     assert first == second
+
+
+QUICK = ("ferbach_2024", "gillman_2024", "neon_2025", "yi_2025")
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem if path.stem in QUICK else pytest.param(path.stem, marks=pytest.mark.slow) for path in PRESETS]
+)
+def test_presets_run_by_name(name, tmp_path):
+    """Two seeds and generations of its first cells; which study it is must not depend on the directory."""
+    full = study_file.load(name)
+    axes = [f"axes.{axis}={json.dumps(values[:2])}" for axis, values in full.axes.items() if axis in SCALAR]
+    wanted = study_file.load(name, ["study.generations=3", "study.seeds=2", *axes])
+    frame = table.table(execute.execute(wanted, tmp_path / "out"))
+    assert frame["generation"].max() == 2
+    assert frame["value"].is_finite().all()
+
+
+def test_a_preset_is_suggested():
+    with pytest.raises(Problem, match="did you mean the preset 'bertrand_2024'"):
+        study_file.load("bertrand2024")

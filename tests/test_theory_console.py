@@ -71,6 +71,22 @@ def test_cells_without_rates_and_without_predictions(call):
     assert code == 0 and "which fails" in out and "predictions: none apply" in out and "0.5 (certificate" in out
 
 
+def test_twins_are_measured_on_request(call):
+    note = json.loads(call("theory", "--json")[1])["measured_note"]
+    assert "--measure" in note
+    few = ("--measure", "--set", "study.seeds=4", "--set", "source.n=400")
+    facts = json.loads(call("theory", "--json", *few)[1])
+    low, high = facts["measured_interval"]
+    # The step's first generations at n = 400: within a few hundredths of 0.2.
+    assert low - 0.05 < 0.2 < high + 0.05 and low <= facts["measured"] <= high
+    assert facts["twins"]["parameters"] == [facts["measured"], low, high] and facts["twins"]["distribution"]
+    assert "parameters" in facts["measured_note"]
+    code, out, _ = call("theory", *few)
+    assert code == 0 and "in parameters" in out and "in distribution" in out
+    code, out, err = call("theory", "--measure", "--set", "study.seeds=2")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "study.seeds" in err
+
+
 def test_mistakes_are_one_line(call, tmp_path):
     for words, text, said in (
         (("theory",), STUDY.replace("ratio =", "ration ="), "did you mean 'ratio'"),

@@ -48,13 +48,6 @@ def title(study: Mapping[str, Any]) -> str:
     return f"Retraining on own samples: {kinds[0].replace('_', ' ')} fitted to {kinds[1].replace('_', ' ')}"
 
 
-def question(text: str | None) -> str:
-    """What a study file says it asks, in a comment ``# Question: ...`` before its first table; "" if it does not."""
-    head = ("\n" + (text or "")).partition("\n[")[0].splitlines()
-    asked = next((line.partition(":")[2].strip() for line in head if line.startswith("# Question:")), "")
-    return asked[:1].upper() + asked[1:]
-
-
 def name(study: Mapping[str, Any]) -> str:
     """A short hash of the study's runs: the same for the same runs in every directory."""
     return hashlib.sha256(json.dumps(sorted(cell["id"] for cell in study["cells"])).encode()).hexdigest()[:12]

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from selfconsume import config, execute, registry
+from selfconsume import config, execute, findings, registry
 from selfconsume import report as reports
 from selfconsume import table as tables
 from selfconsume.lanes import Layout
@@ -65,7 +65,7 @@ class Results:
 
     def report(self) -> Path:
         """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.write`."""
-        return reports.write(self.store)
+        return reports.write(self.store, findings=findings.gather(self.store))
 
 
 def run(

@@ -18,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Study = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
+Study = Annotated[
+    Path, typer.Argument(metavar="STUDY.toml", help="The study file, or the name of a preset (see `list presets`).")
+]
 Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `run` has written.")]
 Change = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
 
@@ -48,7 +50,7 @@ def run(
     if dry_run:
         console.plan(wanted, out)
         return
-    text = None if changes else study.read_text()
+    text = None if changes else studies.read(study)
     store = console.execute(wanted, out, text=text)
     console.final_table(store)
     console.say(f"results in {out}; next: selfconsume report {out}")
@@ -91,13 +93,50 @@ def theory(
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What `run` has written for it: set beside the predictions.")
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train twins, a small step apart, and measure how fast it is forgotten.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is known about a study before it is run: predictions, rates of stability, their conditions."""
     from selfconsume import study_file as studies
     from selfconsume import theory_console
 
-    theory_console.theory(studies.load(study, changes or []), results, as_json=json)
+    theory_console.theory(studies.load(study, changes or []), results, as_json=json, measure=measure)
+
+
+@app.command()
+def threshold(
+    study: Study,
+    changes: Change = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the figure and threshold.json there.")] = None,
+    most: Annotated[float, typer.Option(metavar="RATIO", help="The largest ratio to search.")] = 4.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the largest synthetic / real ratio at which retraining stays stable, with an interval, beside theory."""
+    from selfconsume import study_file as studies
+    from selfconsume import threshold_console
+
+    threshold_console.threshold(studies.load(study, changes or []), out, as_json=json, most=most)
+
+
+@app.command()
+def phase(
+    study: Study,
+    x: Annotated[str | None, typer.Option("--x", metavar="FIELD", help="The axis across, such as source.n.")] = None,
+    y: Annotated[
+        str | None, typer.Option("--y", metavar="FIELD", help="The axis upwards, such as regime.ratio.")
+    ] = None,
+    show: Annotated[str, typer.Option(help="verdict, contraction (trains twins), or a metric's name.")] = "verdict",
+    changes: Change = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("selfconsume-phase"),
+) -> None:
+    """Run a grid over two numbers and draw the phase diagram with theory's boundary over it."""
+    from selfconsume import phase_console
+    from selfconsume import study_file as studies
+
+    wanted = studies.load(study, changes or [])
+    phase_console.draw(wanted, out, x=x, y=y, show=show, text=None if changes else study.read_text())
 
 
 @app.command()
@@ -115,16 +154,19 @@ def verdict(
 @app.command()
 def report(results: Results) -> None:
     """Write DIR/report.html: one file with curves, samples by generation, the final table and how it was made."""
-    from selfconsume import console
+    from selfconsume import console, findings
     from selfconsume import report as reports
     from selfconsume.store import Store
 
-    console.say(str(reports.write(Store(results))))
+    store = Store(results)
+    console.say(str(reports.write(store, findings=findings.gather(store))))
 
 
 @app.command("list")
 def list_(
-    role: Annotated[str | None, typer.Argument(help="source, family, regime or metric; default: all.")] = None,
+    role: Annotated[
+        str | None, typer.Argument(help="source, family, regime, curation, metric or presets; default: all.")
+    ] = None,
 ) -> None:
     """List all kinds with their fields and defaults."""
     from selfconsume import console

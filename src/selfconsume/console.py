@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, registry, room, stats
+from selfconsume import config, registry, room, stats, study_file
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.cohort import cohort_of
@@ -182,13 +182,18 @@ def status(store: Store, as_json: bool) -> None:
 
 
 def kinds(role: str | None) -> None:
-    """Prints all kinds of one role, or of all.
+    """Prints all kinds of one role, or of all; or the presets.
 
     Raises:
         Problem: There is no such role.
     """
-    if role is not None and role.removesuffix("s") not in registry.roles():
-        raise Problem(f"list: unknown {role!r}; {registry.suggest(role, registry.roles())}")
+    if role is not None and role.removesuffix("s") not in (known := [*registry.roles(), "preset"]):
+        raise Problem(f"list: unknown {role!r}; {registry.suggest(role, known)}")
+    if role in ("preset", "presets"):
+        OUT.print("studies that come with the package; run one with `selfconsume run NAME --out DIR`")
+        for name, text in study_file.presets().items():
+            OUT.print(f"  [cyan]{name}[/cyan]  {escape(study_file.question(text))}")
+        return
     for each in registry.roles():
         if role is not None and role.removesuffix("s") != each:
             continue

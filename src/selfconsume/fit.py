@@ -26,12 +26,21 @@ NEARLY_ALL = 4.2949e9
 """A little less than 2^32, so that rounded shares of it never sum to more."""
 
 
-class Scaling(eqx.Module):
-    """The affine map between data and the units that networks work in: mean 0, root-mean-square deviation 1.
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether examples of this shape are images, ``(height, width, channels)``: bytes, as `selfconsume.types.Samples`."""
+    return len(shape) == 3
 
-    The mean is taken for each coordinate, the deviation over all of them, so that distances keep their ratios and constant
-    coordinates stay constant. It is fixed by the data of a cold start and kept in warm starts: later generations that
-    drift or shrink are then seen to do so in the network's units as well.
+
+class Scaling(eqx.Module):
+    """The affine map between data and the units that networks work in.
+
+    Images have one map, whatever the data: bytes to [-1, 1], as in the papers on image models, and back with rounding and
+    clipping (NaN, which bytes cannot hold, becomes 0).
+
+    Vectors are mapped to mean 0 and root-mean-square deviation 1. The mean is taken for each coordinate, the deviation over
+    all of them, so that distances keep their ratios and constant coordinates stay constant. It is fixed by the data of a
+    cold start and kept in warm starts: later generations that drift or shrink are then seen to do so in the network's
+    units as well.
     """
 
     shift: Float[Array, "*shape"]
@@ -39,12 +48,16 @@ class Scaling(eqx.Module):
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Scaling:
-        """Data as they are."""
+        """Vectors as they are; images as always."""
+        if is_image(shape):
+            return cls(jnp.full(shape, 127.5), jnp.full((), 127.5))
         return cls(jnp.zeros(shape), jnp.ones(()))
 
     @classmethod
     def of(cls, x: Samples, weight: Float[Array, " n"]) -> Scaling:
         """The scaling of weighted rows; a point mass is only shifted."""
+        if is_image(x.shape[1:]):
+            return cls.identity(x.shape[1:])
         flat = x.reshape(x.shape[0], -1).astype(jnp.float32)
         share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
         shift = (share[:, None] * flat).sum(axis=0)
@@ -57,8 +70,9 @@ class Scaling(eqx.Module):
         return (x.astype(jnp.float32) - self.shift) / self.scale
 
     def decode(self, z: Samples) -> Samples:
-        """Network units to data."""
-        return z * self.scale + self.shift
+        """Network units to data; images as bytes."""
+        x = z * self.scale + self.shift
+        return jnp.nan_to_num(jnp.clip(jnp.round(x), 0, 255)).astype(jnp.uint8) if is_image(self.shift.shape) else x
 
 
 class Batches(eqx.Module):
@@ -151,6 +165,7 @@ class Trained(Family):
         carry_optimizer: Whether a warm start keeps Adam's moments and count; otherwise they start at zero.
         reset_ema: Whether a warm start's average begins anew at the weights that it trains on from; otherwise the last
             average continues.
+        flip: Whether images of minibatches are mirrored, left to right, with probability 1/2.
         temperature: Variance factor of the Gaussian noise that sampling starts from and adds on its way. It acts on
             samples only; densities are those of temperature 1.
 
@@ -177,6 +192,7 @@ class Trained(Family):
     warm_from: Literal["ema", "raw"] = "ema"
     carry_optimizer: bool = False
     reset_ema: bool = True
+    flip: bool = False
     temperature: Annotated[float, Number, Ge(0)] = 1.0
 
     @abc.abstractmethod
@@ -219,7 +235,11 @@ class Trained(Family):
 
         def prepared(iteration):
             z = scaling.encode(batches.x[batches.rows(iteration, self.batch)])
-            return self.prepare(batches.key_at(iteration), state.generator, z)
+            key = batches.key_at(iteration)
+            if self.flip:
+                key, coin = jax.random.split(key)
+                z = jnp.where(jax.random.bernoulli(coin, shape=(self.batch, 1, 1, 1)), z[:, :, ::-1], z)
+            return self.prepare(key, state.generator, z)
 
         def update(carry, given):
             optimizer, average, iteration = carry
@@ -253,6 +273,8 @@ class Trained(Family):
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
             raise Problem(f"family: takes vectors, the source gives examples of shape {source.shape}; flatten them")
+        if self.flip:
+            raise Problem("family.flip: only images can be mirrored, the source gives vectors; leave it out")
 
     def _fresh(self, net: Any) -> Optimizer:
         return Optimizer(net, self._adam().init(net), jnp.zeros((), jnp.int32))

@@ -23,7 +23,12 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "swiss_roll": "sources.toy:SwissRoll",
         "checkerboard": "sources.toy:Checkerboard",
         "categorical": "sources.categorical:Categorical",
+        "linear": "sources.linear:Linear",
         "digits": "sources.digits:Digits",
+        "mnist": "sources.mnist:Mnist",
+        "cifar10": "sources.cifar10:Cifar10",
+        "ffhq64": "sources.ffhq64:Ffhq64",
+        "folder": "sources.folder:Folder",
         "arrays": "sources.arrays:Arrays",
     },
     "family": {
@@ -31,6 +36,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "mixture": "families.mixture:Mixture",
         "kde": "families.kde:Kde",
         "categorical": "families.categorical:Categorical",
+        "linear_regression": "families.linear:LinearRegression",
         "otcfm": "families.otcfm:OTCFM",
         "ddpm": "families.ddpm:DDPM",
         "edm": "families.edm:EDM",
@@ -64,6 +70,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "neighbours": "metrics.neighbours:Neighbours",
         "mode_coverage": "metrics.coverage:ModeCoverage",
         "log_likelihood": "metrics.likelihood:LogLikelihood",
+        "prediction_error": "metrics.prediction:PredictionError",
     },
 }
 

@@ -13,8 +13,9 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from selfconsume import account, config, film, finals, grids, plots, registry, table
+from selfconsume import account, config, film, finals, grids, plots, registry, study_file, table
 from selfconsume.finals import Shown
+from selfconsume.findings import Findings
 from selfconsume.store import Store
 from selfconsume.types import Problem
 
@@ -30,8 +31,7 @@ def write(
     store: Store,
     *,
     samples_per_panel: int = 500,
-    predictions: Mapping[str, Sequence[plots.Prediction]] | None = None,
-    verdicts: Mapping[str, str] | None = None,
+    findings: Findings | None = None,
 ) -> Path:
     """Writes ``report.html`` into a directory of results, whole or not at all.
 
@@ -41,8 +41,7 @@ def write(
     Args:
         store: The results; they may be unfinished.
         samples_per_panel: Examples in a scatter or histogram.
-        predictions: Metric -> curves of theory drawn over what was measured.
-        verdicts: Run identity -> a word for the final table's last column.
+        findings: Predictions of theory and verdicts to be shown beside what was measured: `findings.gather(store)`.
 
     Returns:
         The page's path.
@@ -65,7 +64,7 @@ def write(
     fates = account.fates(store)
     page = {
         "title": account.title(study),
-        "question": account.question(study["text"]),
+        "question": study_file.question(study["text"]),
         "name": account.name(study),
         "directory": store.path.resolve().name,
         "summary": account.summary(study),
@@ -78,7 +77,7 @@ def write(
         "drawn": len(drawn),
         "filmed": len(filmed),
         "curves": [
-            (metric, *_curve(frame, metric, axes, (predictions or {}).get(metric.name, ())))
+            (metric, *_curve(frame, metric, axes, findings.predictions.get(metric.name, ()) if findings else ()))
             for metric in metrics
             if metric.name not in constant
         ],
@@ -92,7 +91,9 @@ def write(
             samples_per_panel,
         ),
         "fate": fates,
-        "verdict": verdicts,
+        "verdict": findings.verdicts if findings else None,
+        "findings": findings,
+        "statistics": _statistics(findings, axes) if findings else [],
         "fates": _fates(fates, study["generations"] - 1),
         "text": study["text"] or account.toml(study["tables"]),
         "given": bool(study["text"]),
@@ -147,19 +148,14 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
             cls = registry.find("metric", given["kind"])
-            better, about = cls.better, config.summary(cls)
+            better_of, about = cls.better_of, config.summary(cls)
         except Problem:
-            better, about = None, ""
+            better_of, about = lambda name: None, ""
         for members in families.values():
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
             members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
             hidden += len(members[MOST_OF_FAMILY:])
-            # Where a value bears the metric's own name, the declared direction is that of this value.
-            own = given["kind"] in names
-            shown += [
-                Shown(name, better if name == given["kind"] or not own else None, about)
-                for name in members[:MOST_OF_FAMILY]
-            ]
+            shown += [Shown(name, better_of(name), about) for name in members[:MOST_OF_FAMILY]]
     return shown, hidden
 
 
@@ -182,6 +178,14 @@ def _curve(
     figure = plots.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
     # matplotlib escapes the texts of an SVG file.
     return Markup(plots.svg(figure, metric.name)), figure.get_figwidth() > 6
+
+
+def _statistics(findings: Findings, axes: Sequence[str]) -> list[tuple[Shown, Markup, bool]]:
+    """Figures of squares, roots and logarithms whose means theory predicts."""
+    return [
+        (metric, *_curve(findings.statistics, metric, axes, findings.predictions[metric.name]))
+        for metric in (Shown(name, None, about) for name, about in findings.about.items())
+    ]
 
 
 def _fates(fates: Mapping[str, account.Fate], last: int) -> dict[str, int]:

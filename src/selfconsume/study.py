@@ -225,6 +225,7 @@ def identity(run: loop.Run) -> str:
     fingerprint = getattr(run.source, "fingerprint", None)
     if fingerprint is not None:
         source["path"] = fingerprint()
+        source.pop("fetch", None)  # how the content got here changes nothing
     initial = run.initial
     if initial not in ("fit", "truth"):
         initial = hashlib.sha256(Path(initial).read_bytes()).hexdigest()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +15,50 @@ from selfconsume.study import PARTS, Study, flat
 from selfconsume.types import Problem
 
 
+def presets() -> dict[str, str]:
+    """Name -> text of the studies that come with the package, each named after a work."""
+    files = sorted(resources.files("selfconsume.presets").iterdir(), key=lambda file: file.name)
+    return {file.name.removesuffix(".toml"): file.read_text() for file in files if file.name.endswith(".toml")}
+
+
+def read(path: str | Path) -> str:
+    """The text of a study file, or of the preset of that name if there is no such file.
+
+    Raises:
+        Problem: There is neither, or the file cannot be read.
+    """
+    try:
+        return Path(path).read_text()
+    except FileNotFoundError:
+        if str(path) in (known := presets()):
+            return known[str(path)]
+        near = difflib.get_close_matches(str(path), known, n=1)
+        hint = f"; did you mean the preset {near[0]!r}?" if near else ""
+        raise Problem(f"{path}: there is no such file{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"{path}: cannot be read ({error})") from None
+
+
+def question(text: str | None) -> str:
+    """What a study file says it asks, in a comment ``# Question: ...`` before its first table; "" if it does not."""
+    head = ("\n" + (text or "")).partition("\n[")[0]
+    asked = re.search(r"^# Question:(.*(?:\n#  .*)*)", head, re.MULTILINE)
+    words = asked[1].replace("\n#", " ").split() if asked else []
+    return " ".join(words)[:1].upper() + " ".join(words)[1:]
+
+
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """Reads a study file.
 
     Args:
-        path: A TOML file.
+        path: A TOML file, or the name of a preset.
         changes: ``key=value`` strings that override it, such as ``source.n=100`` or ``axes.regime.ratio=[0, 1]``.
 
     Raises:
         Problem: The file is missing or is not TOML, or see `Study`.
     """
     try:
-        tables = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise Problem(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: cannot be read ({error})") from None
+        tables = tomllib.loads(read(path))
     except tomllib.TOMLDecodeError as error:
         raise Problem(f"{path}: not TOML: {error}") from None
     for change in changes:

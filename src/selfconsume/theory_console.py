@@ -15,29 +15,62 @@ from rich.table import Table
 
 from selfconsume import comparison, config
 from selfconsume import table as tables
-from selfconsume.console import OUT
+from selfconsume.console import OUT, progress
+from selfconsume.execute import Progress
+from selfconsume.lanes import Layout
 from selfconsume.store import Store
 from selfconsume.study import Cell, Study
+from selfconsume.theory import twins
 from selfconsume.theory.answers import stability_of
 from selfconsume.theory.predict import Prediction, predict
 from selfconsume.theory.setting import setting_of
 from selfconsume.types import Problem
 
+FEWEST_SEEDS, FEWEST_GENERATIONS = 3, 4
+"""What twins need for a rate with an interval."""
 
-def theory(study: Study, results: Path | None, *, as_json: bool) -> None:
+
+def theory(study: Study, results: Path | None, *, as_json: bool, measure: bool = False) -> None:
     """Prints what is known about each cell of a study, beside what was measured if results are given.
 
+    Args:
+        study: The study.
+        results: A directory that `run` has written for it.
+        as_json: Whether to print JSON.
+        measure: Whether to train twin lanes for the measured rate.
+
     Raises:
-        Problem: The directory is none of results, or holds none of the study's runs.
+        Problem: The directory is none of results, or holds none of the study's runs; or too little for twins.
     """
     frame = None if results is None else _measured(study, results)
+    paths = _twins(study) if measure else {}
     if as_json:
-        cells = [_facts(study, cell, frame) for cell in study.cells]
+        cells = [_facts(study, cell, frame, paths.get(cell.id)) for cell in study.cells]
         # A study of one cell is read without an index.
         print(json.dumps({**(cells[0] if len(cells) == 1 else {}), "cells": cells}, indent=2, allow_nan=False))
         return
     for cell in study.cells:
-        _print(study, cell, frame)
+        _print(study, cell, frame, paths.get(cell.id))
+
+
+def _twins(study: Study) -> dict[str, twins.Paths]:
+    """Run -> what its twins did, with the study's seeds and generations."""
+    seeds, generations = study.seeds, study.settings.generations
+    if len(seeds) < FEWEST_SEEDS or generations < FEWEST_GENERATIONS:
+        raise Problem(
+            f"--measure: a rate with an interval needs at least {FEWEST_SEEDS} seeds and {FEWEST_GENERATIONS} generations, "
+            f"the study has {len(seeds)} and {generations}; raise study.seeds or study.generations"
+        )
+    layout, found = Layout.default(), {}
+    with progress() as tell:
+        for i, cell in enumerate(study.cells):
+            text = f"twins, run {i + 1} of {len(study.cells)}"
+
+            def told(share: float, done: int = i, text: str = text) -> None:
+                tell(Progress(done + share, len(study.cells), text))
+
+            found[cell.id] = twins.measure(cell.run, seeds, generations, layout=layout, tell=told)
+    return found
 
 
 def _measured(study: Study, results: Path) -> pl.DataFrame:
@@ -47,7 +80,7 @@ def _measured(study: Study, results: Path) -> pl.DataFrame:
     return frame
 
 
-def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None) -> dict[str, Any]:
+def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Paths | None) -> dict[str, Any]:
     """One cell as plain values; null where a thing does not apply or was not measured."""
     there = stability_of(cell.run)
     found = predict(cell.run, study.settings.generations, study.metrics)
@@ -60,8 +93,7 @@ def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None) -> dict[str, An
         "rho": None if there is None else there.rho,
         "ferbach": None if there is None else there.ferbach,
         "bertrand": None if there is None else there.bertrand,
-        "measured": None if measured is None else measured.rate,
-        "measured_interval": None if measured is None else [measured.low, measured.high],
+        **_rate(measured, paths),
         "kinds": {} if there is None else dict(there.kinds),
         "conditions": {} if there is None else dict(there.conditions),
         "account": [] if there is None else list(there.account),
@@ -83,6 +115,35 @@ def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None) -> dict[str, An
     }
 
 
+def _rate(runs: comparison.Contraction | None, paths: twins.Paths | None) -> dict[str, Any]:
+    """The measured rate: of twins if there are any, else of the runs in the results."""
+    if paths is not None:
+        both = {name: _plain(paths.rate(of=name)) for name in ("parameters", "distribution")}
+        rate, *interval = both[paths.judged] or (None, None)
+        note = (
+            f"twin lanes, in {paths.judged}" if rate is not None else "twin lanes: at least half of the seeds diverged"
+        )
+        return {
+            "measured": rate,
+            "measured_interval": None if rate is None else interval,
+            "measured_note": note,
+            "twins": both,
+        }
+    if runs is not None:
+        return {
+            "measured": runs.rate,
+            "measured_interval": [runs.low, runs.high],
+            "measured_note": "regression over the runs in the results",
+            "twins": None,
+        }
+    note = "not measured; --measure trains twin lanes, --results DIR reads what was run"
+    return {"measured": None, "measured_interval": None, "measured_note": note, "twins": None}
+
+
+def _plain(rate: twins.Rate) -> list[float] | None:
+    return [rate.rate, rate.low, rate.high] if np.isfinite(rate.high) else None
+
+
 def _departures(beside: pl.DataFrame, prediction: Prediction) -> list[int] | None:
     """Generations in which the measured mean leaves a prediction; None where nothing was judged."""
     if _final(prediction):
@@ -97,7 +158,7 @@ def _departures(beside: pl.DataFrame, prediction: Prediction) -> list[int] | Non
     return rows.filter("departs")["generation"].to_list() if len(rows) else None
 
 
-def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
+def _print(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Paths | None) -> None:
     count = study.settings.generations
     labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
     OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
@@ -119,6 +180,9 @@ def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
         OUT.print(
             f"  measured {measured.rate:.4g} \\[{measured.low:.4g}, {measured.high:.4g}], 95 % over {measured.seeds} seeds"
         )
+    if paths is not None:
+        for name in (paths.judged, "distribution" if paths.judged == "parameters" else "parameters"):
+            OUT.print(escape(f"  twins    {_twin_text(paths.rate(of=name))}, in {name}"))
     found = predict(cell.run, count, study.metrics)
     if not found:
         OUT.print("  predictions: none apply")
@@ -128,6 +192,13 @@ def _print(study: Study, cell: Cell, frame: pl.DataFrame | None) -> None:
     for what, field in (("assumes", "assumptions"), ("reference", "reference")):
         for line in dict.fromkeys(getattr(each, field) for each in found):
             OUT.print(escape(f"  {what}: {line}"), style="dim")
+
+
+def _twin_text(rate: twins.Rate) -> str:
+    if not np.isfinite(rate.high):
+        return f"{rate.diverged} of {rate.seeds + rate.diverged} seeds diverged"
+    span = f"generations {rate.first} to {rate.last}"
+    return f"{rate.rate:.4g} [{rate.low:.4g}, {rate.high:.4g}], 95 % over {rate.seeds} seeds, {span}"
 
 
 def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, regime: str) -> Table:
@@ -150,7 +221,7 @@ def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, 
         more = f" (+ {others} more)" if others else ""
         row = [
             first.label.replace(f", {regime}", ""),
-            _said(first) + more,
+            first.what + more,
             _number(at.get(0)),
             _number(at.get(1)),
             _number(at.get(last)),
@@ -179,17 +250,6 @@ def _same(first: Prediction, second: Prediction) -> bool:
 
 def _final(prediction: Prediction) -> bool:
     return bool(np.isinf(prediction.generations).all())
-
-
-def _said(prediction: Prediction) -> str:
-    centred = f"({prediction.metric} - {prediction.centre:g})" if prediction.centre else prediction.metric
-    return {
-        "mean": prediction.metric,
-        "mean_square": f"{centred}^2",
-        "mean_sqrt": f"sqrt {prediction.metric}",
-        "mean_log": f"log {prediction.metric}",
-        "mean_spread": f"{prediction.metric} (1 - {prediction.metric})",
-    }[prediction.statistic]
 
 
 def _number(value: float | None) -> str:

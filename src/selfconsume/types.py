@@ -279,8 +279,14 @@ class Metric(abc.ABC):
     floored: ClassVar[bool] = True
     """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
 
-    better: ClassVar[str | None] = "lower"
-    """``"lower"``, ``"higher"``, or None where neither is better."""
+    better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
+    """``"lower"``, ``"higher"``, or None where neither is better; for values that differ in it, a mapping from their names,
+    in which a name that is missing has no direction. Read it by `better_of`."""
+
+    @classmethod
+    def better_of(cls, name: str) -> str | None:
+        """Which way the value of that name is better."""
+        return cls.better.get(name) if isinstance(cls.better, Mapping) else cls.better
 
     @abc.abstractmethod
     def prepare(self, key: PRNGKeyArray, source: Source) -> Reference:

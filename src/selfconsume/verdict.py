@@ -142,20 +142,14 @@ def overall(judged: pl.DataFrame) -> dict[str, str]:
 
 
 def directions(store: Store) -> dict[str, str | None]:
-    """Value name -> which way is better, for the metrics of the latest study.
-
-    A value named after another of the same metric, ``log_likelihood.clipped``, accounts for it and has no direction itself.
-    """
+    """Value name -> which way is better, for the metrics of the latest study."""
     found: dict[str, str | None] = {}
     for text, given in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
         try:
-            better = registry.find("metric", given["kind"]).better
+            better_of = registry.find("metric", given["kind"]).better_of
         except Problem:  # a class of the user's own, not registered in this process
-            better = None
-        names = {name for segment in store.segments for name in segment.metrics.get(text, ())}
-        for name in names:
-            parents = {name[:at] for at, sign in enumerate(name) if sign == "."}
-            found[name] = None if parents & names else better
+            continue
+        found |= {name: better_of(name) for segment in store.segments for name in segment.metrics.get(text, ())}
     return found
 
 

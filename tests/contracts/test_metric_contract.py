@@ -1,5 +1,7 @@
 """What holds for every metric, measured by the batch as in a study."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,7 +71,8 @@ def measured(batch, metric, layout):
 
 def test_what_it_says_of_itself(metric):
     assert metric.on in ("lane", "host")
-    assert metric.better in ("lower", "higher", None)
+    directions = metric.better.values() if isinstance(metric.better, Mapping) else [metric.better]
+    assert set(directions) <= {"lower", "higher", None}
     assert isinstance(metric.floored, bool)
 
 
@@ -115,16 +118,17 @@ def test_invalid_rows_are_not_seen(measured):
 
 
 def test_a_perfect_generator_is_better_than_a_broken_one(metric, measured):
-    """By the first key: further ones, such as a share that was clipped, may have a direction of their own."""
+    """By every value that has a direction; and what is given a direction is a value."""
     values, _ = measured
-    name = next(iter(values["perfect"]))
-    good, bad = values["perfect"][name], values["broken"][name]
-    if metric.better == "lower":
-        assert good < bad
-    elif metric.better == "higher":
-        assert good > bad
-    else:
-        assert values["perfect"] != values["broken"]
+    for name, good in values["perfect"].items():
+        bad = values["broken"][name]
+        if metric.better_of(name) == "lower":
+            assert good < bad, name
+        elif metric.better_of(name) == "higher":
+            assert good > bad, name
+    assert values["perfect"] != values["broken"]
+    if isinstance(metric.better, Mapping):
+        assert set(metric.better) <= set(values["perfect"])
 
 
 def test_floors_are_real_data_against_real_data(metric, measured):
@@ -134,5 +138,5 @@ def test_floors_are_real_data_against_real_data(metric, measured):
     for name, floor in floors.items():
         assert np.isfinite(floor).all()
         good, bad = (values[lane][name.removesuffix(".floor")] for lane in ("perfect", "broken"))
-        if name == next(iter(floors)) and metric.better is not None:
+        if metric.better_of(name.removesuffix(".floor")) is not None:
             assert abs(floor - good).max() < abs(good - bad)

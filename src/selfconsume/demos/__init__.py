@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from selfconsume import binder, console, report
+from selfconsume import binder, console, findings, report
 from selfconsume import study_file as studies
 
 PAGES = {"digits": "Digits, Gaussian mixture", "ring": "Eight Gaussians, flow matching"}
@@ -20,5 +20,5 @@ def run(out: Path) -> None:
         console.say(text.splitlines()[0].removeprefix("# Question: "))
         store = console.execute(study, out / page, text=text)
         console.final_table(store)
-        reports[name] = report.write(store)
+        reports[name] = report.write(store, findings=findings.gather(store))
     console.say(f"the report: {binder.bind(reports, out / report.FILE)}")

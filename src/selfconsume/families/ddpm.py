@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
-from selfconsume.fit import Scaling, Trainable, Trained
+from selfconsume.families.network import Networked, portions
+from selfconsume.fit import Scaling, Trainable
 from selfconsume.nets import Network
-from selfconsume.nets.mlp import MLP
 from selfconsume.types import Generator, Problem, Samples, Source
 
 
@@ -30,6 +30,9 @@ class NoisePredictor(Trainable, Generator):
     added: Added = eqx.field(static=True)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return portions(key, n, self.scaling.shift.shape, self._sample)
+
+    def _sample(self, key: PRNGKeyArray, n: int) -> Samples:
         start, between = jax.random.split(key)
         spread = jnp.sqrt(self.temperature)
         z = ddim_sampler(
@@ -53,14 +56,12 @@ class Noised(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DDPM(Trained):
+class DDPM(Networked):
     """Denoising diffusion that predicts the noise, with a linear schedule and ancestral or DDIM sampling.
 
-    Besides the fields of `selfconsume.fit.Trained`:
+    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
 
     Attributes:
-        width: Units of the network's hidden layers.
-        depth: Hidden layers.
         T: Noise levels. Betas rise linearly from 0.1 / T to 20 / T, which at T = 1000 is the schedule of Ho et al.
         sampler: "ancestral" or "ddim".
         variance: Noise of "ancestral": "large" is the variance of the forward step (beta), "small" that of the forward
@@ -74,8 +75,6 @@ class DDPM(Trained):
         Ho et al. 2020, arXiv:2006.11239, algorithms 1 and 2; Song et al. 2021, arXiv:2010.02502.
     """
 
-    width: Annotated[int, Ge(1)] = 64
-    depth: Annotated[int, Ge(1)] = 3
     T: Annotated[int, Ge(21)] = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
     variance: Literal["small", "large"] = "large"
@@ -86,8 +85,7 @@ class DDPM(Trained):
         return cls(updates=8, batch=8, width=4, depth=1, T=21, steps=3)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> NoisePredictor:
-        (d,) = shape
-        net = MLP.init(key, d, self.width, self.depth)
+        net = self.network(key, shape)
         temperature = jnp.asarray(self.temperature, jnp.float32)
         added = "none" if self.sampler == "ddim" else self.variance
         return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, added)

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import karras_sampler, karras_sigmas
-from selfconsume.fit import Scaling, Trainable, Trained
+from selfconsume.families.network import Networked, portions
+from selfconsume.fit import Scaling, Trainable, is_image
 from selfconsume.nets import Network
-from selfconsume.nets.mlp import MLP
 from selfconsume.types import Generator, Number, Problem, Samples, Source
 
 
@@ -57,11 +57,14 @@ class Denoiser(Trainable, Generator):
     sampling: Sampling = eqx.field(static=True)
 
     def denoised(self, x: Samples, sigma: Float[Array, ""]) -> Samples:
-        """``D(x; sigma)`` for rows at one noise level, in units in which the data's deviation is `sigma_data`."""
+        """``D(x; sigma)`` for rows at one noise level, in the units of `unit`."""
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
         return c_skip * x + c_out * self.net(c_in * x, jnp.full(x.shape[:1], c_noise))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return portions(key, n, self.scaling.shift.shape, self._sample)
+
+    def _sample(self, key: PRNGKeyArray, n: int) -> Samples:
         start, between = jax.random.split(key)
         own, spread = self.sampling, jnp.sqrt(self.temperature)
         x = karras_sampler(
@@ -74,7 +77,16 @@ class Denoiser(Trainable, Generator):
             S_tmax=own.S_tmax,
             S_noise=own.S_noise * spread,
         )
-        return self.scaling.decode(x / self.sigma_data)
+        return self.scaling.decode(x / unit(self.scaling.shift.shape, self.sigma_data))
+
+
+def unit(shape: tuple[int, ...], sigma_data: float) -> float:
+    """What network units are multiplied by, so that noise levels mean what they mean in the paper.
+
+    Vectors have deviation 1 there and are scaled to `sigma_data`. Images are in [-1, 1] as in the paper, where 0.5 is about
+    the deviation that they have by themselves.
+    """
+    return 1.0 if is_image(shape) else sigma_data
 
 
 class Noised(NamedTuple):
@@ -86,17 +98,16 @@ class Noised(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EDM(Trained):
+class EDM(Networked):
     """Diffusion with the preconditioning, log-normal noise levels and Heun sampler of Karras et al.
 
-    Besides the fields of `selfconsume.fit.Trained`:
+    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
 
     Attributes:
-        width: Units of the network's hidden layers.
-        depth: Hidden layers.
         P_mean: Mean of the logarithm of the noise level in training.
         P_std: Its standard deviation.
-        sigma_data: Data are scaled to this root-mean-square deviation, so that the paper's noise levels mean the same.
+        sigma_data: Vectors are scaled to this root-mean-square deviation, so that the paper's noise levels mean the same.
+            Images are always scaled to [-1, 1], and this is the deviation that they are taken to have.
         steps: Noise levels of sampling before 0; each costs two evaluations of the network, the last one.
         sigma_min: Lowest noise level of sampling.
         sigma_max: Highest noise level of sampling.
@@ -114,8 +125,6 @@ class EDM(Trained):
         Karras et al. 2022, arXiv:2206.00364, table 1 and algorithms 1 and 2.
     """
 
-    width: Annotated[int, Ge(1)] = 64
-    depth: Annotated[int, Ge(1)] = 3
     P_mean: Annotated[float, Number] = -1.2
     P_std: Annotated[float, Number, Ge(0)] = 1.2
     sigma_data: Annotated[float, Gt(0)] = 0.5
@@ -133,8 +142,7 @@ class EDM(Trained):
         return cls(updates=8, batch=8, width=4, depth=1, steps=2)
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Denoiser:
-        (d,) = shape
-        net = MLP.init(key, d, self.width, self.depth)
+        net = self.network(key, shape)
         temperature = jnp.asarray(self.temperature, jnp.float32)
         sampling = Sampling(*(getattr(self, name) for name in Sampling._fields))
         return Denoiser(net, Scaling.identity(shape), temperature, self.sigma_data, sampling)
@@ -143,7 +151,7 @@ class EDM(Trained):
         level, noise = jax.random.split(key)
         each = (z.shape[0], *[1] * (z.ndim - 1))
         sigma = jnp.exp(self.P_mean + self.P_std * jax.random.normal(level, each))
-        y = self.sigma_data * z
+        y = unit(z.shape[1:], self.sigma_data) * z
         x = y + sigma * normal(noise, z.shape)
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
         return Noised(c_noise.reshape(-1), c_in * x, (y - c_skip * x) / c_out)

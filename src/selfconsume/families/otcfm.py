@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import equinox as eqx
@@ -14,11 +15,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import Solver, divergence, solve
+from selfconsume.families.network import Networked, portions
 from selfconsume.families.pairing import Pairing, paired
-from selfconsume.fit import Scaling, Trainable, Trained
+from selfconsume.fit import Scaling, Trainable, is_image
 from selfconsume.nets import Network
-from selfconsume.nets.mlp import MLP
-from selfconsume.types import Density, Problem, Samples, Source
+from selfconsume.types import Density, Generator, Problem, Samples, Source
 
 
 class VelocityField(Trainable, Density):
@@ -37,8 +38,7 @@ class VelocityField(Trainable, Density):
         return self.net(z, jnp.full(z.shape[:1], tau))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        z = normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
-        return self.scaling.decode(self._solve(self.velocity, z, 0.0, 1.0))
+        return carried(self, key, n)
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         """Log density (nats) at temperature 1, by the divergence along the path back to the noise.
@@ -54,31 +54,58 @@ class VelocityField(Trainable, Density):
             return jnp.concatenate([value, trace[:, None]], axis=1)
 
         state = jnp.concatenate([self.scaling.encode(x), jnp.zeros((x.shape[0], 1))], axis=1)
-        state = self._solve(back, state, 1.0, 0.0)
+        state = solution(self, back, state, 1.0, 0.0)
         base = -0.5 * (state[:, :-1] ** 2).sum(axis=1) - 0.5 * d * math.log(2 * math.pi)
         return base + state[:, -1] - d * jnp.log(self.scaling.scale)
 
-    def _solve(self, velocity, z, start, end):
-        return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
+
+class ImageVelocityField(Trainable, Generator):
+    """As `VelocityField`, for images. It gives no density: that of images takes too many derivatives, and bytes have none."""
+
+    net: Network
+    scaling: Scaling
+    temperature: Float[Array, ""]
+    solver: Solver = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    rtol: float = eqx.field(static=True)
+    atol: float = eqx.field(static=True)
+
+    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        """The velocity of all images at one time."""
+        return self.net(z, jnp.full(z.shape[:1], tau))
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return portions(key, n, self.scaling.shift.shape, lambda key, n: carried(self, key, n))
+
+
+def carried(field: VelocityField | ImageVelocityField, key: PRNGKeyArray, n: int) -> Samples:
+    """Examples that a velocity carries from noise to data."""
+    z = normal(key, (n, *field.scaling.shift.shape)) * jnp.sqrt(field.temperature)
+    return field.scaling.decode(solution(field, field.velocity, z, 0.0, 1.0))
+
+
+def solution(
+    field: VelocityField | ImageVelocityField, velocity: Callable[..., Array], z: Array, start: float, end: float
+) -> Array:
+    """The solution at ``end`` by the field's solver, of its own velocity or of another one."""
+    return solve(velocity, z, start, end, solver=field.solver, steps=field.steps, rtol=field.rtol, atol=field.atol)
 
 
 class Path(NamedTuple):
     """Points on straight paths, and the velocity of each."""
 
     tau: Float[Array, " n"]
-    z: Float[Array, "n d"]
-    target: Float[Array, "n d"]
+    z: Float[Array, "n *shape"]
+    target: Float[Array, "n *shape"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OTCFM(Trained):
+class OTCFM(Networked):
     """Flow matching on straight paths between noise and data that minibatch optimal transport has paired.
 
-    Besides the fields of `selfconsume.fit.Trained`:
+    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
 
     Attributes:
-        width: Units of the network's hidden layers.
-        depth: Hidden layers.
         pairing: "independent", "exact" (least sum of squared distances) or "sinkhorn" (a permutation drawn by the
             entropic plan).
         pairing_block: Pairs are made inside blocks of so many examples of the minibatch; 0 is the whole minibatch.
@@ -98,8 +125,6 @@ class OTCFM(Trained):
         Tong et al. 2024, arXiv:2302.00482, algorithms 2 and 3 with sigma = 0; Lipman et al. 2023, arXiv:2210.02747.
     """
 
-    width: Annotated[int, Ge(1)] = 64
-    depth: Annotated[int, Ge(1)] = 3
     pairing: Pairing = "exact"
     pairing_block: Annotated[int, Ge(0)] = 16
     sinkhorn_epsilon: Annotated[float, Gt(0)] = 0.05
@@ -113,27 +138,27 @@ class OTCFM(Trained):
     def tiny(cls) -> OTCFM:
         return cls(updates=8, batch=8, width=4, depth=1, pairing_block=4, steps=2)
 
-    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> VelocityField:
-        (d,) = shape
-        net = MLP.init(key, d, self.width, self.depth)
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> VelocityField | ImageVelocityField:
+        net = self.network(key, shape)
         temperature = jnp.asarray(self.temperature, jnp.float32)
-        return VelocityField(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
+        field = ImageVelocityField if is_image(shape) else VelocityField
+        return field(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
 
-    def prepare(self, key: PRNGKeyArray, generator: VelocityField, z: Samples) -> Path:
+    def prepare(self, key: PRNGKeyArray, generator: VelocityField | ImageVelocityField, z: Samples) -> Path:
         noise, time, pair = jax.random.split(key, 3)
         x0 = paired(
             pair,
-            normal(noise, z.shape),
-            z,
+            normal(noise, z.shape).reshape(z.shape[0], -1),
+            z.reshape(z.shape[0], -1),
             pairing=self.pairing,
             block=self.pairing_block or self.batch,
             epsilon=self.sinkhorn_epsilon,
             iterations=self.sinkhorn_iterations,
-        )
+        ).reshape(z.shape)
         tau = jax.random.uniform(time, z.shape[:1])
-        return Path(tau, x0 + tau[:, None] * (z - x0), z - x0)
+        return Path(tau, x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), z - x0)
 
-    def loss(self, generator: VelocityField, prepared: Path) -> Float[Array, ""]:
+    def loss(self, generator: VelocityField | ImageVelocityField, prepared: Path) -> Float[Array, ""]:
         return jnp.mean((generator.net(prepared.z, prepared.tau) - prepared.target) ** 2)
 
     def check(self, source: Source) -> None:

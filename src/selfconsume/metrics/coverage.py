@@ -33,7 +33,7 @@ class ModeCoverage(Metric):
     - `mode_coverage.high_quality`: share of samples within the radius of their mode that holds 98.9 % of a Gaussian (3
       standard deviations in 2-D). Only for sources with a field `std`, the standard deviation of a mode. Better when higher.
 
-    The keys disagree on the direction, so the class declares none. A sample far from every mode still counts for the nearest:
+    A sample far from every mode still counts for the nearest:
     read `covered` together with `high_quality`.
 
     Attributes:
@@ -45,7 +45,11 @@ class ModeCoverage(Metric):
 
     threshold: Annotated[float, Ge(0), Le(1)] = 0.1
 
-    better: ClassVar[str | None] = None
+    better: ClassVar[str | Mapping[str, str | None] | None] = {
+        "mode_coverage.covered": "higher",
+        "mode_coverage.kl": "lower",
+        "mode_coverage.high_quality": "higher",
+    }
 
     @classmethod
     def tiny(cls) -> ModeCoverage:

@@ -34,7 +34,7 @@ class LogLikelihood(Metric):
     limit: Annotated[float, Gt(0)] = 1e6
 
     floored: ClassVar[bool] = False
-    better: ClassVar[str | None] = "higher"
+    better: ClassVar[str | Mapping[str, str | None] | None] = {"log_likelihood": "higher"}
 
     @classmethod
     def tiny(cls) -> LogLikelihood:

@@ -38,8 +38,7 @@ class Moments(Metric):
     ``|C - C_r|_F`` (squared units), `moments.variance` is ``tr C / d``, and `moments.variance_ratio` is ``tr C / tr C_r``:
     1 is right, towards 0 is collapse. If the test examples are all equal, the ratio is 1 for a point mass, else infinite.
 
-    Errors of order sqrt(d / n) and d / sqrt(n) (times the data's scale) are noise: compare them with the floor. No
-    direction is declared better, because it differs from key to key.
+    Errors of order sqrt(d / n) and d / sqrt(n) (times the data's scale) are noise: compare them with the floor.
 
     Attributes:
         estimator: ``"unbiased"`` (n - 1) or ``"ml"`` (n). One valid example has covariance 0 under both.
@@ -47,7 +46,10 @@ class Moments(Metric):
 
     estimator: Literal["unbiased", "ml"] = "unbiased"
 
-    better: ClassVar[str | None] = None
+    better: ClassVar[str | Mapping[str, str | None] | None] = {
+        "moments.mean_error": "lower",
+        "moments.covariance_error": "lower",
+    }
 
     @classmethod
     def tiny(cls) -> Moments:

@@ -78,7 +78,11 @@ class Neighbours(Metric):
     k_density: Annotated[int, Ge(1)] = 5
     block: Annotated[int, Ge(1)] = 512
 
-    better: ClassVar[str | None] = "higher"
+    better: ClassVar[str | Mapping[str, str | None] | None] = {
+        "precision": "higher",
+        "recall": "higher",
+        "coverage": "higher",
+    }
 
     @classmethod
     def tiny(cls) -> Neighbours:

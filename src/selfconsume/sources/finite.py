@@ -19,13 +19,16 @@ class Rows(NamedTuple):
 
     examples: np.ndarray
     labels: np.ndarray | None = None
+    held_out: int | None = None
+    """How many examples at the end are the test set that the data comes with; None if it comes without one."""
 
 
 class Finite(Source):
     """A source that holds rows: `rows()` in one fixed random order, then ``n_test`` test rows, ``n`` train rows, the rest.
 
     The order depends on the number of rows alone. Test rows come first, so that they are the same for every ``n``; a
-    smaller train set is the beginning of a larger one.
+    smaller train set is the beginning of a larger one. Where the data comes with a test set of its own, test rows are taken
+    from it and from nowhere else, and the reserve is what training leaves of the other rows.
     """
 
     fixed: ClassVar[bool] = True
@@ -48,13 +51,14 @@ class Finite(Source):
 
     @property
     def reserve(self) -> int:
-        return len(self.rows().examples) - sum(self.counts())
+        rows = self.rows()
+        return len(rows.examples) - (self.counts()[1] if rows.held_out is None else rows.held_out) - self.size
 
     def train(self, key: PRNGKeyArray) -> Samples:
-        return jnp.asarray(self.rows().examples[self._train_order()])
+        return jnp.asarray(self.rows().examples[self._others()[: self.size]])
 
     def test(self, key: PRNGKeyArray) -> Samples:
-        return jnp.asarray(self.rows().examples[self._order()[: self.counts()[1]]])
+        return jnp.asarray(self.rows().examples[self._tests()])
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
         """The ``batch``-th slice of the reserve as shuffled by the key.
@@ -62,7 +66,7 @@ class Finite(Source):
         Only whole batches inside the reserve are disjoint; a traced ``batch`` behind them repeats the last rows, so
         that their number is checked before a run.
         """
-        reserve = self._order()[sum(self.counts()) :]
+        reserve = self._others()[self.size :]
         if n > len(reserve):
             raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(reserve)} are in reserve")
         chosen = jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(reserve)), batch * n, n)
@@ -70,11 +74,23 @@ class Finite(Source):
 
     def labels(self, key: PRNGKeyArray) -> Array | None:
         labels = self.rows().labels
-        return None if labels is None else jnp.asarray(labels[self._train_order()], jnp.int32)
+        return None if labels is None else jnp.asarray(labels[self._others()[: self.size]], jnp.int32)
 
     def check(self) -> None:
         n, n_test = self.counts()
-        there = len(self.rows().examples)
+        rows = self.rows()
+        there = len(rows.examples)
+        if rows.held_out is not None:
+            for field, kind, asked, most in (
+                ("n", "training", n, there - rows.held_out),
+                ("n_test", "test", n_test, rows.held_out),
+            ):
+                if asked > most:
+                    raise Problem(
+                        f"source.{field}: {asked} {kind} rows are asked for, but the data has {most}; "
+                        f"lower {field} to at most {most}"
+                    )
+            return
         if n < 1:
             raise Problem(
                 f"source.n_test: {n_test} test rows leave no training row of the {there} there are; lower n_test"
@@ -85,12 +101,19 @@ class Finite(Source):
                 f"lower n to at most {max(there - n_test, 0)}, or lower n_test"
             )
 
-    def _order(self) -> np.ndarray:
-        return fixed_order(len(self.rows().examples))
+    def _tests(self) -> np.ndarray:
+        """Which rows are test rows."""
+        rows, n_test = self.rows(), self.counts()[1]
+        if rows.held_out is None:
+            return fixed_order(len(rows.examples))[:n_test]
+        return len(rows.examples) - rows.held_out + fixed_order(rows.held_out)[:n_test]
 
-    def _train_order(self) -> np.ndarray:
-        n, n_test = self.counts()
-        return self._order()[n_test : n_test + n]
+    def _others(self) -> np.ndarray:
+        """Rows that may be trained on: the training set, then the reserve."""
+        rows = self.rows()
+        if rows.held_out is None:
+            return fixed_order(len(rows.examples))[self.counts()[1] :]
+        return fixed_order(len(rows.examples) - rows.held_out)
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,0 +1,99 @@
+"""What `selfconsume phase` does: runs the grid, draws it and writes down what was drawn."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from selfconsume import config, console, phase, phase_plot, verdict
+from selfconsume import table as tables
+from selfconsume.console import say
+from selfconsume.execute import Progress
+from selfconsume.study import Study
+from selfconsume.types import Problem
+
+VERDICT, CONTRACTION = "verdict", "contraction"
+RESULTS = "results"
+"""The stored study, a folder of its own: a store shares its directory with nothing."""
+
+
+def draw(
+    study: Study, out: Path, *, x: str | None = None, y: str | None = None, show: str = VERDICT, text: str | None = None
+) -> None:
+    """Runs the cells of a study and writes `phase.png`, `phase.svg` and `phase.json`.
+
+    Args:
+        study: A study with two axes of numbers.
+        out: Where to write. Verdicts and metrics are of a study stored in its folder `results`, continued like any other.
+        x: The axis across; by default the study's first axis of numbers.
+        y: The axis upwards; by default the other one.
+        show: "verdict", "contraction" (of twins, with the study's seeds and generations), or the name of a metric's value.
+        text: The study file's text, kept for the report.
+
+    Raises:
+        Problem: The axes do not make a plane, or there is nothing to show.
+    """
+    there = phase.plane(study, x, y)
+    lines, notes = phase.boundaries(there)
+    if show == CONTRACTION:
+        if len(study.seeds) < 3 or study.settings.generations < 4:
+            raise Problem(
+                "--show contraction: needs at least 3 seeds and 4 generations; raise study.seeds or generations"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        with console.progress() as tell:
+            rates = phase.contractions(
+                there,
+                study.seeds,
+                study.settings.generations,
+                tell=lambda share: tell(Progress(share, 1, f"twins of {len(there.cells)} cells")),
+            )
+        figure = phase_plot.contraction_diagram(there, rates, lines, notes)
+        values: dict[str, Any] = {
+            name: {"rate": _plain(rate.rate), "low": _plain(rate.low), "high": _plain(rate.high)}
+            for name, rate in rates.items()
+        }
+    else:
+        if not study.metrics:
+            raise Problem(f"--show {show}: the study has no metrics; add [[metrics]], or give --show contraction")
+        store = console.execute(study, out / RESULTS, text=text)
+        if show == VERDICT:
+            values = verdict.overall(verdict.verdicts(store))
+            if not values:
+                raise Problem(
+                    "--show verdict: no metric of the study can be judged; give --show contraction or a metric"
+                )
+            figure = phase_plot.verdict_diagram(there, values, lines, notes)
+            say("; ".join(f"{count} {word}" for word, count in Counter(values.values()).most_common()))
+        else:
+            found = phase.last_values(tables.table(store), show)
+            figure = phase_plot.value_diagram(there, found, show, lines, notes)
+            values = {name: _plain(value) for name, value in found.items()}
+    for suffix in ("png", "svg"):
+        figure.savefig(out / f"phase.{suffix}", dpi=200)
+    facts = {
+        "show": show,
+        "x": there.x,
+        "y": there.y,
+        "cells": [
+            {there.x: at[0], there.y: at[1], "run": cell.id, "value": values.get(cell.id)}
+            for at, cell in there.cells.items()
+        ],
+        "theory": [{"label": line.label, there.x: _list(line.x), there.y: _list(line.y)} for line in lines],
+        "notes": notes,
+        "family": config.label("family", next(iter(there.cells.values())).run.family),
+    }
+    (out / "phase.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    say(f"phase.png, phase.svg and phase.json in {out}")
+
+
+def _list(values: Any) -> list[float | None]:
+    return [_plain(float(value)) for value in values]
+
+
+def _plain(value: float | None) -> float | None:
+    """JSON knows no nan and no infinity."""
+    return value if value is not None and math.isfinite(value) else None

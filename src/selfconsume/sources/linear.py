@@ -1,0 +1,50 @@
+"""The linear source: rows of standard normal inputs and a noisy linear label."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+from annotated_types import Ge
+
+from selfconsume.conditionals import LinearModel
+from selfconsume.sources.law import Law
+from selfconsume.types import Number
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(Law):
+    """Rows (x, y) of standard normal inputs x with labels y that are linear in x plus Gaussian noise.
+
+    An example is ``(x_1 .. x_d, y)``, ``d + 1`` numbers, with ``y = w . x + sigma * noise`` and all coefficients of w equal.
+    Errors of least squares do not depend on w.
+
+    Attributes:
+        dim: Number of inputs, d.
+        n: Training rows.
+        sigma: Standard deviation of the label noise.
+        norm: Length of the coefficient vector w.
+        n_test: Held-out rows.
+    """
+
+    standard_inputs: ClassVar[bool] = True
+
+    dim: Annotated[int, Ge(1)] = 10
+    n: Annotated[int, Ge(1)] = 50
+    sigma: Annotated[float, Number, Ge(0)] = 1.0
+    norm: Annotated[float, Number, Ge(0)] = 1.0
+    n_test: Annotated[int, Ge(1)] = 1000
+
+    @classmethod
+    def tiny(cls) -> Linear:
+        return cls(dim=2, n=20, n_test=20)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.dim + 1,)
+
+    def truth(self) -> LinearModel:
+        coefficients = jnp.full(self.dim, self.norm / math.sqrt(self.dim), jnp.float32)
+        return LinearModel(coefficients, jnp.asarray(self.sigma, jnp.float32), jnp.zeros((0, self.dim)))

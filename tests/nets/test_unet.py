@@ -1,0 +1,96 @@
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from selfconsume.nets.layers import parameters
+from selfconsume.nets.unet import SIZES, Sizes, UNet, doubled, halved
+
+SMALL = {
+    "convolution": Sizes(8, (1, 2), 1, (2,), head=4),
+    "block": Sizes(8, (1, 2), 1, (2,), resample="block", attend_up="last", factor=0.5**0.5),
+}
+X, C = jax.random.normal(jax.random.key(1), (3, 4, 6, 2)), jnp.array([-1.0, 0.1, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "published"),
+    [("ddpm_32", 32, 35.7e6), ("torchcfm_32", 32, 35.7e6), ("edm_32", 32, 55.7e6), ("edm_64", 64, 61.8e6)],
+)
+def test_sizes_are_the_published_ones(name, side, published):
+    shapes = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (side, side, 3), SIZES[name]))
+    assert parameters(shapes) == pytest.approx(published, rel=0.003)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(shapes))
+    out = jax.eval_shape(lambda net, x, c: net(x, c), shapes, jnp.zeros((1, side, side, 3)), jnp.zeros(1))
+    assert out.shape == (1, side, side, 3)
+
+
+def test_tiny_is_tiny():
+    shapes = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (8, 8, 1), SIZES["tiny"]))
+    assert parameters(shapes) < 100_000
+
+
+@functools.cache
+def trained(style, steps=3):
+    """A network before training, and after the first steps of gradient descent, with the last gradient."""
+    net = start = jax.jit(lambda key: UNet.init(key, X.shape[1:], SMALL[style]))(jax.random.key(0))
+
+    @jax.jit
+    def slope(net):
+        return jax.grad(lambda net: ((net(X, C) - X) ** 2).mean())(net)
+
+    for _ in range(steps):
+        gradient = slope(net)
+        net = jax.tree.map(lambda leaf, by: leaf - 0.3 * by, net, gradient)
+    return start, net, gradient
+
+
+@jax.jit
+def output(net, x, c):
+    return net(x, c)
+
+
+@pytest.mark.parametrize("style", SMALL)
+def test_the_output_starts_at_zero_and_has_the_shape_of_the_image(style):
+    start, net, _ = trained(style)
+    assert (output(start, X, C) == 0).all()
+    assert output(net, X, C).shape == X.shape and (output(net, X, C) != 0).all()
+
+
+@pytest.mark.parametrize("style", SMALL)
+def test_gradients_reach_every_parameter(style):
+    """Through two layers that start at zero, one behind the other: from the third update on."""
+    _, _, gradient = trained(style)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert (leaf != 0).any(), jax.tree_util.keystr(path)
+        assert jnp.isfinite(leaf).all()
+
+
+@pytest.mark.parametrize("style", SMALL)
+def test_examples_do_not_influence_each_other_and_conditions_matter(style):
+    _, net, _ = trained(style)
+    out = output(net, X, C)
+    moved = output(net, X.at[1].add(5.0), C)
+    np.testing.assert_array_equal(moved[jnp.array([0, 2])], out[jnp.array([0, 2])])
+    assert not np.allclose(moved[1], out[1], atol=1e-3)
+    other = output(net, X, C.at[1].set(0.5))
+    np.testing.assert_array_equal(other[jnp.array([0, 2])], out[jnp.array([0, 2])])
+    assert not np.allclose(other[1], out[1], atol=1e-6)
+
+
+def test_bfloat16_computes_the_same_to_its_precision():
+    _, net, _ = trained("convolution")
+    rounded = output(dataclasses.replace(net, compute="bfloat16"), X, C)
+    exact = output(net, X, C)
+    assert rounded.dtype == exact.dtype == jnp.float32
+    assert 0 < jnp.abs(rounded - exact).max() < 0.1 * jnp.abs(exact).max()
+
+
+def test_halving_averages_and_doubling_repeats():
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+    np.testing.assert_array_equal(halved(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
+    np.testing.assert_array_equal(halved(doubled(x)), x)
+    np.testing.assert_array_equal(doubled(x)[0, :2, :4, 0], [[0, 0, 1, 1]] * 2)

@@ -1,0 +1,63 @@
+"""Linear regression retrained on labels that its predecessor made: d = 10 inputs, T = 50 rows, d / (T - d - 1) = 0.25641."""
+
+import numpy as np
+import pytest
+
+from selfconsume.families.linear import LinearRegression
+from selfconsume.loop import Run
+from selfconsume.metrics.prediction import PredictionError
+from selfconsume.regimes import Accumulate, Replace
+from selfconsume.sources.linear import Linear
+from selfconsume.theory.predict import predict
+from selfconsume.theory.regression import accumulate_error
+
+D, ROWS, LAST, LANES = 10, 50, 4, 3000
+BASE = 0.25641
+SOURCE = Linear(dim=D, n=ROWS, norm=2.0)
+
+
+@pytest.fixture(scope="module")
+def errors(records):
+    """Squared errors of the coefficients and errors of prediction, each (generations, lanes)."""
+
+    def run(regime, **family):
+        run = Run(SOURCE, LinearRegression(**family), regime)
+        found = list(records([run], LAST, LANES, [PredictionError()]))
+        fitted = np.stack([record.fit.generator.coefficients.astype(np.float64) for record in found])
+        measured = np.stack([record.values[repr(PredictionError())]["prediction_error"] for record in found])
+        return run, ((fitted - 2.0 / np.sqrt(D)) ** 2).sum(axis=-1), measured
+
+    return run
+
+
+@pytest.mark.parametrize("design", ["same", "fresh"])
+def test_replacing_labels_adds_up_their_noise(errors, agrees, design):
+    """Mobahi et al. 2020; Dohmatob et al. 2024: (g + 1) sigma^2 d / (T - d - 1), whichever inputs are labelled."""
+    run, excess, measured = errors(Replace(), design=design)
+    agrees(excess, BASE * np.arange(1, LAST + 2))
+    (prediction,) = (each for each in predict(run, LAST + 1) if each.metric == "prediction_error")
+    np.testing.assert_allclose(prediction.values, 1 + BASE * np.arange(1, LAST + 2), rtol=1e-4)
+    agrees(measured, prediction.values)
+
+
+def test_accumulating_labels_of_the_same_design(errors, agrees):
+    """Gerstgrasser et al. 2024, Theorem 2: sum_{i <= g+1} 1/i^2 times the error of one fit."""
+    run, excess, measured = errors(Accumulate(), design="same")
+    agrees(excess, 0.256410 * np.array([1, 1.25, 1.361111, 1.423611, 1.463611]))
+    curve, limit = (each for each in predict(run, LAST + 1) if each.metric == "prediction_error")
+    agrees(measured, curve.values)
+    assert limit.kind == "limit" and limit.values == pytest.approx(1 + BASE * np.pi**2 / 6, rel=1e-4)
+
+
+def test_accumulating_labels_of_fresh_designs(errors, agrees):
+    """A little less than with the same design, because the Gram matrices average out."""
+    _, excess, _ = errors(Accumulate(), design="fresh")
+    agrees(excess, accumulate_error(np.arange(LAST + 1), D, ROWS, design="fresh"))
+
+
+def test_an_estimated_noise_that_is_unbiased_changes_no_expectation(errors, agrees):
+    """E sigma^2 stays 1, so replace errs as with a known sigma."""
+    run, excess, measured = errors(Replace(), sigma="unbiased")
+    agrees(excess, BASE * np.arange(1, LAST + 2))
+    (prediction,) = (each for each in predict(run, LAST + 1) if each.metric == "prediction_error")
+    agrees(measured, prediction.values)
