@@ -19,20 +19,20 @@ import statistics
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("OMP_PROC_BIND", "true")  # without it, PyTorch's two threads can land on one core
-
-import torch
-import zuko
-
 import selfconsume as sc  # sets up JAX before it starts
 from selfconsume import lanes
 
-lanes.start_jax()
+# JAX's threads must be there before PyTorch binds its own to cores: threads that start later inherit one core.
+LAYOUT = lanes.Layout.default()
+lanes.lane_program(lambda shared, lane: lane + 1, LAYOUT)(2, {}, LAYOUT.zeros((2, 2), "float32")).block_until_ready()
+os.environ.setdefault("OMP_PROC_BIND", "true")  # without it, PyTorch's two threads can land on one core
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
+import zuko
 
 DEPTH, OCTAVES, DIM = 3, 4, 2
 
@@ -217,22 +217,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out", help="write the results as JSON")
-    quick = parser.parse_args().quick
-    out = parser.parse_args().out
-    layout = lanes.Layout.default()
-    repeats, updates = (2, 16) if quick else (7, 96)
+    parser.add_argument("--repeats", type=int, default=7, help="times that each side is measured, in turns")
+    given = parser.parse_args()
+    quick, out = given.quick, given.out
+    layout = LAYOUT
+    repeats, updates = (2, 16) if quick else (given.repeats, 96)
     rate = matrix_rate(repeats)
-    rows = [
-        training(128, 512, 16, updates, repeats, layout),
-        training(64, 256, 16, updates, repeats, layout),
-        training(32, 256, 16, updates, repeats, layout),
-        sampling(128, 1000 if quick else 10_000, 100, repeats, layout),
-        *realnvp(4, 256, updates, repeats, layout),
-        pairing(64, 256, updates, repeats, layout),
+    parts = [
+        lambda: [training(128, 512, 16, updates, repeats, layout)],
+        lambda: [training(64, 256, 16, updates, repeats, layout)],
+        lambda: [training(32, 256, 16, updates, repeats, layout)],
+        lambda: [sampling(128, 1000 if quick else 10_000, 100, repeats, layout)],
+        lambda: realnvp(4, 256, updates, repeats, layout),
+        lambda: [pairing(64, 256, updates, repeats, layout)],
     ]
-    for each in rows:
-        if "selfconsume_flops" in each:
-            each["share of matrix rate"] = round(each.pop("selfconsume_flops") / rate, 3)
+    rows = []
+    for part in parts:
+        for each in part():
+            if "selfconsume_flops" in each:
+                each["share of matrix rate"] = round(each.pop("selfconsume_flops") / rate, 3)
+            print(json.dumps(each), flush=True)
+            rows.append(each)
     facts = {
         "machine": {**layout.record(), "cores": os.cpu_count(), "python": platform.python_version()},
         "versions": {
@@ -247,8 +252,6 @@ def main() -> None:
         },
         "matrix_rate_gflops": round(rate / 1e9, 1),
     }
-    for each in rows:
-        print(json.dumps(each))
     print(json.dumps(facts))
     if out:
         with open(out, "w") as file:
