@@ -11,7 +11,7 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow

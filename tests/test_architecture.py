@@ -19,7 +19,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
 LAYERS = [
     {"types", "keys", "draws", "lanes"},
-    {"pool", "regimes", "curation", "fields", "tensors", "records", "distributions", "nets"},
+    {"pool", "regimes", "curations", "fields", "tensors", "records", "distributions", "nets"},
     {"conditionals"},
     {"fit", "sources", "metrics"},
     {"families"},

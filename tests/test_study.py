@@ -22,7 +22,7 @@ BASE = {
     "regime": {"kind": "mix", "ratio": 0.5},
     "metrics": [{"kind": "moments"}],
 }
-DROP = object()
+DROP = type("Drop", (), {"__repr__": lambda self: "DROP"})()
 
 
 def changed(*path_and_value):

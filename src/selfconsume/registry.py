@@ -52,10 +52,10 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "fresh": "regimes:Fresh",
     },
     "curation": {
-        "top_q": "curation:TopQ",
-        "bradley_terry": "curation:BradleyTerry",
-        "verifier": "curation:Verifier",
-        "correction": "curation:Correction",
+        "top_q": "curations:TopQ",
+        "bradley_terry": "curations:BradleyTerry",
+        "verifier": "curations:Verifier",
+        "correction": "curations:Correction",
     },
     "metric": {
         "parameters": "metrics.parameters:Parameters",

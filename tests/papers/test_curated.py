@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from selfconsume.curation import BradleyTerry, Correction, TopQ, Verifier
+from selfconsume.curations import BradleyTerry, Correction, TopQ, Verifier
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop import Run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from selfconsume.curation import BradleyTerry, Correction, TopQ, Verifier
+from selfconsume.curations import BradleyTerry, Correction, TopQ, Verifier
 from selfconsume.distributions import Normal
 from selfconsume.families.edm import EDM
 from selfconsume.families.gaussian import Gaussian

@@ -169,7 +169,7 @@ class Verifier(Curation):
                 "curation.right: 'mode' needs a source that knows its modes, such as 'eight_gaussians'; use 'linear'"
             )
         if self.keep_right == self.keep_wrong == 0:
-            raise Problem("curation: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them")
+            raise Problem("curations: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ class Correction(Curation):
     def check(self, source: Source, family: Family, n: int) -> None:
         if source.reserve is not None and n > source.reserve:
             raise Problem(
-                f"curation: 'correction' draws {n} fresh real examples in a generation, the source has {source.reserve} "
+                f"curations: 'correction' draws {n} fresh real examples in a generation, the source has {source.reserve} "
                 "left over; lower source.n or study.n_synthetic"
             )
 
