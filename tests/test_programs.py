@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -119,3 +120,16 @@ def test_programs_are_built_once(layout):
     assert programs.summary(run, layout) is programs.summary(dataclasses.replace(run), layout)
     assert programs.emit(N, layout) is not programs.emit(N + 1, layout)
     assert loop.Run(Normal(n=N), Gaussian(), Mix(2.0)).block == 2 * N
+
+
+def test_programs_are_forgotten_before_the_system_refuses_more(layout, monkeypatch):
+    """A fake limit below what the process has mapped: everything built is let go; a generous one: nothing is."""
+    program = programs.keys(layout)
+    programs.make_room()
+    assert programs.keys(layout) is program
+    maps = Path("/proc/self/maps").read_bytes().count(b"\n")
+    monkeypatch.setattr(Path, "read_text", lambda self: str(maps))
+    programs.make_room()
+    assert programs.keys(layout) is not program
+    cached = {name for name, each in vars(programs).items() if hasattr(each, "cache_clear")}
+    assert len(cached) == len(programs.BUILDERS)  # no builder with a cache of its own

@@ -73,7 +73,7 @@ class TopQ(Rewarded):
     With the generator's own density as the reward this is truncation: a strong form of sampling with a low temperature.
 
     References:
-        Ferbach et al. 2024, arXiv:2407.09499, section 2.1, of which it is the filter without randomness.
+        The limit without randomness of the choice in Ferbach et al. 2024, arXiv:2407.09499.
     """
 
     q: Annotated[float, Gt(0), Le(1)] = 0.5
@@ -99,7 +99,7 @@ class BradleyTerry(Rewarded):
         choices: K, the candidates of each pick; 1 is no curation.
 
     References:
-        Ferbach et al. 2024, arXiv:2407.09499, eq. 2 (discrete K-choice model).
+        Ferbach et al. 2024, arXiv:2407.09499 (discrete K-choice Bradley-Terry model).
     """
 
     choices: Annotated[int, Ge(1)] = 2
@@ -182,7 +182,7 @@ class Correction(Curation):
     It is the idealised correction, which knows the truth; fresh examples come from the source, not from the fixed real set.
 
     References:
-        Gillman et al. 2024, arXiv:2402.07087, section 3 (the idealised correction function).
+        Gillman et al. 2024, arXiv:2402.07087 (the idealised correction function).
     """
 
     gamma: Annotated[float, Number, Ge(0)] = 1.0

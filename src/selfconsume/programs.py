@@ -56,6 +56,16 @@ def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
     return shared[name] if name in shared else lane.get(name)
 
 
+BUILDERS: list[Any] = []
+"""Every function that builds a program, with its cache."""
+
+
+def built(builder: Callable[..., Any]) -> Callable[..., Any]:
+    """Caches a builder of programs."""
+    BUILDERS.append(functools.lru_cache(builder))
+    return BUILDERS[-1]
+
+
 def make_room() -> None:
     """Forgets all programs where the operating system is about to refuse memory for more of them.
 
@@ -68,14 +78,12 @@ def make_room() -> None:
     except OSError:
         return
     if maps > limit // 2:
-        for builder in (keys, train, real_sample, begin, advance, fit, summary, emit, extrapolate, summarise):
-            builder.cache_clear()
-        for builder in (reference, measure, push, grow):
+        for builder in BUILDERS:
             builder.cache_clear()
         jax.clear_caches()
 
 
-@functools.lru_cache
+@built
 def keys(layout: Layout) -> Program:
     """seed -> the raw keys of a generation.
 
@@ -91,7 +99,7 @@ def keys_in(lane: dict[str, Any]) -> Keys:
     return jax.tree.map(jax.random.wrap_key_data, lane["keys"])
 
 
-@functools.lru_cache
+@built
 def train(source: Source, layout: Layout) -> Program:
     """seed -> the fixed real set."""
     return lane_program(
@@ -100,7 +108,7 @@ def train(source: Source, layout: Layout) -> Program:
     )
 
 
-@functools.lru_cache
+@built
 def real_sample(source: Source, n: int, layout: Layout) -> Program:
     """seed -> real examples as a perfect generator would give them."""
     return lane_program(
@@ -108,13 +116,13 @@ def real_sample(source: Source, n: int, layout: Layout) -> Program:
     )
 
 
-@functools.lru_cache
+@built
 def begin(run: loop.Run, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
     """pool and plan -> a fit, not yet advanced (`loop.begin`)."""
     return lane_program(lambda shared, lane: _begin(run, fresh, size, mixed, shared, lane), layout)
 
 
-@functools.lru_cache
+@built
 def advance(run: loop.Run, updates: int, layout: Layout) -> Program:
     """A fit -> the same fit some updates further. The fit's buffers are reused."""
     return lane_program(
@@ -122,7 +130,7 @@ def advance(run: loop.Run, updates: int, layout: Layout) -> Program:
     )
 
 
-@functools.lru_cache
+@built
 def fit(run: loop.Run, updates: int, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
     """pool and plan -> a finished fit, for fits that are short enough for one program."""
 
@@ -133,7 +141,7 @@ def fit(run: loop.Run, updates: int, fresh: int, size: int | None, mixed: bool, 
     return lane_program(whole, layout)
 
 
-@functools.lru_cache
+@built
 def summary(run: loop.Run, layout: Layout) -> Program:
     """real rows and how many are used -> their summary."""
     return lane_program(
@@ -141,7 +149,7 @@ def summary(run: loop.Run, layout: Layout) -> Program:
     )
 
 
-@functools.lru_cache
+@built
 def emit(block: int, layout: Layout, curation: Curation | None = None, source: Source | None = None) -> Program:
     """generator -> samples (`loop.emit`); a curation and its source are given by their static parts."""
 
@@ -154,13 +162,13 @@ def emit(block: int, layout: Layout, curation: Curation | None = None, source: S
     return lane_program(emitted, layout)
 
 
-@functools.lru_cache
+@built
 def extrapolate(layout: Layout) -> Program:
     """A fit and the generator before it -> the extrapolated fit (`loop.extrapolated`)."""
     return lane_program(lambda _, lane: loop.extrapolated(lane["fit"], lane["previous"], lane["extrapolation"]), layout)
 
 
-@functools.lru_cache
+@built
 def summarise(run: loop.Run, layout: Layout) -> Program:
     """samples -> the summary of the first ``use`` valid ones, and their number."""
 
@@ -171,7 +179,7 @@ def summarise(run: loop.Run, layout: Layout) -> Program:
     return lane_program(summarised, layout)
 
 
-@functools.lru_cache
+@built
 def reference(metric: Metric, source: Source, layout: Layout) -> Program:
     """seed -> what the metric prepares from the real data."""
     return lane_program(
@@ -180,7 +188,7 @@ def reference(metric: Metric, source: Source, layout: Layout) -> Program:
     )
 
 
-@functools.lru_cache
+@built
 def measure(metric: Metric, n: int, layout: Layout) -> Program:
     """A generation -> the metric's values."""
 
@@ -193,7 +201,7 @@ def measure(metric: Metric, n: int, layout: Layout) -> Program:
     return lane_program(measured, layout)
 
 
-@functools.lru_cache
+@built
 def push(layout: Layout) -> Callable[[Any, Any, Array], Any]:
     """Puts a new block of every lane into a slot of the pool, in place."""
 
@@ -203,7 +211,7 @@ def push(layout: Layout) -> Callable[[Any, Any, Array], Any]:
     return jax.jit(pushed, donate_argnums=0, out_shardings=layout.sharding)
 
 
-@functools.lru_cache
+@built
 def grow(slots: int, layout: Layout) -> Callable[[Any], Any]:
     """Adds empty slots to every lane's pool."""
     return jax.jit(

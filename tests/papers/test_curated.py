@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
+from selfconsume import execute, steps, table
+from selfconsume.batch import Batch
 from selfconsume.curations import BradleyTerry, Correction, TopQ, Verifier
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop import Run
+from selfconsume.metrics.moments import Moments
+from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes import Mix, Replace
 from selfconsume.sources.categorical import Categorical as Categories
 from selfconsume.sources.toy import Gaussian as Normal
+from selfconsume.store import Store
+from selfconsume.study import Study
 from selfconsume.theory.selection import bradley_terry, corrected, verified
 
 P = (0.5, 0.3, 0.2)
@@ -113,3 +119,31 @@ def test_curated_runs_share_a_program_whatever_their_numbers(layout):
     runs = [Run(SOURCE, Categorical(), Replace(), curation=BradleyTerry(scale=scale)) for scale in (0.0, 1.0)]
     assert len({cohort_of(run) for run in runs}) == 1
     assert cohort_of(runs[0]) != cohort_of(Run(SOURCE, Categorical(), Replace()))
+
+
+def test_an_extrapolated_lane_is_the_map_of_a_single_run(layout):
+    run = Run(Normal(dim=2, n=30), Gaussian(), Mix(1.0), extrapolation=0.7)
+    single = steps.retrain(run, seed=1)
+    for record in Batch([run] * 2, range(2), layout).generations([], 3):
+        generation = next(single)
+        np.testing.assert_allclose(record.samples[1], generation.samples, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("keep", ["all", "generators"])
+def test_curated_and_extrapolated_runs_are_extended_to_the_same_bits(keep, tmp_path):
+    """With kept generators the samples are drawn, and curated, again: generation 2 is what 3 is trained on."""
+
+    def study(generations, metrics):
+        return Study(
+            Normal(n=40), Gaussian(), Mix(1.0), metrics, curation=TopQ(q=0.5), extrapolation=0.5, generations=generations,
+            seeds=3, keep=keep,
+        )  # fmt: skip
+
+    execute.execute(study(3, [Parameters()]), tmp_path / "two")
+    execute.execute(study(6, [Parameters(), Moments()]), tmp_path / "two")
+    execute.execute(study(6, [Parameters(), Moments()]), tmp_path / "one")
+    order = ["seed", "generation", "metric"]
+    both = [table.table(Store(tmp_path / name)).sort(order) for name in ("one", "two")]
+    assert both[0].equals(both[1])
+    plain = Study(Normal(n=40), Gaussian(), Mix(1.0), [Parameters()], generations=6, seeds=3)
+    assert plain.cells[0].id != study(6, []).cells[0].id

@@ -22,8 +22,11 @@ from selfconsume.nets import Network
 from selfconsume.types import Density, Generator, Problem, Samples, Source
 
 
-class VelocityField(Trainable, Density):
-    """A velocity that carries a standard Gaussian at time 0 to the data at time 1, by an ordinary differential equation."""
+class Velocity(Trainable, Generator):
+    """A velocity that carries standard Gaussian noise at time 0 to the data at time 1, by an ordinary differential equation.
+
+    For images it stays at that: their density takes too many derivatives, and bytes have none.
+    """
 
     net: Network
     scaling: Scaling
@@ -33,12 +36,25 @@ class VelocityField(Trainable, Density):
     rtol: float = eqx.field(static=True)
     atol: float = eqx.field(static=True)
 
-    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
         """The velocity of all rows at one time."""
         return self.net(z, jnp.full(z.shape[:1], tau))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        return carried(self, key, n)
+        shape = self.scaling.shift.shape
+
+        def carried(key, n):
+            z = normal(key, (n, *shape)) * jnp.sqrt(self.temperature)
+            return self.scaling.decode(self._solve(self.velocity, z, 0.0, 1.0))
+
+        return portions(key, n, shape, carried)
+
+    def _solve(self, velocity: Callable[..., Array], z: Array, start: float, end: float) -> Array:
+        return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
+
+
+class VelocityField(Velocity, Density):
+    """A velocity of vectors, which gives their density too."""
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         """Log density (nats) at temperature 1, by the divergence along the path back to the noise.
@@ -54,41 +70,9 @@ class VelocityField(Trainable, Density):
             return jnp.concatenate([value, trace[:, None]], axis=1)
 
         state = jnp.concatenate([self.scaling.encode(x), jnp.zeros((x.shape[0], 1))], axis=1)
-        state = solution(self, back, state, 1.0, 0.0)
+        state = self._solve(back, state, 1.0, 0.0)
         base = -0.5 * (state[:, :-1] ** 2).sum(axis=1) - 0.5 * d * math.log(2 * math.pi)
         return base + state[:, -1] - d * jnp.log(self.scaling.scale)
-
-
-class ImageVelocityField(Trainable, Generator):
-    """As `VelocityField`, for images. It gives no density: that of images takes too many derivatives, and bytes have none."""
-
-    net: Network
-    scaling: Scaling
-    temperature: Float[Array, ""]
-    solver: Solver = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
-    rtol: float = eqx.field(static=True)
-    atol: float = eqx.field(static=True)
-
-    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """The velocity of all images at one time."""
-        return self.net(z, jnp.full(z.shape[:1], tau))
-
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        return portions(key, n, self.scaling.shift.shape, lambda key, n: carried(self, key, n))
-
-
-def carried(field: VelocityField | ImageVelocityField, key: PRNGKeyArray, n: int) -> Samples:
-    """Examples that a velocity carries from noise to data."""
-    z = normal(key, (n, *field.scaling.shift.shape)) * jnp.sqrt(field.temperature)
-    return field.scaling.decode(solution(field, field.velocity, z, 0.0, 1.0))
-
-
-def solution(
-    field: VelocityField | ImageVelocityField, velocity: Callable[..., Array], z: Array, start: float, end: float
-) -> Array:
-    """The solution at ``end`` by the field's solver, of its own velocity or of another one."""
-    return solve(velocity, z, start, end, solver=field.solver, steps=field.steps, rtol=field.rtol, atol=field.atol)
 
 
 class Path(NamedTuple):
@@ -119,7 +103,8 @@ class OTCFM(Networked):
         rtol: Relative tolerance of "dopri5", in units of the data's deviation.
         atol: Absolute tolerance of "dopri5", likewise.
 
-    Samples of a solution that "dopri5" does not reach in 4096 steps are NaN.
+    Samples of a solution that "dopri5" does not reach in 4096 steps are NaN; images, whose bytes hold no NaN, come out black
+    and count as valid: prefer equal steps there.
 
     References:
         Tong et al. 2024, arXiv:2302.00482, algorithms 2 and 3 with sigma = 0; Lipman et al. 2023, arXiv:2210.02747.
@@ -138,13 +123,13 @@ class OTCFM(Networked):
     def tiny(cls) -> OTCFM:
         return cls(updates=8, batch=8, width=4, depth=1, pairing_block=4, steps=2)
 
-    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> VelocityField | ImageVelocityField:
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Velocity:
         net = self.network(key, shape)
         temperature = jnp.asarray(self.temperature, jnp.float32)
-        field = ImageVelocityField if is_image(shape) else VelocityField
+        field = Velocity if is_image(shape) else VelocityField
         return field(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
 
-    def prepare(self, key: PRNGKeyArray, generator: VelocityField | ImageVelocityField, z: Samples) -> Path:
+    def prepare(self, key: PRNGKeyArray, generator: Velocity, z: Samples) -> Path:
         noise, time, pair = jax.random.split(key, 3)
         x0 = paired(
             pair,
@@ -158,7 +143,7 @@ class OTCFM(Networked):
         tau = jax.random.uniform(time, z.shape[:1])
         return Path(tau, x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), z - x0)
 
-    def loss(self, generator: VelocityField | ImageVelocityField, prepared: Path) -> Float[Array, ""]:
+    def loss(self, generator: Velocity, prepared: Path) -> Float[Array, ""]:
         return jnp.mean((generator.net(prepared.z, prepared.tau) - prepared.target) ** 2)
 
     def check(self, source: Source) -> None:
