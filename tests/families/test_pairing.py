@@ -27,7 +27,10 @@ def check_exact(cost):
 
 
 @hypothesis.given(
-    hnp.arrays(np.float32, (3, 6, 6), elements=st.integers(-3, 3) | st.floats(-1e3, 1e3, width=32)),
+    # XLA flushes subnormal numbers to zero, so to it they are ties.
+    hnp.arrays(
+        np.float32, (3, 6, 6), elements=st.integers(-3, 3) | st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
+    ),
 )
 @hypothesis.settings(max_examples=150, deadline=None)
 def test_exact_and_a_permutation_whatever_the_costs(cost):
