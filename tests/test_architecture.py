@@ -18,10 +18,12 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # From the contract up to execution: a module imports from the lines above its own, and within a package what is `SHARED`.
 # What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
 LAYERS = [
-    {"types", "keys", "draws", "lanes"},
+    {"types", "split"},
+    {"keys", "draws", "lanes"},
+    {"summaries"},
     {"pool", "regimes", "curations", "fields", "tensors", "records", "distributions", "nets"},
     {"conditionals"},
-    {"fit", "sources", "metrics"},
+    {"fit", "sources", "extractors", "metrics"},
     {"families"},
     {"registry", "loop"},
     {"config", "programs", "steps"},

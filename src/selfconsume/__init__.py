@@ -35,7 +35,8 @@ _NAMES = {
     "study": "Study",
     "study_file": "load",
     "tensors": "load_generator save_generator",
-    "types": "Curation Density Family FitState Generation Generator Metric Number Plan Problem Regime Source Summarised",
+    "summaries": "Summarised",
+    "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Problem Regime Source",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 

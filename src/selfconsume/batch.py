@@ -18,7 +18,8 @@ from selfconsume import fields, loop, pool, programs
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.records import Clock, Partial, Record, Values
-from selfconsume.types import FitState, Generation, Metric, Summarised
+from selfconsume.summaries import Summarised
+from selfconsume.types import FitState, Generation, Metric
 
 CHUNK = 1000
 """Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""

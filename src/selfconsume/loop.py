@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import pool as pools
 from selfconsume.keys import Keys
+from selfconsume.summaries import Summarised
 from selfconsume.tensors import load_generator
 from selfconsume.types import (
     Curation,
@@ -29,8 +30,6 @@ from selfconsume.types import (
     Regime,
     Samples,
     Source,
-    Summarised,
-    finite,
 )
 
 
@@ -177,7 +176,7 @@ def emit(
     source: Source | None = None,
 ) -> Emitted:
     """Samples ``n`` rows, curated if so. Those that are not finite are zeroed and marked: they never re-enter the data."""
-    samples, valid = finite(generator.sample(keys.sample, curation.candidates(n) if curation else n))
+    samples, valid = pools.finite(generator.sample(keys.sample, curation.candidates(n) if curation else n))
     if curation:
         samples, valid = curation.choose(keys.curate, samples, valid, n, generator, source)
     sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]

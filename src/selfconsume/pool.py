@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from selfconsume.types import Plan, Samples, Summarised
+from selfconsume.summaries import Summarised
+from selfconsume.types import Plan, Samples
 
 
 class Placed(NamedTuple):
@@ -209,3 +210,10 @@ def summarised(
 def _masks(real: Samples, valid: Bool[Array, "slots block"], plan: Placed):
     used_real = jnp.arange(real.shape[0]) < plan.use[0]
     return used_real & (plan.weight[0] > 0), counted(valid, plan.use[1:]) & (plan.weight[1:, None] > 0)
+
+
+def finite(x: Samples) -> tuple[Samples, Bool[Array, " n"]]:
+    """``x`` with its non-finite rows zeroed, and which rows were finite (0 x NaN is NaN: a weight alone is not enough)."""
+    flat = x.reshape(x.shape[0], -1)
+    valid = jnp.isfinite(flat.astype(jnp.float32)).all(axis=1)
+    return jnp.where(valid.reshape(-1, *([1] * (x.ndim - 1))), x, jnp.zeros_like(x)), valid

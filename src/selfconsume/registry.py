@@ -10,9 +10,16 @@ import difflib
 import importlib
 from typing import Any
 
-from selfconsume.types import Curation, Family, Metric, Problem, Regime, Source
+from selfconsume.types import Curation, Extractor, Family, Metric, Problem, Regime, Source
 
-ROLES: dict[str, type] = {"source": Source, "family": Family, "regime": Regime, "curation": Curation, "metric": Metric}
+ROLES: dict[str, type] = {
+    "source": Source,
+    "family": Family,
+    "regime": Regime,
+    "curation": Curation,
+    "extractor": Extractor,
+    "metric": Metric,
+}
 
 _KINDS: dict[str, dict[str, str | type]] = {
     "source": {
@@ -56,6 +63,9 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "bradley_terry": "curations:BradleyTerry",
         "verifier": "curations:Verifier",
         "correction": "curations:Correction",
+    },
+    "extractor": {
+        "pixels": "extractors.pixels:Pixels",
     },
     "metric": {
         "parameters": "metrics.parameters:Parameters",

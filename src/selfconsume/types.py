@@ -4,7 +4,7 @@ One generation of self-consuming training, in words: *plan* the pool, *fit* a ge
 samples, *measure* them, *push* them into the pool. Every noun of that sentence is one class of this page; everything else
 in the package is an instance of one of them or moves them around.
 
-Recipes (`Source`, `Family`, `Regime`, `Curation`, `Metric`) are frozen dataclasses of plain values: they are the
+Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values: they are the
 configuration itself. Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built,
 never in `__post_init__`, because tracing rebuilds them with traced numbers.
 """
@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 Samples = Array
@@ -161,36 +160,6 @@ class Family(abc.ABC):
         """Raises `Problem` if this family cannot be fitted to this source."""
 
 
-class Summarised(Family):
-    """A family whose fit needs the data only through a summary that can be merged block by block.
-
-    The loop then keeps summaries of the pool's blocks and never re-reads their rows. `begin` and `advance` of such a
-    family are `summarise` and `solve`.
-    """
-
-    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
-        return self.begin_from(key, x.shape[1:], self.summarise(x, weight))
-
-    def begin_from(self, key: PRNGKeyArray, shape: tuple[int, ...], summary: Any) -> FitState:
-        """A fit to a summary, not yet advanced."""
-        return FitState(self.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), summary)
-
-    def advance(self, state: FitState, updates: int) -> FitState:
-        return dataclasses.replace(state, generator=self.solve(state.data), iteration=state.iteration + updates)
-
-    @abc.abstractmethod
-    def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Any:
-        """The sufficient statistics of weighted rows: a pytree of arrays."""
-
-    @abc.abstractmethod
-    def merge(self, first: Any, second: Any, weight: Float[Array, ""]) -> Any:
-        """``first`` joined by ``second`` with all its weights multiplied; weight 0 leaves ``first`` unchanged bit for bit."""
-
-    @abc.abstractmethod
-    def solve(self, summary: Any) -> Generator:
-        """The fit."""
-
-
 class Plan(NamedTuple):
     """How the pool is used to train one generation. Block 0 is real, then the synthetic blocks, newest first."""
 
@@ -270,6 +239,28 @@ class Generation(NamedTuple):
     """Rows of `samples` that are finite and were published; the others are zeroed."""
 
 
+class Extractor(abc.ABC):
+    """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
+
+    portion: ClassVar[int] = 256
+    """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
+
+    @abc.abstractmethod
+    def weights(self, source: Source) -> Any:
+        """A pytree of host arrays, loaded or trained, the same for all lanes and seeds. The implementation caches it."""
+
+    @abc.abstractmethod
+    def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
+        """float32 features of examples ``(n, *shape)``, each row for itself. Pure JAX."""
+
+    @abc.abstractmethod
+    def fingerprint(self, source: Source) -> str:
+        """The sha256 of what it computes with: values of equal kinds and fingerprints can be compared."""
+
+    def check(self, source: Source) -> None:
+        """Raises `Problem` if this extractor is not defined for this source, or its weights cannot be had."""
+
+
 class Metric(abc.ABC):
     """A number, or several, for each generation. Subclasses are frozen dataclasses."""
 
@@ -300,10 +291,3 @@ class Metric(abc.ABC):
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `Problem` if this metric is not defined for this source and family."""
-
-
-def finite(x: Samples) -> tuple[Samples, Bool[Array, " n"]]:
-    """``x`` with its non-finite rows zeroed, and which rows were finite (0 x NaN is NaN: a weight alone is not enough)."""
-    flat = x.reshape(x.shape[0], -1)
-    valid = jnp.isfinite(flat.astype(jnp.float32)).all(axis=1)
-    return jnp.where(valid.reshape(-1, *([1] * (x.ndim - 1))), x, jnp.zeros_like(x)), valid

@@ -11,7 +11,8 @@ from selfconsume.lanes import Layout, lane_program
 from selfconsume.regimes import Mix
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.toy import Gaussian
-from selfconsume.types import Density, FitState, Problem, Summarised
+from selfconsume.summaries import Summarised
+from selfconsume.types import Density, FitState, Problem
 
 SOURCES = [Gaussian(dim=2, n=12), Categorical(p=(0.5, 0.3, 0.2), n=12)]
 N, USED, SAMPLES = 12, 8, 9

@@ -10,7 +10,8 @@ from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.distributions import Categorical as CategoricalDistribution
-from selfconsume.types import Number, Problem, Samples, Source, Summarised
+from selfconsume.summaries import Summarised
+from selfconsume.types import Number, Problem, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)

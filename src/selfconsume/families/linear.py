@@ -11,7 +11,8 @@ from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.conditionals import LinearModel, least_norm
-from selfconsume.types import Number, Problem, Samples, Source, Summarised
+from selfconsume.summaries import Summarised
+from selfconsume.types import Number, Problem, Samples, Source
 
 
 class Rows(NamedTuple):

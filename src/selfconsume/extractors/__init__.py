@@ -1,0 +1,1 @@
+"""What examples are turned into before metrics compare them, one a file."""

@@ -1,0 +1,40 @@
+"""The examples themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from selfconsume.types import Extractor, Samples, Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels(Extractor):
+    """The examples themselves as vectors; uint8 images are scaled to [0, 1].
+
+    What metrics compare where no extractor is given: with it, the same numbers under names that say so. Euclidean distances
+    of pixels know nothing of content: an image moved by one pixel is far from itself.
+    """
+
+    @classmethod
+    def tiny(cls) -> Pixels:
+        """The smallest configuration, for tests."""
+        return cls()
+
+    def weights(self, source: Source) -> Any:
+        """None are needed."""
+        return ()
+
+    def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
+        """Flattened examples."""
+        scale = 255.0 if x.dtype == jnp.uint8 else 1.0
+        return x.reshape(x.shape[0], math.prod(x.shape[1:])).astype(jnp.float32) / scale
+
+    def fingerprint(self, source: Source) -> str:
+        """Of the name: there is nothing else to it."""
+        return hashlib.sha256(b"pixels").hexdigest()
