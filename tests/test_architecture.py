@@ -19,9 +19,9 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
 LAYERS = [
     {"types", "split"},
-    {"keys", "draws", "lanes"},
+    {"keys", "draws", "lanes", "inert"},
     {"summaries"},
-    {"pool", "regimes", "curations", "fields", "tensors", "records", "distributions", "nets"},
+    {"pool", "regimes", "curations", "fields", "tensors", "records", "distributions", "nets", "batches", "torch_file"},
     {"conditionals"},
     {"fit", "sources", "extractors", "metrics"},
     {"families"},
