@@ -19,7 +19,7 @@ from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop import Run
 from selfconsume.study import Cell
 from selfconsume.theory.answers import stability_of
-from selfconsume.theory.predict import Prediction, Statistic
+from selfconsume.theory.prediction import Prediction, Statistic
 
 SKEWED = 0.15
 """Values whose sample skewness exceeds this times the root of their number are not judged: there the t interval of a mean

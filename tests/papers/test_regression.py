@@ -6,7 +6,7 @@ import pytest
 from selfconsume.families.linear import LinearRegression
 from selfconsume.loop import Run
 from selfconsume.metrics.prediction import PredictionError
-from selfconsume.regimes import Accumulate, Replace
+from selfconsume.regimes import Accumulate, Mix, Replace
 from selfconsume.sources.linear import Linear
 from selfconsume.theory.predict import predict
 from selfconsume.theory.regression import accumulate_error
@@ -53,6 +53,15 @@ def test_accumulating_labels_of_fresh_designs(errors, agrees):
     """A little less than with the same design, because the Gram matrices average out."""
     _, excess, _ = errors(Accumulate(), design="fresh")
     agrees(excess, accumulate_error(np.arange(LAST + 1), D, ROWS, design="fresh"))
+
+
+def test_real_labels_hold_own_ones_back(errors, agrees):
+    """Fixed real labels beside as many own ones on the same inputs: 1 + (1 - 4^-g)/3 times the error of one fit."""
+    run, excess, measured = errors(Mix(1.0))
+    agrees(excess, BASE * (1 + (1 - 0.25 ** np.arange(LAST + 1)) / 3))
+    curve, limit = (each for each in predict(run, LAST + 1) if each.metric == "prediction_error")
+    agrees(measured, curve.values)
+    assert (curve.kind, limit.kind) == ("exact", "limit") and limit.values == pytest.approx(1 + BASE * 4 / 3, rel=1e-4)
 
 
 def test_an_estimated_noise_that_is_unbiased_changes_no_expectation(errors, agrees):

@@ -33,6 +33,12 @@ def curve(regime, source=SOURCE, n_synthetic=None, initial="fit", **family):
         # 15 rows of 25: one fit to them errs by 0.25 * 4 / 10.
         ([1, 3, 5, 7], Replace(), {"n_synthetic": 15}),
         ([1, 1.25, 1.361111, 1.423611], Accumulate(), {}),
+        ([1, 1.25, 1.3125, 1.328125], Mix(1.0), {}),
+        # Two copies of weight 1/2: as much pull, half the noise.
+        ([1, 1.125, 1.15625, 1.1640625], Mix(2.0, weight=0.5), {"n_synthetic": 50}),
+        # To first order in d/n.
+        ([1, 1.20408163, 1.22074136, 1.22210134], Mix(0.4), {}),
+        ([1, 1.25, 1.3125, 1.328125], Mix(1.0), {"design": "fresh"}),
     ],
 )
 def test_what_is_known(expected, regime, options):
@@ -50,7 +56,8 @@ def test_what_is_known(expected, regime, options):
         (Replace(), {"initial": "truth", "design": "fresh"}),
         (Accumulate(), {"sigma": "unbiased"}),
         (Accumulate(), {"n_synthetic": 15}),
-        (Mix(0.5), {}),
+        (Mix(1.0), {"sigma": "unbiased"}),
+        (Mix((0.5, 1.0)), {}),
         (Fresh(), {}),
         (Subsample(), {}),
     ],
@@ -69,3 +76,12 @@ def test_coefficients_have_equal_shares_and_the_limit_is_said():
     (end,) = {float(one.values[0]) for one in each if one.kind == "limit"}
     assert end == pytest.approx(BASE * np.pi**2 / 24)
     assert predict(Run(SOURCE, Gaussian(), Accumulate()), 3) == []
+
+
+def test_what_is_exact_and_what_is_not():
+    def kinds(regime, **family):
+        found = predict(Run(SOURCE, LinearRegression(sigma=0.5, **family), regime), 3)
+        return [each.kind for each in found if each.metric == "prediction_error"]
+
+    assert kinds(Mix(1.0)) == kinds(Accumulate()) == ["exact", "limit"]
+    assert kinds(Mix(0.4)) == kinds(Mix(1.0), design="fresh") == ["asymptotic", "asymptotic"]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,56 +26,12 @@ from selfconsume.metrics.moments import Moments as MomentsMetric
 from selfconsume.metrics.parameters import MAX_DIMENSION
 from selfconsume.sources.categorical import Categorical as Categories
 from selfconsume.sources.linear import Linear
-from selfconsume.theory import gaussian, moments, regression
+from selfconsume.theory import gaussian, moments
 from selfconsume.theory.expected import expected, factor_of, limit_of, reference_of
+from selfconsume.theory.predict_regression import regression
+from selfconsume.theory.prediction import END, Kind, Prediction
 from selfconsume.theory.setting import Moments, Setting, moments_of, setting_of
 from selfconsume.types import Metric
-
-Statistic = Literal["mean", "mean_square", "mean_sqrt", "mean_log", "mean_spread"]
-"""What is averaged over seeds, of a value x: x itself, (x - centre)^2, sqrt x, log x, or x (1 - x)."""
-Kind = Literal["exact", "limit", "asymptotic"]
-
-
-END = np.array([np.inf])
-"""The generations of a limit."""
-
-
-class Prediction(NamedTuple):
-    """A number, or a curve, that the mean over seeds of a statistic of one metric should follow.
-
-    Attributes:
-        label: What it is, and in which regime.
-        metric: Name in the tidy table.
-        statistic: What is averaged, see `Statistic`.
-        generations: Generations; a single `inf` for what is reached in the end.
-        values: The value in each of them.
-        kind: "exact": an equality at every n. "limit": the exact limit. "asymptotic": to first order in 1/n.
-        assumptions: What it rests on, all of it true of the run it was made for.
-        reference: Where it is from.
-        centre: What is subtracted first, for "mean_square".
-    """
-
-    label: str
-    metric: str
-    statistic: Statistic
-    generations: np.ndarray
-    values: np.ndarray
-    kind: Kind
-    assumptions: str
-    reference: str
-    centre: float = 0.0
-
-    @property
-    def what(self) -> str:
-        """The statistic in symbols, such as ``(mean.0 - 3)^2``."""
-        centred = f"({self.metric} - {self.centre:.4g})" if self.centre else self.metric
-        return {
-            "mean": self.metric,
-            "mean_square": f"{centred}^2",
-            "mean_sqrt": f"sqrt {self.metric}",
-            "mean_log": f"log {self.metric}",
-            "mean_spread": f"{self.metric} (1 - {self.metric})",
-        }[self.statistic]
 
 
 def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[Prediction]:
@@ -85,8 +40,8 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
     Applies to families that match moments (Gaussian, categorical at temperature 1, kernel densities of given bandwidth) on
     data drawn from a law of known moments, in regimes whose plans are alike in all generations: real data only, mix,
     replace, fresh, accumulate, subsample, and windows where they are one of these; and to least squares on the linear
-    source, replacing or accumulating labels. Where the cold, warm or first start differ, nothing here applies; for these
-    families they do not.
+    source, with labels replaced, accumulated, or mixed with the real ones. Where the cold, warm or first start differ,
+    nothing here applies; for these families they do not.
 
     Args:
         run: What is retrained.
@@ -99,7 +54,7 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
     """
     law, setting = moments_of(run.source), setting_of(run, generations)
     if type(run.family) is LinearRegression and type(run.source) is Linear and setting is not None:
-        return list(_regression(run, setting, generations))
+        return list(regression(run, setting, generations))
     if law is None or setting is None or run.initial not in ("fit", "truth") or run.source.size < 2:
         return []
     if type(run.family) is Gaussian:
@@ -228,43 +183,6 @@ def _kernel(run: Run, law: Moments, setting: Setting, count: int, metrics) -> It
     if limit is not None and np.isfinite(limit.variance):
         end = np.array([limit.variance + kernel])
         yield from _spread(run, law, end, END, label, said, source, metrics, "limit")
-
-
-def _regression(run: Run, setting: Setting, count: int) -> Iterator[Prediction]:
-    """Labels of own making: replaced, or accumulated over as many rows as the real set has; or no synthetic ones."""
-    source, family, t = run.source, run.family, np.arange(count)
-    d, n, m, same = source.dim, source.n, setting.synthetic, family.design == "same"
-    known = bool(np.isclose(family.sigma, source.sigma)) if not isinstance(family.sigma, str) else False
-    trained = m if setting.closed else n
-    if run.initial != "fit" or family.ridge or min(n, trained) <= d + 1:
-        return
-    noise = {"noise": source.sigma}
-    base, end, own = regression.least_squares_error(d, n, **noise), None, known
-    if setting.closed and (m <= n or not same):
-        # The noise of labels, estimated without bias, has the right expectation whatever the inputs.
-        own = known or family.sigma == "unbiased"
-        excess = base + t * regression.least_squares_error(d, m, **noise)
-    elif setting.accumulates and setting.budget is None and m == n:
-        excess = regression.accumulate_error(t, d, n, **noise, design=family.design)
-        end = base * np.pi**2 / 6 if same and setting.lasting else None
-    elif setting.fixed and not m and setting.real == n:
-        own, excess = True, np.full(count, base)
-    else:
-        return
-    if not own:
-        return
-    label = f"squared error of the coefficients, {setting.text}"
-    said = f"least squares, {family.design} design, labels with noise of the source's variance; generation 0 is a fit"
-    paper = "Gerstgrasser et al. 2024, arXiv:2404.01413; Dohmatob et al. 2024, arXiv:2402.07712"
-    for when, values, kind in ((t, excess, "exact"), (END, end, "limit")):
-        if values is None:
-            continue
-        values = np.atleast_1d(values)
-        error = f"error of prediction, {setting.text}"
-        yield Prediction(error, "prediction_error", "mean", when, source.sigma**2 + values, kind, said, paper)
-        for i in range(d if d < MAX_DIMENSION else 0):
-            each, centre = f"coefficients.{i}", source.norm / np.sqrt(d)
-            yield Prediction(label, each, "mean_square", when, values / d, kind, said, paper, centre)
 
 
 def _spread(

@@ -49,3 +49,26 @@ def accumulate_error(g: Values, d: int, rows: int, *, noise: float = 1.0, design
     base = least_squares_error(d, rows, noise=noise)
     terms = base / i**2 if design == "same" else noise**2 * d / (i * (i * rows - d - 1.0))
     return np.cumsum(terms)[times]
+
+
+def mixed_error(g: Values, d: int, rows: int, *, ratio: float, weight: float = 1.0, noise: float = 1.0) -> Curve:
+    r"""Each generation fitted to the T real labels and to λT labels of the latest generation, on the same rows.
+
+    .. math:: \frac{\sigma^2 d}{T - d - 1} \left[1 + \frac{w \lambda}{1 + 2\lambda}
+              \left(1 - \left(\frac{\lambda}{1+\lambda}\right)^{2g}\right)\right]
+
+    The fit moves from the one to real labels towards the last one by λ/(1+λ), and labels on k = λ/w copies of the design bring
+    noise of w λ/(1+λ)² of one fit. Exact if k is a whole number; else, and where own labels have fresh rows, to first order
+    in d/T.
+
+    Args:
+        g: Generations after the fit to real labels; may be `math.inf`.
+        d: Coefficients.
+        rows: T, real rows.
+        ratio: λ, the weight of own labels over that of the real ones.
+        weight: w, weight of each own label.
+        noise: σ.
+    """
+    rate = ratio / (1.0 + ratio)
+    grown = 1.0 - np.asarray(rate, np.float64) ** (2.0 * np.asarray(g, np.float64))
+    return (least_squares_error(d, rows, noise=noise) * (1.0 + weight * ratio / (1.0 + 2.0 * ratio) * grown))[()]
