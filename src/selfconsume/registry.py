@@ -66,6 +66,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
     },
     "extractor": {
         "pixels": "extractors.pixels:Pixels",
+        "inception": "extractors.inception:Inception",
     },
     "metric": {
         "parameters": "metrics.parameters:Parameters",

@@ -23,8 +23,10 @@ def located(path: str | None, fetch: bool, url: str, sha256: str) -> str:
 
 
 @functools.cache
-def fetched(url: str, sha256: str) -> str:
+def fetched(url: str, sha256: str, where: str = "source") -> str:
     """The file of a URL in the user's cache folder; only a file with this SHA-256 is ever left or found there.
+
+    ``where`` is what asks for it, for messages.
 
     Raises:
         Problem: It cannot be downloaded, or is another file.
@@ -36,6 +38,6 @@ def fetched(url: str, sha256: str) -> str:
         return pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=pooch.os_cache("selfconsume"))
     except (ValueError, OSError) as error:
         raise Problem(
-            f"source.fetch: {url} cannot be had ({first_line(error)}); try again, or download it otherwise, check that its "
+            f"{where}.fetch: {url} cannot be had ({first_line(error)}); try again, or download it otherwise, check that its "
             f"SHA-256 is {sha256}, and give its path"
         ) from None

@@ -1,0 +1,120 @@
+"""The features of the Fréchet inception distance."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax.numpy as jnp
+from annotated_types import Ge
+from jaxtyping import Array, Float
+
+from selfconsume import torch_file
+from selfconsume.nets import inception
+from selfconsume.sources.archives import version
+from selfconsume.sources.download import fetched
+from selfconsume.types import Extractor, Problem, Samples, Source
+
+URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inception(Extractor):
+    """The 2048 pooled features of the Inception-v3 network that the Fréchet inception distance is defined by.
+
+    Give `path`, or `fetch = true`, or for a control without training `untrained = true`. Values of the three, and of
+    different `resize`, `side` and `compute`, are different measures and have different fingerprints.
+
+    Attributes:
+        path: The weights: the public file ``pt_inception-2015-12-05-6726825d.pth``, or another of its layout. It is read as
+            data, nothing in it is executed.
+        fetch: Whether that file (96 MB) is downloaded into the user's cache folder, once, and checked.
+        untrained: Random weights, always the same ones. Distances of such features compare images without any idea of what
+            they show (Naeem et al. 2020, arXiv:2002.09797, section 5); they are no inception distance.
+        resize: How images come to `side` pixels, always by linear interpolation without averaging: "pytorch" aligns the
+            centres of the corners' areas, and bytes become ``(x - 127.5) / 127.5``, as in pytorch-fid; "tensorflow" aligns
+            the first pixels, and bytes become ``(x - 128) / 128``, as in the first implementation, torch-fidelity and the
+            code of EDM and StyleGAN. Images of one grey are repeated three times.
+        side: Height and width that the network sees; 299 is the distance's.
+        compute: Type of activations. "bfloat16" is faster on accelerators, and another measure.
+
+    References:
+        Heusel et al. 2017, arXiv:1706.08500; Szegedy et al. 2016, arXiv:1512.00567.
+    """
+
+    portion: ClassVar[int] = 64
+    """Images at once: their activations take 0.5 GB as compiled for a CPU."""
+
+    path: str | None = None
+    fetch: bool = False
+    untrained: bool = False
+    resize: Literal["pytorch", "tensorflow"] = "pytorch"
+    side: Annotated[int, Ge(75)] = inception.SIDE
+    compute: Literal["float32", "bfloat16"] = "float32"
+
+    @classmethod
+    def tiny(cls) -> Inception:
+        """The smallest configuration, for tests."""
+        return cls(untrained=True, side=75)
+
+    def weights(self, source: Source) -> Any:
+        """The network's, with batch normalisation folded into convolutions."""
+        return self._loaded()[0]
+
+    def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
+        """Features of uint8 images ``(n, height, width, 1 or 3)``."""
+        x = jnp.broadcast_to(x.astype(jnp.float32), (*x.shape[:3], 3))
+        x = inception.resized(x, self.side, centred=self.resize == "pytorch")
+        middle = 127.5 if self.resize == "pytorch" else 128.0
+        return inception.features(weights, (x - middle) / middle, compute=self.compute)
+
+    def fingerprint(self, source: Source) -> str:
+        """Of the weights' file and of what is done to images before the network."""
+        what = f"inception {self._loaded()[1]} {self.resize} {self.side} {self.compute}"
+        return hashlib.sha256(what.encode()).hexdigest()
+
+    def check(self, source: Source) -> None:
+        shape = source.shape
+        if len(shape) != 3 or shape[2] not in (1, 3):
+            raise Problem(
+                f"extractor: inception takes images (height, width, 1 or 3 channels), the source gives examples of shape "
+                f"{shape}; use another extractor"
+            )
+        if (given := (self.path is not None) + self.fetch + self.untrained) != 1:
+            raise Problem(
+                f"extractor: expected one of path, fetch = true and untrained = true, got {given} of them; fetch "
+                f"downloads {URL} into the cache"
+            )
+        self._loaded()
+
+    def _loaded(self) -> tuple[inception.Weights, str]:
+        """The weights, and the sha256 of their file."""
+        if self.untrained:
+            return _untrained(), "untrained"
+        path = fetched(URL, SHA256, "extractor") if self.path is None else self.path
+        return _read(path, version(path))
+
+
+@functools.cache
+def _untrained() -> inception.Weights:
+    return inception.untrained()
+
+
+@functools.cache
+def _read(path: str, now: tuple[int, int]) -> tuple[inception.Weights, str]:
+    """The weights of a file, read once for each of its versions."""
+    place = Path(path).expanduser()
+    state = torch_file.read(place, "extractor.path")
+    try:
+        weights = inception.folded(state if isinstance(state, dict) else {})
+    except ValueError as error:
+        raise Problem(
+            f"extractor.path: {path!r} holds other weights than those of the distance's network: {error}; give "
+            f"{URL.rsplit('/', 1)[1]}, or use fetch = true"
+        ) from None
+    with open(place, "rb") as file:
+        return weights, hashlib.file_digest(file, "sha256").hexdigest()
