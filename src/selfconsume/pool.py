@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume.summaries import Summarised
-from selfconsume.types import Plan, Samples
+from selfconsume.types import Plan, Problem, Samples
 
 
 class Placed(NamedTuple):
@@ -210,6 +210,17 @@ def summarised(
 def _masks(real: Samples, valid: Bool[Array, "slots block"], plan: Placed):
     used_real = jnp.arange(real.shape[0]) < plan.use[0]
     return used_real & (plan.weight[0] > 0), counted(valid, plan.use[1:]) & (plan.weight[1:, None] > 0)
+
+
+def batch_of(key: PRNGKeyArray, stock: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:
+    """The ``batch``-th batch of ``n`` rows of a finite stock as shuffled by the key.
+
+    Only whole batches inside the stock are disjoint; a traced ``batch`` behind them repeats the last rows, so that their
+    number is checked before a run.
+    """
+    if n > len(stock):
+        raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(stock)} are in reserve")
+    return stock[jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(stock)), batch * n, n)]
 
 
 def finite(x: Samples) -> tuple[Samples, Bool[Array, " n"]]:

@@ -67,6 +67,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
     "extractor": {
         "pixels": "extractors.pixels:Pixels",
         "inception": "extractors.inception:Inception",
+        "classifier": "extractors.classifier:Classifier",
     },
     "metric": {
         "parameters": "metrics.parameters:Parameters",
@@ -74,11 +75,15 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "nonfinite": "metrics.parameters:Nonfinite",
         "moments": "metrics.moments:Moments",
         "frechet": "metrics.frechet:Frechet",
+        "frechet_infinity": "metrics.frechet:FrechetInfinity",
+        "kid": "metrics.kid:KID",
         "sliced_wasserstein": "metrics.transport:SlicedWasserstein",
         "wasserstein": "metrics.transport:Wasserstein",
         "energy_distance": "metrics.kernel:EnergyDistance",
         "mmd": "metrics.kernel:MMD",
         "neighbours": "metrics.neighbours:Neighbours",
+        "nearest_real": "metrics.nearest:NearestReal",
+        "labels": "metrics.labels:Labels",
         "mode_coverage": "metrics.coverage:ModeCoverage",
         "log_likelihood": "metrics.likelihood:LogLikelihood",
         "prediction_error": "metrics.prediction:PredictionError",

@@ -72,6 +72,10 @@ class Source(abc.ABC):
         """How many fresh examples `draw` can give in total; None if there is no end."""
         return None
 
+    def stock(self) -> Samples | None:
+        """All rows that `draw` takes from by `pool.batch_of`, ``(reserve, *shape)``, where they are the same for all keys."""
+        return None
+
     def truth(self) -> Generator | None:
         """The distribution itself, where it is known."""
         return None
@@ -269,6 +273,12 @@ class Metric(abc.ABC):
 
     floored: ClassVar[bool] = True
     """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
+
+    featured: ClassVar[bool] = False
+    """Whether an extractor can stand before it: it compares vectors, whatever they are, and does not ask the generator."""
+
+    split: ClassVar[str] = "test"
+    """Which real data it compares with: "test", "train and test", or "" for none."""
 
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
     """``"lower"``, ``"higher"``, or None where neither is better; for values that differ in it, a mapping from their names,

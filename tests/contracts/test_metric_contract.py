@@ -26,7 +26,7 @@ def lanes():
     good = np.asarray(truth.sample(jax.random.key(3), N))
     covariance = np.cov(np.asarray(truth.sample(jax.random.key(4), 5000)).T)
     fit = Normal.from_covariance(jnp.zeros(2), jnp.asarray(covariance, jnp.float32))
-    off = Normal(jnp.full(2, 30.0), 0.1 * jnp.eye(2))
+    off = Normal(jnp.array([30.0, 20.0]), 0.1 * jnp.eye(2))
     point = Normal(jnp.asarray(good[0]), jnp.zeros((2, 2)))
     bad = np.asarray(off.sample(jax.random.key(5), N))
     every, most = np.ones(N, bool), np.arange(N) % 4 != 1

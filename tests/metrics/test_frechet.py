@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from selfconsume.metrics.frechet import Frechet, distance_to, frechet_distance
+from selfconsume.metrics.frechet import Frechet, FrechetInfinity, distance_to, frechet_distance, line
 
 random = np.random.default_rng(1)
 
@@ -87,3 +87,41 @@ def test_metric_is_the_distance_of_valid_rows_and_scales_images(measure):
 def test_fewer_than_two_valid_samples_have_no_covariance(measure):
     y = random.normal(size=(40, 2))
     assert np.isnan(measure(Frechet(), y, y, np.arange(40) == 0)["frechet"])
+
+
+def test_eigenvalues_of_the_product_give_the_same_distance():
+    """tr (C_x C_y)^{1/2} is the sum of the roots of the eigenvalues of C_x C_y: scipy's route, on features of 30 numbers."""
+    x, y = random.normal(size=(400, 30)), 1.5 * random.normal(size=(300, 30)) + 0.1
+    a, b = np.cov(x.T), np.cov(y.T)
+    cross = np.sqrt(scipy.linalg.eigvals(a @ b).real).sum()
+    expected = np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(a) + np.trace(b) - 2 * cross
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_line_is_that_of_least_squares():
+    x, y = random.random(7), random.random(7)
+    assert line(x, y) == pytest.approx(tuple(np.polyfit(x, y, 1)), rel=1e-9)
+    assert line(np.ones(3), np.array([1.0, 2.0, 3.0])) == (0.0, 2.0)
+
+
+def test_extrapolation_takes_out_the_bias_of_few_samples(measure):
+    """Both sets are N(0, I): the distance of law and test set is d/m + d(d+1)/4m, about, and n alone decides the rest."""
+    d, n, m = 10, 400, 20_000
+    y = random.normal(size=(m, d))
+    plain, extrapolated = [], []
+    for seed in range(8):
+        x = random.normal(size=(n, d))
+        plain.append(measure(Frechet(), y, x)["frechet"])
+        extrapolated.append(measure(FrechetInfinity(), y, x, seed=seed)["frechet_infinity"])
+    of_n, of_m = ((d + d * (d + 1) / 4) / k for k in (n, m))
+    assert np.mean(plain) == pytest.approx(of_n + of_m, rel=0.2)
+    error = 4 * np.std(extrapolated, ddof=1) / np.sqrt(len(extrapolated))
+    # What is left: the next order, (d/n)^2, of the smallest subset.
+    assert abs(np.mean(extrapolated) - of_m) < error + (4 * d / n) ** 2
+    assert np.mean(extrapolated) < 0.5 * np.mean(plain)
+
+
+def test_extrapolation_of_a_point_mass_and_of_too_few(measure):
+    point = np.ones((6, 3))
+    assert measure(FrechetInfinity(), point, point)["frechet_infinity"] == 0.0
+    assert np.isnan(measure(FrechetInfinity(), point, point[:3])["frechet_infinity"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +66,8 @@ class EnergyDistance(Metric):
     estimator: Literal["biased", "unbiased"] = "biased"
     block: Annotated[int, Ge(1)] = 512
 
+    featured: ClassVar[bool] = True
+
     @classmethod
     def tiny(cls) -> EnergyDistance:
         """The smallest configuration, for tests."""
@@ -116,6 +118,8 @@ class MMD(Metric):
     bandwidths: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)] = (0.25, 0.5, 1.0, 2.0)
     estimator: Literal["biased", "unbiased"] = "biased"
     block: Annotated[int, Ge(1)] = 512
+
+    featured: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> MMD:

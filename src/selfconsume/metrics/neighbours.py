@@ -78,6 +78,7 @@ class Neighbours(Metric):
     k_density: Annotated[int, Ge(1)] = 5
     block: Annotated[int, Ge(1)] = 512
 
+    featured: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {
         "precision": "higher",
         "recall": "higher",

@@ -38,6 +38,7 @@ class Parameters(Metric):
     """
 
     floored: ClassVar[bool] = False
+    split: ClassVar[str] = ""
     better: ClassVar[str | None] = None
 
     @classmethod
@@ -84,6 +85,7 @@ class Update(Metric):
     """
 
     floored: ClassVar[bool] = False
+    split: ClassVar[str] = ""
     better: ClassVar[str | None] = None
 
     @classmethod
@@ -129,6 +131,7 @@ class Nonfinite(Metric):
     """
 
     floored: ClassVar[bool] = False
+    split: ClassVar[str] = ""
 
     @classmethod
     def tiny(cls) -> Nonfinite:

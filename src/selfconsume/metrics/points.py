@@ -69,3 +69,22 @@ def masked_mean(x: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array
     """Mean over valid rows, exactly the row if they are all equal; nan if there are none."""
     first = x[jnp.argmax(valid)]
     return first + jnp.sum(jnp.where(valid[:, None], x - first, 0.0), axis=0) / jnp.sum(valid)
+
+
+def nearest(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], block: int, *, others: bool = False
+) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
+    """Squared distance of each row of x to its nearest row of y, and which one; ``block`` rows of distances at a time.
+
+    With ``others``, x is y, and a row is not its own neighbour; inf if there is no other.
+    """
+
+    def one(_, rows):
+        here, _, index = rows
+        squared = squared_distances(here, y)
+        if others:
+            squared = jnp.where(index[:, None] == jnp.arange(y.shape[0])[None, :], jnp.inf, squared)
+        return None, (jnp.min(squared, axis=1), jnp.argmin(squared, axis=1))
+
+    _, (least, which) = jax.lax.scan(one, None, row_blocks(x, jnp.ones(x.shape[0], bool), block))
+    return least.reshape(-1)[: x.shape[0]], which.reshape(-1)[: x.shape[0]]

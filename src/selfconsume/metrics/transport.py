@@ -77,6 +77,8 @@ class SlicedWasserstein(Metric):
 
     n_projections: Annotated[int, Ge(1)] = 128
 
+    featured: ClassVar[bool] = True
+
     @classmethod
     def tiny(cls) -> SlicedWasserstein:
         """The smallest configuration, for tests."""
@@ -134,6 +136,7 @@ class Wasserstein(Metric):
     max_points: Annotated[int, Ge(1)] = 1000
 
     on: ClassVar[str] = "host"
+    featured: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> Wasserstein:

@@ -6,11 +6,11 @@ import abc
 import functools
 from typing import ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from selfconsume import pool
 from selfconsume.types import Problem, Samples, Source
 
 
@@ -61,16 +61,11 @@ class Finite(Source):
         return jnp.asarray(self.rows().examples[self._tests()])
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
-        """The ``batch``-th slice of the reserve as shuffled by the key.
+        """The ``batch``-th slice of the reserve as shuffled by the key; see `pool.batch_of`."""
+        return pool.batch_of(key, self.stock(), n, batch)
 
-        Only whole batches inside the reserve are disjoint; a traced ``batch`` behind them repeats the last rows, so
-        that their number is checked before a run.
-        """
-        reserve = self._others()[self.size :]
-        if n > len(reserve):
-            raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(reserve)} are in reserve")
-        chosen = jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(reserve)), batch * n, n)
-        return jnp.asarray(self.rows().examples[reserve])[chosen]
+    def stock(self) -> Samples:
+        return jnp.asarray(self.rows().examples[self._others()[self.size :]])
 
     def labels(self, key: PRNGKeyArray) -> Array | None:
         labels = self.rows().labels

@@ -1,0 +1,169 @@
+"""A judge without a download: a small network trained on the source's own labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+from typing import Annotated, Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Float
+
+from selfconsume.nets.layers import Convolution, Dense, Weights
+from selfconsume.types import Extractor, Problem, Samples, Source
+
+SEED = 20_000_101
+"""Of the network's weights and batches: fixed, so that there is one judge for all runs."""
+
+
+class Judge(eqx.Module):
+    """SiLU layers: convolutions that halve images down to 4 pixels where sides are even, then two dense layers and the head.
+
+    Attributes:
+        centre: Subtracted from examples: one number for each channel, or for each coordinate of a vector.
+        scale: What they are divided by then.
+    """
+
+    convolutions: tuple[Convolution, ...]
+    hidden: tuple[Dense, ...]
+    head: Dense
+    centre: Float[Array, " c"]
+    scale: Float[Array, ""]
+
+    @classmethod
+    def init(cls, weights: Weights, shape: tuple[int, ...], width: int, classes: int) -> Judge:
+        """Glorot weights, biases 0; ``width`` units of a dense layer, a quarter of it channels of the first convolution."""
+        convolutions: list[Convolution] = []
+        if len(shape) == 3:
+            height, breadth, channels = shape
+            wide = max(width // 4, 1)
+            convolutions.append(Convolution.init(weights, channels, wide))
+            while height % 2 == breadth % 2 == 0 and min(height, breadth) > 4:
+                convolutions.append(Convolution.init(weights, wide, 2 * wide, stride=2))
+                height, breadth, wide = height // 2, breadth // 2, 2 * wide
+            shape = (height, breadth, wide)
+        size = math.prod(shape)
+        hidden = (Dense.init(weights, size, width), Dense.init(weights, width, width))
+        head = Dense.init(weights, width, classes)
+        return cls(tuple(convolutions), hidden, head, jnp.zeros(1), jnp.ones(()))
+
+    def features(self, x: Float[Array, "n *shape"]) -> Float[Array, "n width"]:
+        """The last hidden layer."""
+        h = (x - self.centre) / self.scale
+        for layer in self.convolutions:
+            h = jax.nn.silu(layer(h))
+        h = h.reshape(h.shape[0], -1)
+        for layer in self.hidden:
+            h = jax.nn.silu(layer(h))
+        return h
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier(Extractor):
+    """The last hidden layer of a small network that was trained once on the source's own labels.
+
+    A convolutional network for images, a multilayer perceptron for vectors, trained with Adam by cross-entropy on the
+    training set, from a fixed seed: seconds for the digits. It sees what tells the classes apart, and little else: detail
+    that no class needs is invisible to it. Distances on it are comparable where kind and hash agree: the same source, rows
+    and kind of processor. For images and vectors that come with labels.
+
+    Attributes:
+        width: Units of a dense layer, so the number of features.
+        updates: Updates of the training.
+        batch: Examples of an update.
+        learning_rate: Of Adam, falling to 0 along a cosine.
+        output: "features", or "scores": the probabilities of the classes, for the metric `labels`.
+    """
+
+    width: Annotated[int, Ge(1)] = 128
+    updates: Annotated[int, Ge(1)] = 600
+    batch: Annotated[int, Ge(1)] = 128
+    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    output: Literal["features", "scores"] = "features"
+
+    @classmethod
+    def tiny(cls) -> Classifier:
+        """The smallest configuration, for tests."""
+        return cls(width=8, updates=20, batch=16)
+
+    def weights(self, source: Source) -> Judge:
+        """The trained network, on the host."""
+        return _trained(dataclasses.replace(self, output="features"), source)
+
+    def __call__(self, weights: Judge, x: Samples) -> Float[Array, "n d"]:
+        """Features or probabilities."""
+        features = weights.features(_scaled(x))
+        return features if self.output == "features" else jax.nn.softmax(weights.head(features))
+
+    def fingerprint(self, source: Source) -> str:
+        """Of the trained weights, and of what is read from them."""
+        total = hashlib.sha256(self.output.encode())
+        for leaf in jax.tree.leaves(self.weights(source)):
+            total.update(np.ascontiguousarray(leaf).tobytes())
+        return total.hexdigest()
+
+    def check(self, source: Source) -> None:
+        """Raises `Problem` for sources without labels or without a fixed training set."""
+        labels = source.labels(jax.random.key(0)) if source.fixed else None
+        if labels is None:
+            raise Problem(
+                "features: 'classifier' is trained on labels, and this source has none; use another extractor, "
+                "or a source with labels such as digits, mnist, cifar10, or arrays with labels"
+            )
+        if len(np.unique(labels)) < 2:
+            raise Problem("features: 'classifier' needs two classes at least; all labels are the same")
+        if len(source.shape) not in (1, 3):
+            raise Problem(
+                f"features: 'classifier' takes vectors (d,) and images (H, W, C), the examples are {source.shape}"
+            )
+
+
+def _scaled(x: Samples) -> Float[Array, "n *shape"]:
+    return x.astype(jnp.float32) / (255.0 if x.dtype == jnp.uint8 else 1.0)
+
+
+@functools.lru_cache(maxsize=8)
+def _trained(recipe: Classifier, source: Source) -> Any:
+    """The network after its training. Labels may be any integers; classes are numbered in their order."""
+    key = jax.random.key(SEED)
+    start, batches = jax.random.split(key)
+    x = jnp.asarray(source.train(key))
+    found, labels = np.unique(np.asarray(source.labels(key)), return_inverse=True)
+    size = Weights()
+    jax.eval_shape(lambda: Judge.init(size, source.shape, recipe.width, len(found)))
+    axes = tuple(range(x.ndim - 1))
+    schedule = optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates))
+
+    @jax.jit
+    def train(x, labels):
+        judge = Judge.init(
+            Weights(jax.random.uniform(start, (size.used,), minval=-1.0)), source.shape, recipe.width, len(found)
+        )
+        centre = _scaled(x).mean(axis=axes)
+        spread = jnp.sqrt(jnp.mean((_scaled(x) - centre) ** 2))
+        judge = dataclasses.replace(judge, centre=centre, scale=jnp.where(spread > 0, spread, 1.0))
+
+        def loss(judge, rows):
+            fixed = jax.tree.map(jax.lax.stop_gradient, (judge.centre, judge.scale))
+            judge = dataclasses.replace(judge, centre=fixed[0], scale=fixed[1])
+            logits = judge.head(judge.features(_scaled(x[rows])))
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
+
+        def update(state, key):
+            judge, optimizer = state
+            gradient = jax.grad(loss)(judge, jax.random.randint(key, (recipe.batch,), 0, len(x)))
+            step, optimizer = schedule.update(gradient, optimizer)
+            return (optax.apply_updates(judge, step), optimizer), None
+
+        first = judge, schedule.init(judge)
+        (judge, _), _ = jax.lax.scan(update, first, jax.random.split(batches, recipe.updates))
+        return judge
+
+    return jax.device_get(train(x, jnp.asarray(labels, jnp.int32)))

@@ -1,0 +1,87 @@
+"""Which classes samples belong to, and how surely."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+from annotated_types import Ge, Le
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from selfconsume.metrics.points import points
+from selfconsume.types import Family, Generation, Metric, Problem, Source
+
+
+def shares(scores: Float[Array, "n k"], valid: Bool[Array, " n"]) -> Float[Array, " k"]:
+    """The share of valid rows whose largest score is in each class; the first class wins ties."""
+    belongs = jnp.argmax(scores, axis=1)[:, None] == jnp.arange(scores.shape[1])[None, :]
+    return jnp.sum(belongs & valid[:, None], axis=0) / jnp.sum(valid)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels(Metric):
+    """The histogram of the samples' classes as a classifier sees them, against that of held-out real data.
+
+    Examples are vectors of class probabilities: one-hot rows of categories, or anything with labels by
+    ``features = { kind = "classifier", output = "scores" }``. The class of an example is its largest one. Both sets
+    are judged by the same classifier, so that its mistakes on real data do not count as a shift. Nan if no sample is valid.
+
+    - `labels.share.0`, ...: share of the samples in each class; at most `most` of them are given.
+    - `labels.covered`: share of the test set's classes with at least `threshold` times their share there.
+    - `labels.entropy`: the histogram's entropy in nats, divided by log k: 1 is uniform over the k classes.
+    - `labels.kl`: Kullback-Leibler divergence, in nats, of the samples' histogram from the test set's, with half an example
+      added to every class of the test set so that it is finite.
+    - `labels.confidence`: mean of the largest probability. Samples between the classes lower it, caricatures raise it.
+
+    Attributes:
+        threshold: Share of a class's real share below which it counts as lost.
+        most: Shares given one by one.
+    """
+
+    threshold: Annotated[float, Ge(0), Le(1)] = 0.1
+    most: Annotated[int, Ge(0)] = 10
+
+    featured: ClassVar[bool] = True
+    better: ClassVar[str | Mapping[str, str | None] | None] = {"labels.covered": "higher", "labels.kl": "lower"}
+
+    @classmethod
+    def tiny(cls) -> Labels:
+        """The smallest configuration, for tests."""
+        return cls(most=2)
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
+        """The test set's histogram, and its size."""
+        y = points(source.test(key))
+        return {"shares": shares(y, jnp.ones(y.shape[0], bool)), "n": jnp.asarray(y.shape[0], jnp.float32)}
+
+    def __call__(
+        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+    ) -> Mapping[str, Float[Array, ""]]:
+        """The values of one generation."""
+        scores, valid = points(generation.samples), generation.valid
+        own, real = shares(scores, valid), reference["shares"]
+        k = own.shape[0]
+        there = (own > 0) & (own >= self.threshold * real) & (real > 0)
+        smoothed = (real * reference["n"] + 0.5) / (reference["n"] + 0.5 * k)
+        confidence = jnp.sum(jnp.where(valid, jnp.max(scores, axis=1), 0.0)) / jnp.sum(valid)
+        values = {f"labels.share.{i}": own[i] for i in range(min(self.most, k))} | {
+            "labels.covered": jnp.sum(there) / jnp.sum(real > 0),
+            "labels.entropy": -jnp.sum(_xlogx(own)) / jnp.log(max(k, 2)),
+            "labels.kl": jnp.sum(_xlogx(own) - own * jnp.log(smoothed)),
+            "labels.confidence": confidence,
+        }
+        return {name: jnp.where(jnp.any(valid), value, jnp.nan) for name, value in values.items()}
+
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `Problem` for examples that are not vectors of probabilities by themselves."""
+        if len(source.shape) != 1:
+            raise Problem(
+                f"metrics.labels: expected vectors of class probabilities, the examples are {source.shape}; add "
+                "features = { kind = 'classifier', output = 'scores' }"
+            )
+
+
+def _xlogx(x: Float[Array, " k"]) -> Float[Array, " k"]:
+    return jnp.where(x > 0, x * jnp.log(jnp.where(x > 0, x, 1.0)), 0.0)

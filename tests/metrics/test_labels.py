@@ -1,0 +1,50 @@
+"""Histograms of classes: on scores whose histogram is known."""
+
+import numpy as np
+import pytest
+from scipy.stats import entropy
+
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.metrics.labels import Labels
+from selfconsume.sources.digits import Digits
+from selfconsume.types import Problem
+
+
+def scores(counts, confidence=0.7):
+    """Rows of probabilities with so many of each class."""
+    k = len(counts)
+    rows = np.full((sum(counts), k), (1 - confidence) / (k - 1), np.float32)
+    rows[np.arange(sum(counts)), np.repeat(np.arange(k), counts)] = confidence
+    return rows
+
+
+def test_values_are_those_of_the_histograms(measure):
+    own, real = np.array([6, 0, 2, 12]), np.array([10, 5, 4, 1])
+    found = measure(Labels(), scores(real), scores(own, 0.9))
+    p, q = own / own.sum(), (real + 0.5) / (real.sum() + 2)
+    assert [found[f"labels.share.{i}"] for i in range(4)] == pytest.approx(p)
+    assert found["labels.entropy"] == pytest.approx(entropy(p) / np.log(4), rel=1e-5)
+    assert found["labels.kl"] == pytest.approx(entropy(p, q), rel=1e-5)
+    assert found["labels.covered"] == 0.75
+    assert found["labels.confidence"] == pytest.approx(0.9)
+
+
+def test_the_same_histogram_is_at_the_level_of_half_an_example(measure):
+    real = np.array([10, 5, 4, 1])
+    found = measure(Labels(most=0), scores(real), scores(2 * real))
+    assert not [name for name in found if name.startswith("labels.share")]
+    p, q = real / real.sum(), (real + 0.5) / (real.sum() + 2)
+    assert found["labels.kl"] == pytest.approx(entropy(p, q), abs=1e-6)
+    assert found["labels.covered"] == 1.0
+
+
+def test_rows_that_are_not_valid_are_left_out(measure):
+    x = scores([5, 5])
+    found = measure(Labels(), x, x, np.arange(10) < 6)
+    assert found["labels.share.1"] == pytest.approx(1 / 6)
+    assert all(np.isnan(value) for value in measure(Labels(), x, x, np.zeros(10, bool)).values())
+
+
+def test_images_need_a_classifier_before_it():
+    with pytest.raises(Problem, match=r"^metrics.labels: expected vectors of class probabilities.*output = 'scores'"):
+        Labels().check(Digits(form="image"), Gaussian())
