@@ -162,6 +162,24 @@ def report(results: Results) -> None:
     console.say(str(reports.write(store, findings=findings.gather(store))))
 
 
+@app.command()
+def export(
+    results: Results,
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where to write.")],
+    run: Annotated[
+        str | None, typer.Option(metavar="ID", help="The run, as `status` shows it, or its beginning.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
+    generation: Annotated[int, typer.Option(help="Which generation; -1 is the last one.")] = -1,
+) -> None:
+    """Write one generation's generator to a safetensors file, usable as `initial` of another study."""
+    from selfconsume import console
+    from selfconsume import export as exports
+    from selfconsume.store import Store
+
+    console.say(str(exports.generator(Store(results), out, run=run, seed=seed, generation=generation)))
+
+
 @app.command("list")
 def list_(
     role: Annotated[
