@@ -19,7 +19,7 @@ from scipy.interpolate import PchipInterpolator
 
 from selfconsume.grids import INK, STYLE
 from selfconsume.phase import Line, Plane
-from selfconsume.theory.twins import Rate
+from selfconsume.theory.decay import Rate
 from selfconsume.verdict import VERDICTS
 
 COLOURS = {

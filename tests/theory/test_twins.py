@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from selfconsume import execute
 from selfconsume.conditionals import LinearModel
 from selfconsume.distributions import Normal
 from selfconsume.families.categorical import Categorical
@@ -61,6 +62,17 @@ def test_twins_differ_by_the_step_alone(layout):
     """A step of size 0 changes no bit."""
     path = twins.measure(SMALL, [2, 3], 4, step=0.0, layout=layout)
     assert not path.parameters.any() and not path.distribution.any() and path.alive.all()
+
+
+def test_lanes_beyond_the_memory_run_one_part_after_the_other(layout, monkeypatch):
+    """And change no bit of the others."""
+    whole = twins.measure(SMALL, range(4), 3, layout=layout)
+    monkeypatch.setattr(execute, "LANE_BYTES", 1)
+    parts, told = twins.begin([SMALL], range(4), layout), []
+    split = twins.follow([SMALL], parts, range(4), 3, layout=layout, tell=told.append)
+    for one, other in zip(whole, split, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(told) == 2 * 2 and told == sorted(told) and told[-1] == 1.0
 
 
 def test_distances_are_those_of_the_loop_itself(layout):
@@ -119,23 +131,3 @@ def test_what_is_not_fitted_stays():
     model = LinearModel(np.ones((2, 3)), np.ones(2), np.ones((2, 5, 3)))
     moved = twins.stepped(FitState(model, None, 0, 0.0, None), [0, 1], 0.1).generator
     assert (moved.coefficients != 1).all() and (moved.sigma != 1).all() and (moved.inputs == 1).all()
-
-
-def test_the_fit_of_known_distances():
-    rng = np.random.default_rng(0)
-    t = np.arange(20)
-    tiny = np.full((8, 20), 1e-6)
-    noisy = 0.7**t * np.exp(rng.normal(0, 0.02, (8, 20)))
-    found = twins.fitted(noisy, tiny)
-    assert found.low < 0.7 < found.high and found.high - found.low < 0.02 and (found.first, found.last) == (10, 19)
-    # Rounding ends the fit: 0.3^12 is below 1e-6.
-    below = np.maximum(0.3**t, 1e-6) * np.ones((8, 1))
-    assert twins.fitted(below, tiny).last == 11 and twins.fitted(below, tiny).rate == pytest.approx(0.3, rel=1e-6)
-    # A fast part is gone by the second half.
-    assert twins.fitted(0.9**t + 5 * 0.4**t * np.ones((8, 1)), tiny).rate == pytest.approx(0.9, abs=1e-3)
-    # Seeds that diverged are counted; half of them are the verdict.
-    noisy[0, 5:] = np.nan
-    assert twins.fitted(noisy, tiny)[-2:] == (7, 1)
-    noisy[:4, 7:] = np.inf
-    gone = twins.fitted(noisy, tiny)
-    assert gone.unstable and not gone.stable and np.isnan(gone.rate) and gone.diverged == 4

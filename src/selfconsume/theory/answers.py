@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.mixture import Mixture
+from selfconsume.fit import Trainable
 from selfconsume.keys import Role, key_at
 from selfconsume.loop import Run
 from selfconsume.theory import bounds, jacobian, linearisation
@@ -41,6 +42,7 @@ class Answers(NamedTuple):
         kinds: "certificate" or "estimate" for each of the three that is not None.
         conditions: The condition of each bound, with its numbers.
         account: What a reader should know, in sentences.
+        rho_error: Standard error of `rho`, where it is an estimate that has one.
     """
 
     ratio: float
@@ -50,6 +52,7 @@ class Answers(NamedTuple):
     kinds: Mapping[str, Literal["certificate", "estimate"]]
     conditions: Mapping[str, str]
     account: tuple[str, ...]
+    rho_error: float | None = None
 
 
 def stability_of(run: Run) -> Answers | None:
@@ -103,6 +106,7 @@ def _evaluated(source: Source, family: Family, ratio: float) -> Answers:
         kinds={name: there.kinds[name] for name, value in found.items() if value is not None},
         conditions={"ferbach": there.ferbach.condition, "bertrand": there.bertrand.condition},
         account=account,
+        rho_error=there.rho_error,
     )
 
 
@@ -116,6 +120,13 @@ def _linearised(source: Source, family: Family) -> linearisation.Linearisation:
         return family.advance(state, family.updates).generator
 
     generator: Density = eqx.filter_jit(fit)(x)
+    return linearisation.linearise(generator, x, trainable=trained(generator))
+
+
+def trained(generator: Density) -> Any:
+    """Which arrays of a generator a fit moves: not the sampling bias, nor the scaling of a network."""
+    nothing = jax.tree.map(lambda _: False, generator)
+    if isinstance(generator, Trainable):
+        return eqx.tree_at(lambda mask: mask.net, nothing, jax.tree.map(eqx.is_inexact_array, generator.net))
     everything = jax.tree.map(eqx.is_inexact_array, generator)
-    trained = eqx.tree_at(lambda mask: mask.temperature, everything, False)
-    return linearisation.linearise(generator, x, trainable=trained)
+    return eqx.tree_at(lambda mask: mask.temperature, everything, False)

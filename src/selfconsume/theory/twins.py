@@ -17,7 +17,6 @@ contracts in warm starts (rate 1) although the distribution does: judge over-par
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -26,12 +25,13 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from selfconsume import trend
+from selfconsume import execute, room
 from selfconsume.batch import Batch
 from selfconsume.fit import Trainable
 from selfconsume.lanes import Layout
 from selfconsume.loop import Run
 from selfconsume.records import Record
+from selfconsume.theory.decay import Rate, fitted
 from selfconsume.types import FitState, Generator
 
 STEP = 0.02
@@ -74,38 +74,6 @@ class Paths(NamedTuple):
         return fitted(getattr(self, of)[run], getattr(self, f"{of}_rounding")[run], self.alive[run], level)
 
 
-class Rate(NamedTuple):
-    """A contraction rate per generation and its t interval over seeds.
-
-    Attributes:
-        rate: Geometric mean over seeds; nan where at least half of the seeds diverged or fewer than two are left.
-        low: Lower end of the interval.
-        high: Upper end.
-        first: First generation of the fit.
-        last: Last one; after it distances are rounding, or the measurement ends.
-        seeds: Seeds it is from.
-        diverged: Seeds of which a twin diverged.
-    """
-
-    rate: float
-    low: float
-    high: float
-    first: int
-    last: int
-    seeds: int
-    diverged: int
-
-    @property
-    def unstable(self) -> bool:
-        """Whether the loop is shown to amplify a small step (or to diverge)."""
-        return 2 * self.diverged >= self.seeds + self.diverged or self.low > 1
-
-    @property
-    def stable(self) -> bool:
-        """Whether the loop is shown to forget a small step."""
-        return not self.unstable and self.high < 1
-
-
 def measure(
     run: Run,
     seeds: Sequence[int],
@@ -115,7 +83,7 @@ def measure(
     layout: Layout | None = None,
     tell: Callable[[float], None] = lambda share: None,
 ) -> Paths:
-    """Runs the twins of every seed as lanes of one batch.
+    """Runs the twins of every seed.
 
     Args:
         run: What is retrained, under its own regime and start.
@@ -134,8 +102,11 @@ def begin(runs: Sequence[Run], seeds: Sequence[int], layout: Layout) -> Record:
 
     Runs that differ in their regime only share it: then it is enough to make it for one of them.
     """
-    batch = Batch([run for run in runs for _ in seeds], list(seeds) * len(runs), layout)
-    return next(record for record in batch.generations([], 0) if isinstance(record, Record))
+    lanes = [(run, seed) for run in runs for seed in seeds]
+    parts = [Batch(*zip(*lanes[part], strict=True), layout) for part in _parts(runs[0], len(lanes), 1, layout)]
+    first = [next(each for each in batch.generations([], 0) if isinstance(each, Record)) for batch in parts]
+    alive, samples, valid, fit = _joined(*((each.alive, each.samples, each.valid, each.fit) for each in first))
+    return Record(0, alive, samples, valid, fit, {}, {})
 
 
 def follow(
@@ -148,7 +119,7 @@ def follow(
     layout: Layout,
     tell: Callable[[float], None] = lambda share: None,
 ) -> Paths:
-    """The twins of several runs of one cohort from one generation 0.
+    """The twins of several runs of one cohort from one generation 0, as lanes of one program as far as memory allows.
 
     Args:
         runs: They differ in what is data only (ratio, weights, lane numbers); see `batch.cohort_of`.
@@ -159,22 +130,51 @@ def follow(
         layout: Where it runs.
         tell: Told the finished share.
     """
-    count = len(runs) * len(seeds)
-    index = np.arange(count) % len(start.alive)
-    base = jax.tree.map(lambda leaf: np.asarray(leaf)[index], start.fit)
+    lanes = [(run, seed) for run in runs for seed in seeds]
+    columns = []
+    for part in _parts(runs[0], len(lanes), generations, layout):
+
+        def told(share: float, part: slice = part) -> None:
+            tell((part.start + share * (part.stop - part.start)) / len(lanes))
+
+        index = np.arange(part.start, part.stop) % len(start.alive)
+        base, alive = jax.tree.map(lambda leaf, index=index: np.asarray(leaf)[index], (start.fit, start.alive))
+        columns.append(_pairs(lanes[part], base, alive, generations, step, layout, told))
+    shape = len(runs), len(seeds), generations
+    found = [np.concatenate(column).reshape(shape) for column in zip(*columns, strict=True)]
+    return Paths(*found, named=bool(_one(start.fit.generator).parameters()))
+
+
+def _pairs(
+    lanes: Sequence[tuple[Run, int]],
+    base: FitState,
+    alive: np.ndarray,
+    generations: int,
+    step: float,
+    layout: Layout,
+    tell: Callable[[float], None],
+) -> list[np.ndarray]:
+    """The columns of `Paths` of some lanes and their twins, ``(lanes, generations)`` each."""
+    count = len(lanes)
     # Every generation is retrained from generation 0 where a run says so: that start is a constant of the map.
     anchor = _joined(base, base)
-    pair = _joined(base, stepped(base, list(seeds) * len(runs), step))
-    batch = Batch([run for run in runs for _ in seeds] * 2, list(seeds) * 2 * len(runs), layout)
+    pair = _joined(base, stepped(base, [seed for _, seed in lanes], step))
+    batch = Batch([run for run, _ in lanes] * 2, [seed for _, seed in lanes] * 2, layout)
     samples, valid = batch.resample(0, pair.generator)
-    first = Record(0, np.tile(start.alive[index], 2), samples, valid, pair, {}, {})
+    first = Record(0, np.tile(alive, 2), samples, valid, pair, {}, {})
     distances = [_distances(first, count)]
     for record in batch.generations([], generations - 1, after=[first], first=anchor):
         if isinstance(record, Record):
             distances.append(_distances(record, count))
             tell(record.t / max(generations - 1, 1))
-    columns = [np.stack(column, axis=-1).reshape(len(runs), len(seeds), -1) for column in zip(*distances, strict=True)]
-    return Paths(*columns, named=bool(_one(pair.generator).parameters()))
+    return [np.stack(column, axis=-1) for column in zip(*distances, strict=True)]
+
+
+def _parts(run: Run, lanes: int, generations: int, layout: Layout) -> list[slice]:
+    """Lanes whose twins run together, as many as `execute.LANE_BYTES` allows: more of them run one part after the other."""
+    most = int(execute.LANE_BYTES // (2 * room.lane_bytes(run, max(generations - 1, 1))))
+    most = max(len(layout.devices), most)
+    return [slice(i, min(i + most, lanes)) for i in range(0, lanes, most)]
 
 
 def stepped(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
@@ -202,34 +202,6 @@ def stepped(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
         optimizer = dataclasses.replace(optimizer, net=moved(optimizer.net))
     generator = dataclasses.replace(fit.generator, net=moved(fit.generator.net))
     return dataclasses.replace(fit, generator=generator, optimizer=optimizer)
-
-
-def fitted(
-    distances: Float[np.ndarray, "seeds generations"],
-    rounding: Float[np.ndarray, "seeds generations"],
-    alive: Bool[np.ndarray, "seeds generations"] | None = None,
-    level: float = 0.95,
-) -> Rate:
-    """The rate of distances that shrink or grow geometrically, with a t interval of the per-seed slopes of their logarithm.
-
-    Fitted over the second half of the generations that are above rounding in most seeds (from generation 1 on where there
-    are few of them). Where only generation 0 is, the rate is 0 and `high` says what could not have been seen.
-    """
-    gone = ~np.isfinite(distances).all(axis=1) if alive is None else ~(alive & np.isfinite(distances)).all(axis=1)
-    kept, floor, lost = distances[~gone], rounding[~gone], int(gone.sum())
-    if 2 * lost >= len(distances) or len(kept) < 2:
-        return Rate(math.nan, math.nan, math.nan, 0, 0, len(kept), lost)
-    above = np.median(kept / np.maximum(floor, np.finfo(np.float64).tiny), axis=0) > 1
-    last = int(np.argmin(above)) - 1 if not above.all() else len(above) - 1
-    if last < 1:
-        seen = floor[:, min(1, floor.shape[1] - 1)] / np.maximum(kept[:, 0], np.finfo(np.float64).tiny)
-        return Rate(0.0, 0.0, float(seen.max()), 0, 1, len(kept), lost)
-    first = (last + 1) // 2 if last >= 4 else min(1, last - 1)
-    t = np.arange(first, last + 1, dtype=np.float64)
-    logs = np.log(np.maximum(kept, np.maximum(floor, np.finfo(np.float64).tiny)))[:, first : last + 1]
-    mean = trend.mean_of(trend.slopes(logs, t))
-    low, high = trend.bounds(mean, level)
-    return Rate(*(float(np.exp(min(x, 700.0))) for x in (mean.mean, low, high)), first, last, len(kept), lost)
 
 
 def _trained(generator: Generator) -> Any:
@@ -271,5 +243,5 @@ def _one(generator: Generator) -> Generator:
     return jax.tree.map(lambda leaf: leaf[0], generator)
 
 
-def _joined(first: Any, second: Any) -> Any:
-    return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+def _joined(*trees: Any) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate([np.asarray(leaf) for leaf in leaves]), *trees)
