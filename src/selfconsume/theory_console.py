@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from selfconsume import comparison, config
+from selfconsume import comparison, config, rates_plot, response
 from selfconsume import table as tables
 from selfconsume.console import OUT, progress
 from selfconsume.execute import Progress
@@ -30,7 +30,9 @@ FEWEST_SEEDS, FEWEST_GENERATIONS = 3, 4
 """What twins need for a rate with an interval."""
 
 
-def theory(study: Study, results: Path | None, *, as_json: bool, measure: bool = False) -> None:
+def theory(
+    study: Study, results: Path | None, *, as_json: bool, measure: bool = False, figure: Path | None = None
+) -> None:
     """Prints what is known about each cell of a study, beside what was measured if results are given.
 
     Args:
@@ -38,19 +40,28 @@ def theory(study: Study, results: Path | None, *, as_json: bool, measure: bool =
         results: A directory that `run` has written for it.
         as_json: Whether to print JSON.
         measure: Whether to train twin lanes for the measured rate.
+        figure: Where to draw the rates over the ratio.
 
     Raises:
         Problem: The directory is none of results, or holds none of the study's runs; or too little for twins.
     """
     frame = None if results is None else _measured(study, results)
     paths = _twins(study) if measure else {}
+    runs = {cell.id: None if frame is None else _of_runs(frame, Store(results), cell) for cell in study.cells}
+    if figure is not None:
+        rates_plot.save(rates_plot.draw(study, paths, runs), figure)
     if as_json:
-        cells = [_facts(study, cell, frame, paths.get(cell.id)) for cell in study.cells]
+        cells = [_facts(study, cell, frame, paths.get(cell.id), runs[cell.id]) for cell in study.cells]
         # A study of one cell is read without an index.
         print(json.dumps({**(cells[0] if len(cells) == 1 else {}), "cells": cells}, indent=2, allow_nan=False))
         return
     for cell in study.cells:
-        _print(study, cell, frame, paths.get(cell.id))
+        _print(study, cell, frame, paths.get(cell.id), runs[cell.id])
+
+
+def _of_runs(frame: pl.DataFrame, store: Store, cell: Cell) -> comparison.Contraction | None:
+    """The rate of the runs: of the parameters where these are known to follow it exactly, else of the samples."""
+    return comparison.contraction(frame, cell) or response.contraction(store, cell)
 
 
 def _twins(study: Study) -> dict[str, twins.Paths]:
@@ -80,11 +91,16 @@ def _measured(study: Study, results: Path) -> pl.DataFrame:
     return frame
 
 
-def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Paths | None) -> dict[str, Any]:
+def _facts(
+    study: Study,
+    cell: Cell,
+    frame: pl.DataFrame | None,
+    paths: twins.Paths | None,
+    runs: comparison.Contraction | None,
+) -> dict[str, Any]:
     """One cell as plain values; null where a thing does not apply or was not measured."""
     there = stability_of(cell.run)
     found = predict(cell.run, study.settings.generations, study.metrics)
-    measured = None if frame is None else comparison.contraction(frame, cell)
     beside = None if frame is None else comparison.compare(frame, cell, found)
     return {
         "run": cell.id,
@@ -93,7 +109,9 @@ def _facts(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Pa
         "rho": None if there is None else there.rho,
         "ferbach": None if there is None else there.ferbach,
         "bertrand": None if there is None else there.bertrand,
-        **_rate(measured, paths),
+        "rho_error": None if there is None else there.rho_error,
+        **_rate(runs, paths),
+        "runs": None if runs is None else list(runs[:3]),
         "kinds": {} if there is None else dict(there.kinds),
         "conditions": {} if there is None else dict(there.conditions),
         "account": [] if there is None else list(there.account),
@@ -158,7 +176,13 @@ def _departures(beside: pl.DataFrame, prediction: Prediction) -> list[int] | Non
     return rows.filter("departs")["generation"].to_list() if len(rows) else None
 
 
-def _print(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Paths | None) -> None:
+def _print(
+    study: Study,
+    cell: Cell,
+    frame: pl.DataFrame | None,
+    paths: twins.Paths | None,
+    runs: comparison.Contraction | None,
+) -> None:
     count = study.settings.generations
     labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
     OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
@@ -175,11 +199,8 @@ def _print(study: Study, cell: Cell, frame: pl.DataFrame | None, paths: twins.Pa
             OUT.print(escape(f"  {name:<8} {shown}  [{what}]"))
         for sentence in there.account:
             OUT.print(escape(f"  {sentence}"))
-    measured = None if frame is None else comparison.contraction(frame, cell)
-    if measured is not None:
-        OUT.print(
-            f"  measured {measured.rate:.4g} \\[{measured.low:.4g}, {measured.high:.4g}], 95 % over {measured.seeds} seeds"
-        )
+    if runs is not None:
+        OUT.print(f"  measured {runs.rate:.4g} \\[{runs.low:.4g}, {runs.high:.4g}], 95 % over {runs.seeds} seeds")
     if paths is not None:
         for name in (paths.judged, "distribution" if paths.judged == "parameters" else "parameters"):
             OUT.print(escape(f"  twins    {_twin_text(paths.rate(of=name))}, in {name}"))
