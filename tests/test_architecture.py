@@ -23,7 +23,7 @@ LAYERS = [
     {"summaries"},
     {"pool", "regimes", "curations", "fields", "tensors", "records", "distributions", "nets", "batches", "torch_file"},
     {"conditionals"},
-    {"fit", "sources", "metrics"},
+    {"fit", "sources", "metrics", "checkpoints"},
     {"families", "extractors"},
     {"registry", "loop"},
     {"config", "programs", "steps"},
@@ -39,6 +39,7 @@ SHARED = {
     "metrics": {"metrics.points"},
     "families": {"families.diffusion", "families.network", "families.pairing"},
     "nets": {"nets", "nets.layers"},
+    "checkpoints": {f"checkpoints.{name}" for name in ("ddpm", "edm", "layout", "torchcfm")},
 }
 
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import pool as pools
+from selfconsume.checkpoints import initial
 from selfconsume.keys import Keys
 from selfconsume.summaries import Summarised
-from selfconsume.tensors import load_generator
 from selfconsume.types import (
     Curation,
     Family,
@@ -44,7 +44,7 @@ class Run:
         start: Where each retraining starts: "cold" from a new initialisation, "warm" from the last generator, "first"
             from generation 0.
         initial: Generation 0: "fit" to the real data, "truth" (the source's own distribution), or the path of a
-            checkpoint (a safetensors file of this family's generator).
+            checkpoint: a safetensors file of this family's generator, or a public network of EDM, torchcfm or DDPM.
         n_synthetic: Examples sampled in each generation; None is the size of the real set.
         curation: Which samples are published; None: all of them.
         extrapolation: How far every retrained model is moved on, away from what the retraining did to it, see
@@ -237,7 +237,7 @@ def initial_generator(run: Run) -> Generator:
     """
     like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
     if run.initial != "truth":
-        return load_generator(run.initial, like)
+        return initial.load(run.initial, like, float(getattr(run.family, "temperature", 1.0)))
     truth = run.source.truth()
     if truth is not None and hasattr(truth, "temperature"):
         # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.

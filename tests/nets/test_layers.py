@@ -105,6 +105,9 @@ def test_the_embedding_is_the_papers():
     e = np.asarray(embedding(jnp.asarray(c, jnp.float32), 8, 1000.0))
     angles = 1000 * c[:, None] / 10_000 ** (np.arange(4) / 4)
     np.testing.assert_allclose(e, np.concatenate([np.sin(angles), np.cos(angles)], axis=1), atol=1e-3)
+    angles = 1000 * c[:, None] / 10_000 ** (np.arange(4) / 3)
+    e = np.asarray(embedding(jnp.asarray(c, jnp.float32), 8, 1000.0, to_end=True))
+    np.testing.assert_allclose(e, np.concatenate([np.sin(angles), np.cos(angles)], axis=1), atol=1e-3)
 
 
 def test_parameters_are_counted():

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.nets.layers import parameters
-from selfconsume.nets.unet import SIZES, Sizes, UNet, doubled, halved
+from selfconsume.nets.layers import Convolution, parameters
+from selfconsume.nets.unet import SIZES, Halve, Sizes, UNet, doubled, halved
 
 SMALL = {
     "convolution": Sizes(8, (1, 2), 1, (2,), head=4),
@@ -94,3 +94,13 @@ def test_halving_averages_and_doubling_repeats():
     np.testing.assert_array_equal(halved(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
     np.testing.assert_array_equal(halved(doubled(x)), x)
     np.testing.assert_array_equal(doubled(x)[0, :2, :4, 0], [[0, 0, 1, 1]] * 2)
+
+
+def test_halving_convolutions_start_at_the_first_pixel_or_at_the_corner():
+    halve = Halve(Convolution(jax.random.normal(jax.random.key(0), (3, 3, 2, 5)), jnp.zeros(5), 2))
+    for corner, border in ((False, ((1, 1), (1, 1))), (True, ((0, 1), (0, 1)))):
+        expected = jax.lax.conv_general_dilated(
+            X, halve.convolution.kernel, (2, 2), border, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        got = dataclasses.replace(halve, corner=corner)(X, C)
+        np.testing.assert_allclose(got, expected, atol=1e-5)

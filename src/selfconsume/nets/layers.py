@@ -134,11 +134,12 @@ class GroupNorm(eqx.Module):
 
     scale: Float[Array, " c"]
     bias: Float[Array, " c"]
+    epsilon: float = eqx.field(static=True, default=EPSILON)
 
     @classmethod
-    def init(cls, channels: int) -> GroupNorm:
-        """Scale 1, bias 0."""
-        return cls(jnp.ones(channels), jnp.zeros(channels))
+    def init(cls, channels: int, epsilon: float = EPSILON) -> GroupNorm:
+        """Scale 1, bias 0; ``epsilon`` is added to variances."""
+        return cls(jnp.ones(channels), jnp.zeros(channels), epsilon)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         n, _, _, channels = x.shape
@@ -151,7 +152,7 @@ class GroupNorm(eqx.Module):
 
         full = x.astype(jnp.float32)
         centred = full - mean(full)
-        factor = jax.lax.rsqrt(mean(centred**2) + EPSILON) * self.scale
+        factor = jax.lax.rsqrt(mean(centred**2) + self.epsilon) * self.scale
         return (centred * factor + self.bias).astype(x.dtype)
 
 
@@ -168,9 +169,11 @@ class Attention(eqx.Module):
     factor: float = eqx.field(static=True)
 
     @classmethod
-    def init(cls, weights: Weights, channels: int, heads: int, factor: float) -> Attention:
+    def init(
+        cls, weights: Weights, channels: int, heads: int, factor: float, epsilon: float = EPSILON
+    ) -> Attention:
         """Heads share the channels; ``factor`` multiplies the sum of input and attention."""
-        norm, project = GroupNorm.init(channels), Dense.init(weights, channels, 3 * channels)
+        norm, project = GroupNorm.init(channels, epsilon), Dense.init(weights, channels, 3 * channels)
         return cls(norm, project, Dense.init(weights, channels, channels, zero=True), heads, factor)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
@@ -180,14 +183,16 @@ class Attention(eqx.Module):
         return (x + self.back(seen.reshape(x.shape))) * self.factor
 
 
-def embedding(condition: Float[Array, " n"], features: int, frequency: float) -> Float[Array, "n features"]:
-    """Sines and cosines of a number at angular frequencies from ``frequency`` down to nearly 1/10,000 of it.
+def embedding(
+    condition: Float[Array, " n"], features: int, frequency: float, *, to_end: bool = False
+) -> Float[Array, "n features"]:
+    """Sines and cosines of a number at angular frequencies from ``frequency`` down to 1/10,000 of it, or nearly.
 
-    With 1000 and conditions ``t / 1000`` it is that of Vaswani et al. 2017, arXiv:1706.03762, section 3.5, as Ho et al. use
-    it for noise levels.
+    With 1000 and conditions ``t / 1000`` it is that of Vaswani et al. 2017, arXiv:1706.03762, section 3.5. ``to_end``: the
+    last frequency is 1/10,000 exactly, as in the code of Ho et al. and of Karras et al.
     """
     half = features // 2
-    angles = condition[:, None] * (frequency * 10_000.0 ** (-jnp.arange(half) / half))
+    angles = condition[:, None] * (frequency * 10_000.0 ** (-jnp.arange(half) / max(half - to_end, 1)))
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=1)
 
 

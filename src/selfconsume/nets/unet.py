@@ -39,18 +39,24 @@ class Sizes(NamedTuple):
     """What each residual sum is multiplied by."""
     frequency: float = 1.0
     """Highest angular frequency of the condition's embedding."""
+    to_end: bool = False
+    """Whether the lowest one is 1/10,000 of it exactly."""
+    epsilon: float = 1e-6
+    """Added to variances."""
+    corner: bool = False
+    """Whether a convolution that halves has its border below and to the right only, as TensorFlow has it."""
 
 
 SIZES = {
     # For 8 x 8 digits on a CPU.
     "tiny": Sizes(16, (1, 1), 1, (4,), frequency=16.0),
     # Ho et al. 2020, arXiv:2006.11239, appendix B (CIFAR-10): 35.7 M.
-    "ddpm_32": Sizes(128, (1, 2, 2, 2), 2, (16,), frequency=1000.0),
+    "ddpm_32": Sizes(128, (1, 2, 2, 2), 2, (16,), frequency=1000.0, to_end=True, corner=True),
     # Tong et al. 2024, arXiv:2302.00482 (CIFAR-10): as above, with heads of 64 channels.
-    "torchcfm_32": Sizes(128, (1, 2, 2, 2), 2, (16,), head=64),
+    "torchcfm_32": Sizes(128, (1, 2, 2, 2), 2, (16,), head=64, epsilon=1e-5),
     # DDPM++ of Song et al. 2021, arXiv:2011.13456, as used by Karras et al. 2022, arXiv:2206.00364, table 7.
-    "edm_32": Sizes(128, (2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5),
-    "edm_64": Sizes(128, (1, 2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5),
+    "edm_32": Sizes(128, (2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5, to_end=True),
+    "edm_64": Sizes(128, (1, 2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5, to_end=True),
 }
 """Networks by name; the number is the height and width of the images that they were published for."""
 
@@ -88,13 +94,13 @@ class Residual(eqx.Module):
         heads = outputs // sizes.head if sizes.head else 1
         plain = inputs == outputs and change == "none"
         return cls(
-            GroupNorm.init(inputs),
+            GroupNorm.init(inputs, sizes.epsilon),
             Convolution.init(weights, inputs, outputs),
             Dense.init(weights, 4 * sizes.channels, outputs),
-            GroupNorm.init(outputs),
+            GroupNorm.init(outputs, sizes.epsilon),
             Convolution.init(weights, outputs, outputs, zero=True),
             None if plain else Dense.init(weights, inputs, outputs),
-            Attention.init(weights, outputs, heads, sizes.factor) if attends else None,
+            Attention.init(weights, outputs, heads, sizes.factor, sizes.epsilon) if attends else None,
             change,
             joins,
             sizes.factor,
@@ -111,12 +117,15 @@ class Residual(eqx.Module):
 
 
 class Halve(eqx.Module):
-    """A convolution of every second pixel."""
+    """A convolution of every second pixel: the first of each two, or with ``corner`` the second."""
 
     convolution: Convolution
+    corner: bool = eqx.field(static=True, default=False)
 
     def __call__(self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"]) -> Float[Array, "n _ _ c"]:
-        return self.convolution(x)
+        if not self.corner:
+            return self.convolution(x)
+        return self.convolution(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))[:, 1:, 1:]
 
 
 class Double(eqx.Module):
@@ -157,6 +166,7 @@ class UNet(Network):
     last: Convolution
     features: int = eqx.field(static=True)
     frequency: float = eqx.field(static=True)
+    to_end: bool = eqx.field(static=True)
     compute: Literal["float32", "bfloat16"] = eqx.field(static=True)
 
     @classmethod
@@ -180,7 +190,7 @@ class UNet(Network):
         return _built(Weights(jax.random.uniform(key, (counted.used,), minval=-1.0)), shape, sizes, compute)
 
     def __call__(self, x: Float[Array, "n h w c"], condition: Float[Array, " n"]) -> Float[Array, "n h w c"]:
-        e = embedding(condition, self.features, self.frequency)
+        e = embedding(condition, self.features, self.frequency, to_end=self.to_end)
         # Every block begins with this nonlinearity, so it is applied once.
         e = jax.nn.silu(self.embed[1](jax.nn.silu(self.embed[0](e)))).astype(self.compute)
         h = self.first(x.astype(self.compute))
@@ -212,7 +222,7 @@ def _built(
         attends = height >> level in sizes.attention
         if level:
             halve = Residual.init(weights, sizes, now, now, change="halve") if by_block else None
-            down.append(halve or Halve(Convolution.init(weights, now, now, stride=2)))
+            down.append(halve or Halve(Convolution.init(weights, now, now, stride=2), sizes.corner))
             kept.append(now)
         for _ in range(sizes.blocks):
             down.append(Residual.init(weights, sizes, now, channels, attends=attends))
@@ -230,5 +240,5 @@ def _built(
             up.append(Residual.init(weights, sizes, now + kept.pop(), channels, attends=here, joins=True))
             now = channels
     last = Convolution.init(weights, now, colours, zero=True)
-    ends = (GroupNorm.init(now), last, sizes.channels, sizes.frequency, compute)
+    ends = (GroupNorm.init(now, sizes.epsilon), last, sizes.channels, sizes.frequency, sizes.to_end, compute)
     return UNet(embed, first, tuple(down), middle, tuple(up), *ends)
