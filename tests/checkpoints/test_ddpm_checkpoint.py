@@ -6,12 +6,14 @@ import jax
 import numpy as np
 import pytest
 
+from selfconsume import torch_file
 from selfconsume.checkpoints.ddpm import DDPM as LAYOUT
 from selfconsume.checkpoints.initial import load
 from selfconsume.checkpoints.layout import filled
 from selfconsume.families.ddpm import DDPM
 from selfconsume.nets.layers import parameters
 from selfconsume.nets.unet import SIZES, Sizes, UNet
+from selfconsume.types import Problem
 
 # Channels in multiples of 128: the public network always has 32 groups, ours at least four channels in each.
 SMALL = SIZES["ddpm_32"]._replace(multipliers=(1, 2), blocks=1, attention=(4,))
@@ -76,6 +78,18 @@ def test_every_array_of_the_published_size_has_its_place():
     full = filled(LAYOUT, net, 32, state, "file")
     assert jax.tree.structure(full) == jax.tree.structure(net)
     assert parameters(full) == parameters(net) == sum(array.size for array in state.values())
+
+
+def test_levels_that_it_was_not_trained_on_are_refused(monkeypatch, tmp_path):
+    state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(SMALL, 8).items()}
+    monkeypatch.setattr(torch_file, "read", lambda path, where: {"ema": state})
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
+    net = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (8, 8, 3), SMALL))
+    like = jax.eval_shape(lambda: DDPM(net="tiny", T=100).init(jax.random.key(0), (8, 8, 3)))
+    with pytest.raises(Problem, match=r"trained with T = 1000; set family\.T to it \(it is 100\)"):
+        load(str(tmp_path / "model.pt"), dataclasses.replace(like, net=net))
+    like = jax.eval_shape(lambda: DDPM(net="tiny", T=1000).init(jax.random.key(0), (8, 8, 3)))
+    assert load(str(tmp_path / "model.pt"), dataclasses.replace(like, net=net)).T == 1000
 
 
 def reference(state, sizes, side, torch):

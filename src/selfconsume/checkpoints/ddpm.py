@@ -49,4 +49,5 @@ DDPM = Layout(
     back="proj_out",
     order=("part", "head", "channel"),
     frequencies=_counted_from_one,
+    settings=MappingProxyType({"T": 1000}),
 )

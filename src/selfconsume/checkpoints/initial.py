@@ -60,6 +60,12 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
             f"study.initial: {path!r} is {layout.title}, and family.net is a network of another {field}; set family.net = "
             f"{' or '.join(map(repr, layout.nets))}"
         )
+    for field, value in layout.settings.items():
+        if (found := getattr(like, field)) != value:
+            raise Problem(
+                f"study.initial: {path!r} is {layout.title}, trained with {field} = {value}; set family.{field} to it "
+                f"(it is {found})"
+            )
     if layout is EDM:
         _check_edm(path, state, facts, like)
     shape = like.scaling.shift.shape

@@ -34,6 +34,7 @@ class Layout:
         mark: A field that only that family's generators have.
         nets: The networks of `selfconsume.nets.unet.SIZES` that such checkpoints have, for messages.
         style: What the network must be like.
+        settings: Fields of the family that the network was trained with and cannot do without.
         embed: The two layers behind the embedding of the condition.
         first: The first convolution.
         down: Blocks on the way down, and their attention.
@@ -76,6 +77,7 @@ class Layout:
     frequencies: Callable[[np.ndarray], np.ndarray] = lambda weight: weight
     augmented: str = ""
     unused: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Spot(NamedTuple):
