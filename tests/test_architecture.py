@@ -25,12 +25,14 @@ LAYERS = [
     {"conditionals"},
     {"fit", "sources", "metrics", "checkpoints"},
     {"families", "extractors"},
-    {"registry", "loop"},
+    {"registry", "loop", "real"},
+    {"featured"},
     {"config", "programs", "steps"},
+    {"measuring"},
     {"study", "batch", "cohort"},
     {"study_file"},
     {"store", "room"},
-    {"history"},
+    {"history", "provenance"},
     {"execute"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from selfconsume import config, execute, findings, registry
+from selfconsume import config, execute, findings, provenance
 from selfconsume import report as reports
 from selfconsume import table as tables
 from selfconsume.lanes import Layout
@@ -42,7 +42,7 @@ def curation(kind: str, **fields: Any) -> Curation:
 
 
 def metric(kind: str, **fields: Any) -> Metric:
-    """A metric by its kind name: ``metric("sliced_wasserstein")``."""
+    """A metric by its kind name: ``metric("frechet")``, or on features: ``metric("frechet", features="pixels")``."""
     return _checked("metric", kind, fields)
 
 
@@ -62,6 +62,13 @@ class Results:
     def table(self) -> pl.DataFrame:
         """Everything that was measured, one row a value. See `selfconsume.table.table`."""
         return tables.table(self.store)
+
+    def measured(self) -> pl.DataFrame:
+        """What each value was measured on: samples, real examples and split, extractor and checksum; a row for each kind.
+
+        Columns as in `selfconsume.provenance.Measured`. Values with different rows must not be compared without care.
+        """
+        return pl.DataFrame(provenance.gather(self.store), schema=list(provenance.Measured._fields), orient="row")
 
     def report(self) -> Path:
         """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.write`."""
@@ -86,4 +93,4 @@ def open(out: str | Path) -> Results:
 
 
 def _checked(role: str, kind: str, fields: dict[str, Any]) -> Any:
-    return config.validated(registry.find(role, kind), fields, role)
+    return config.recipe(role, {"kind": kind, **fields}, role)

@@ -17,9 +17,10 @@ import numpy as np
 from selfconsume import fields, loop, pool, programs
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
+from selfconsume.measuring import Measuring, stock
 from selfconsume.records import Clock, Partial, Record, Values
 from selfconsume.summaries import Summarised
-from selfconsume.types import FitState, Generation, Metric
+from selfconsume.types import FitState, Metric
 
 CHUNK = 1000
 """Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
@@ -57,6 +58,8 @@ class Batch:
         self._sample = programs.emit(self.run.block, self.layout, *curation)
         self._keys: tuple[int, Any] | None = None
         self.real = self._real()
+        self._stock: dict[str, Any] | None = None
+        self._measuring = Measuring(self.runs, self.layout, self._lane, self._host_keys, self.real)
         self._real_used = None
 
     def _real(self) -> dict[str, Any]:
@@ -73,6 +76,16 @@ class Batch:
             keys = programs.keys(self.layout)(self.count, {"t": np.int32(t)}, {"seed": self._seed})
             self._keys = (t, keys)
         return {"numbers": self._numbers, "keys": self._keys[1]}
+
+    def _fresh_data(self) -> dict[str, Any]:
+        """What fresh real examples are taken from, where they are finitely many."""
+        if self._stock is None:
+            self._stock = stock(self.run.source, self.layout)
+        return self._stock
+
+    def _emit_data(self, t: int) -> dict[str, Any]:
+        """What sampling shares; a curation may ask the source for fresh examples."""
+        return {"t": np.int32(t), **(self._fresh_data() if self.run.curation else {})}
 
     def _host_keys(self, t: int, name: str) -> list[jax.Array]:
         """One key of every lane. From the compiled program: deriving them one by one takes longer than most metrics."""
@@ -141,43 +154,23 @@ class Batch:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
         alive = self.layout.put(np.ones(self.count, bool))
         lane = {**self._lane(t), "generator": self.layout.put(generator), "alive": alive}
-        out = self._sample(self.count, {"t": np.int32(t)}, lane)
+        out = self._sample(self.count, self._emit_data(t), lane)
         return tuple(np.asarray(leaf)[: self.count] for leaf in (out.samples, out.valid))
 
     def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-        """What each metric prepares from the real data: one for all lanes where the source is fixed."""
-        return [self._reference(metric) for metric in metrics]
+        """What each metric prepares from the real data, see `measuring`."""
+        return self._measuring.references(metrics)
 
     def measure(
         self, metrics: Sequence[Metric], references: Sequence[Any], t: int, generator, previous, samples, valid
     ) -> dict[str, Values]:
         """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``."""
         lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
-        result = {}
-        for metric, reference in zip(metrics, references, strict=True):
-            if metric.on == "host":
-                result[repr(metric)] = self._on_host(metric, reference, t, lane)
-                continue
-            program = programs.measure(metric, self.run.sampled, self.layout)
-            values = program(
-                self.count,
-                {"t": np.int32(t), **reference.get("shared", {})},
-                {**self._lane(t), **lane, **reference.get("lane", {})},
-            )
-            result[repr(metric)] = {name: np.asarray(value)[: self.count] for name, value in values.items()}
-        return result
+        return self._measuring.measure(metrics, references, t, lane)
 
     def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
-        chosen = [(m, r) for m, r in zip(metrics, references, strict=True) if m.floored]
-        n = self.run.sampled
-        source = self.run.source
-        if not chosen or (source.reserve is not None and n > max(source.reserve, source.size)):
-            return {}
-        samples = programs.real_sample(self.static.source, n, self.layout)(self.count, {}, self._lane(0))
-        valid = self.layout.put(np.ones((self.count, n), bool))
-        values = self.measure(*zip(*chosen, strict=True), 0, generator, generator, samples, valid)
-        return {m: {f"{name}.floor": value for name, value in each.items()} for m, each in values.items()}
+        return self._measuring.floors(metrics, references, generator)
 
     def _resume(self, after: Sequence[Record] | None, until: int):
         slots = self.run.slots(after[-1].t + 1 if after else 0, until)
@@ -232,7 +225,7 @@ class Batch:
             "plan": self.layout.put(self._each(lambda each: pool.place(each.plan(t), t, slots))),
             "start": start,
         }
-        shared = {"t": np.int32(t), **self.real["shared"]}
+        shared = {"t": np.int32(t), **self.real["shared"], **(self._fresh_data() if fresh else {})}
         if summarised and not fresh:
             lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).use[0])))
             shared.pop("real", None)
@@ -281,7 +274,7 @@ class Batch:
 
     def _emit(self, t, generator, alive, pooled, until):
         lane = {**self._lane(t), "generator": generator, "alive": alive}
-        out = self._sample(self.count, {"t": np.int32(t)}, lane)
+        out = self._sample(self.count, self._emit_data(t), lane)
         slots = self.run.slots(min(t + 1, until), until)  # nothing is trained on the last block
         if slots > jax.tree.leaves(pooled)[0].shape[1]:
             pooled = programs.grow(slots, self.layout)(pooled)
@@ -297,25 +290,3 @@ class Batch:
             block, number = programs.summarise(self.static, self.layout)(self.count, {}, lane)
             new = {"blocks": block, "counts": number}
         return programs.push(self.layout)(pooled, new, np.int32(t % slots))
-
-    def _reference(self, metric: Metric) -> dict[str, Any]:
-        source = self.run.source
-        if source.fixed:
-            prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
-            return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
-        if metric.on == "host":
-            keys = self._host_keys(0, "reference")
-            return {"host": [metric.prepare(key, run.source) for key, run in zip(keys, self.runs, strict=True)]}
-        program = programs.reference(metric, self.static.source, self.layout)
-        return {"lane": {"reference": program(self.count, {}, self._lane(0))}}
-
-    def _on_host(self, metric, reference, t, lane) -> Values:
-        host = jax.device_get(lane)
-        n = self.run.sampled
-        keys = self._host_keys(t, "metric")
-        rows = []
-        for i in range(self.count):
-            own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
-            generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
-            rows.append(loop.measure(metric, keys[i], generation, reference["host"][i]))
-        return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}

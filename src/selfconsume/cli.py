@@ -74,12 +74,15 @@ def table(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .csv, .json or .parquet file.")] = None,
 ) -> None:
     """Write every measured value as one tidy table; without --out, as csv to standard output."""
+    from selfconsume import console
     from selfconsume import table as tables
     from selfconsume.store import Store
 
     if out is not None:
         tables.check_path(out)
-    frame = tables.table(Store(results))
+    store = Store(results)
+    frame = tables.table(store)
+    console.warn(store)
     if out is None:
         sys.stdout.write(frame.write_csv())
     else:
@@ -96,13 +99,16 @@ def theory(
     measure: Annotated[
         bool, typer.Option("--measure", help="Train twins, a small step apart, and measure how fast it is forgotten.")
     ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the rates over the ratio: a .png, .svg or .pdf file.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what is known about a study before it is run: predictions, rates of stability, their conditions."""
     from selfconsume import study_file as studies
     from selfconsume import theory_console
 
-    theory_console.theory(studies.load(study, changes or []), results, as_json=json, measure=measure)
+    theory_console.theory(studies.load(study, changes or []), results, as_json=json, measure=measure, figure=figure)
 
 
 @app.command()

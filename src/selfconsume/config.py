@@ -12,6 +12,7 @@ from typing import Any
 import pydantic
 
 from selfconsume import registry
+from selfconsume.featured import Featured, extractor_of
 from selfconsume.types import Problem
 
 
@@ -42,7 +43,9 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
 
 
 def recipe(role: str, given: Any, where: str) -> Any:
-    """A source, family, regime, curation or metric from a table with a ``kind``, or the checked copy of an instance.
+    """A source, family, regime, curation, extractor or metric from a table with a ``kind``, or the checked copy of an instance.
+
+    The table of a metric that compares vectors may say on which `features`: the table of an extractor, or its kind.
 
     Raises:
         Problem: No such kind, or see `validated`.
@@ -53,7 +56,14 @@ def recipe(role: str, given: Any, where: str) -> Any:
         if not isinstance(given["kind"], str):
             raise Problem(f"{where}.kind: expected a name, got {given['kind']!r}")
         cls = registry.find(role, given["kind"], where)
-        return validated(cls, {name: value for name, value in given.items() if name != "kind"}, where)
+        table = {name: value for name, value in given.items() if name != "kind"}
+        features = table.pop("features", None) if takes_features(role, cls) else None
+        made = validated(cls, table, where)
+        return made if features is None else Featured(made, _extractor(features, f"{where}.features"))
+    if isinstance(given, Featured):
+        if not takes_features(role, type(given.metric)):
+            raise Problem(f"{where}: {registry.kind_of('metric', type(given.metric))!r} does not compare features")
+        return Featured(recipe(role, given.metric, where), _extractor(given.features, f"{where}.features"))
     if not dataclasses.is_dataclass(given) or isinstance(given, type):
         raise Problem(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
     if not isinstance(given, registry.ROLES[role]):
@@ -63,7 +73,22 @@ def recipe(role: str, given: Any, where: str) -> Any:
 
 def table_of(role: str, recipe: Any) -> dict[str, Any]:
     """The table of a recipe, all fields written out."""
+    if isinstance(recipe, Featured):
+        return {**table_of(role, recipe.metric), "features": table_of("extractor", recipe.features)}
     return {"kind": registry.kind_of(role, type(recipe)), **dataclasses.asdict(recipe)}
+
+
+def kinds_of(metric: Any) -> tuple[str, ...]:
+    """The kind of a metric, and of the extractor before it."""
+    extractor = extractor_of(metric)
+    if extractor is None:
+        return (registry.kind_of("metric", type(metric)),)
+    return registry.kind_of("metric", type(metric.metric)), registry.kind_of("extractor", type(extractor))
+
+
+def takes_features(role: str, cls: type) -> bool:
+    """Whether recipes of this class may stand behind an extractor."""
+    return role == "metric" and getattr(cls, "featured", False)
 
 
 def label(role: str, recipe: Any, beside: Sequence[Any] = ()) -> str:
@@ -87,6 +112,12 @@ def kind_schema(role: str, kind: str) -> dict[str, Any]:
     schema = _adapter(cls).json_schema()
     schema.pop("$defs", None)
     schema["properties"] = {"kind": {"const": kind}, **schema.get("properties", {})}
+    if takes_features(role, cls):
+        extractors = registry.kinds("extractor")
+        schema["properties"]["features"] = {
+            "description": "What examples are turned into first: an extractor, or its kind; without it, nothing.",
+            "anyOf": [{"enum": list(extractors)}, *(kind_schema("extractor", each) for each in extractors)],
+        }
     schema["required"] = ["kind", *schema.get("required", [])]
     schema["additionalProperties"] = False
     schema["title"] = kind
@@ -101,9 +132,22 @@ def settings_schema(cls: type) -> dict[str, Any]:
     return schema
 
 
+def about(metric: Mapping[str, Any]) -> str:
+    """What a metric is, from its table: the first line of its class, and of its extractor's."""
+    text = summary(registry.find("metric", metric["kind"]))
+    if "features" not in metric:
+        return text
+    seen = registry.find("extractor", metric["features"]["kind"])
+    return f"{text} Examples are compared as `{metric['features']['kind']}`: {summary(seen)}"
+
+
 def summary(cls: type) -> str:
     """The first line of a class's docstring."""
     return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _extractor(given: Any, where: str) -> Any:
+    return recipe("extractor", {"kind": given} if isinstance(given, str) else given, where)
 
 
 def _refuse_nonfinite(value: Any, where: str) -> None:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, registry, room, stats, study_file
+from selfconsume import config, provenance, registry, room, stats, study_file
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.cohort import cohort_of
@@ -134,6 +134,13 @@ def final_table(store: Store) -> None:
     OUT.print(table)
     if len(names) > len(shown):
         OUT.print(f"and {len(names) - len(shown)} more values; see `selfconsume table` or the report")
+    warn(store)
+
+
+def warn(store: Store) -> None:
+    """Says on standard error what in these results must not be compared without care."""
+    for line in provenance.warnings(store):
+        ERR.print(escape(f"careful: {line}"))
 
 
 def status(store: Store, as_json: bool) -> None:
@@ -161,6 +168,7 @@ def status(store: Store, as_json: bool) -> None:
         "bytes": sum(file.stat().st_size for file in (store.path / DATA).iterdir()),
         "started": store.studies[0]["time"],
         "layouts": layouts,
+        "measured": [row._asdict() for row in provenance.gather(store)],
         "runs": cells,
     }
     if as_json:
@@ -179,6 +187,9 @@ def status(store: Store, as_json: bool) -> None:
         OUT.print(f"{facts['hidden_runs']} more runs are stored that the latest study does not name")
     for layout in layouts:
         OUT.print(escape("computed on " + ", ".join(f"{name} {value}" for name, value in sorted(layout.items()))))
+    for line in provenance.lines(store):
+        OUT.print(escape(f"compared {line}"))
+    warn(store)
 
 
 def kinds(role: str | None) -> None:

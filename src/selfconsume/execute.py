@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfconsume import history, loop, room, tensors
+from selfconsume import history, loop, provenance, room, tensors
 from selfconsume.batch import Batch
 from selfconsume.cohort import cohort_of
 from selfconsume.lanes import Layout
@@ -166,11 +166,15 @@ def _announce(writer: Writer, study: Study, layout: Layout, text: str | None) ->
         "study",
         tables=study.table(),
         text=text,
-        cells=[{"id": cell.id, "labels": cell.labels} for cell in study.cells],
+        cells=[
+            {"id": cell.id, "labels": cell.labels, "measured": on}
+            for cell, on in zip(study.cells, provenance.of_cells(study.cells, study.metrics), strict=True)
+        ],
         axes=list(study.axes),
         seeds=study.settings.seeds,
         generations=study.settings.generations,
         metrics=[repr(metric) for metric in study.metrics],
+        measured=provenance.of_metrics(study.metrics),
         time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         python=sys.version.split()[0],
         versions={name: metadata.version(name) for name in packages},
@@ -273,7 +277,7 @@ def _add_metrics(
     for t in generations:
         record = history.generation(writer, batch, lanes, t)
         before = history.generation(writer, batch, lanes, t - 1) if t else record
-        if record.fit.generator is None and any(not metric.floored for metric in metrics):
+        if record.fit.generator is None and any(not metric.floored and not metric.featured for metric in metrics):
             raise Problem(
                 f"{writer.path}: metrics of the generator were added, but keep = 'samples' kept no generators; "
                 "drop them or run in a new directory with keep = 'all'"

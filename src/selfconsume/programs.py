@@ -20,10 +20,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from selfconsume import fields, loop, pool
+from selfconsume.featured import extractor_of, features_of
 from selfconsume.keys import Keys, keys_of
 from selfconsume.lanes import Layout, lane_program
+from selfconsume.real import Real, Seen
 from selfconsume.regimes import RealOnly
-from selfconsume.types import Curation, Generation, Metric, Source
+from selfconsume.types import Curation, Extractor, Generation, Metric, Source
 
 Program = Callable[[int, Any, Any], Any]
 
@@ -49,6 +51,13 @@ def filled(run: loop.Run, lane: dict[str, Any]) -> loop.Run:
         source=fields.fill(run.source, numbers["source"]),
         family=fields.fill(run.family, numbers["family"]),
     )
+
+
+def source_in(source: Source, shared: dict[str, Any], lane: dict[str, Any]) -> Source:
+    """The static source with this lane's numbers put back, and with its data where that is passed."""
+    own = fields.fill(source, lane["numbers"]["source"])
+    train, stock = either("real", shared, lane), shared.get("stock")
+    return own if train is None and stock is None else Real(own, train, stock)
 
 
 def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
@@ -112,7 +121,7 @@ def train(source: Source, layout: Layout) -> Program:
 def real_sample(source: Source, n: int, layout: Layout) -> Program:
     """seed -> real examples as a perfect generator would give them."""
     return lane_program(
-        lambda _, lane: loop.real_sample(fields.fill(source, lane["numbers"]["source"]), keys_in(lane), n), layout
+        lambda shared, lane: loop.real_sample(source_in(source, shared, lane), keys_in(lane), n), layout
     )
 
 
@@ -153,10 +162,9 @@ def summary(run: loop.Run, layout: Layout) -> Program:
 def emit(block: int, layout: Layout, curation: Curation | None = None, source: Source | None = None) -> Program:
     """generator -> samples (`loop.emit`); a curation and its source are given by their static parts."""
 
-    def emitted(_, lane):
-        numbers = lane["numbers"]
-        chosen = fields.fill(curation, numbers["curation"]) if curation else None
-        known = fields.fill(source, numbers["source"]) if curation else None
+    def emitted(shared, lane):
+        chosen = fields.fill(curation, lane["numbers"]["curation"]) if curation else None
+        known = source_in(source, shared, lane) if curation else None
         return loop.emit(block, keys_in(lane), lane["generator"], lane["alive"], chosen, known)
 
     return lane_program(emitted, layout)
@@ -182,10 +190,25 @@ def summarise(run: loop.Run, layout: Layout) -> Program:
 @built
 def reference(metric: Metric, source: Source, layout: Layout) -> Program:
     """seed -> what the metric prepares from the real data."""
-    return lane_program(
-        lambda _, lane: metric.prepare(keys_in(lane).reference, fields.fill(source, lane["numbers"]["source"])),
-        layout,
-    )
+
+    def prepared(shared, lane):
+        own, extractor = source_in(source, shared, lane), extractor_of(metric)
+        if extractor is not None:
+            own = Seen(own, functools.partial(features_of, extractor, shared["weights"]))
+        return metric.prepare(keys_in(lane).reference, own)
+
+    return lane_program(prepared, layout)
+
+
+@built
+def features(extractor: Extractor, n: int, layout: Layout) -> Program:
+    """samples -> their features, in place of them; rows whose features are not finite are not valid."""
+
+    def extracted(shared, lane):
+        x, finite = pool.finite(features_of(extractor, shared["weights"], lane["samples"][:n]))
+        return {"samples": x, "valid": lane["valid"][:n] & finite}
+
+    return lane_program(extracted, layout)
 
 
 @built
@@ -222,6 +245,8 @@ def grow(slots: int, layout: Layout) -> Callable[[Any], Any]:
 
 def _begin(run: loop.Run, fresh: int, size: int | None, mixed: bool, shared: dict[str, Any], lane: dict[str, Any]):
     own, real, t = filled(run, lane), either("real", shared, lane), shared["t"]
+    if fresh:
+        own = dataclasses.replace(own, source=source_in(run.source, shared, lane))
     if "counts" in lane:
         return loop.begin_summarised(
             own, keys_in(lane), t, real, lane["blocks"], lane["counts"], lane["plan"], fresh=fresh

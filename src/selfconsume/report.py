@@ -13,7 +13,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from selfconsume import account, config, film, finals, grids, plots, registry, study_file, table
+from selfconsume import account, config, film, finals, grids, plots, provenance, study_file, table
 from selfconsume.finals import Shown
 from selfconsume.findings import Findings
 from selfconsume.store import Store
@@ -72,6 +72,8 @@ def write(
         "metrics": metrics,
         "hidden": hidden,
         "tables": finals.pieces(frame, metrics, cells[:MOST_LINES], names),
+        "compared": provenance.lines(store),
+        "warnings": provenance.warnings(store),
         "cells": len(cells),
         "listed": MOST_LINES,
         "drawn": len(drawn),
@@ -147,8 +149,7 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
             if name in present and not name.endswith(".floor"):
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
-            cls = registry.find("metric", given["kind"])
-            better_of, about = cls.better_of, config.summary(cls)
+            better_of, about = config.recipe("metric", given, "metrics").better_of, config.about(given)
         except Problem:
             better_of, about = lambda name: None, ""
         for members in families.values():

@@ -117,9 +117,9 @@ class Study:
                 self.base[role] = config.recipe(role, given, role)
         self.metrics = tuple(config.recipe("metric", m, f"metrics[{i}]") for i, m in enumerate(metrics))
         for i, metric in enumerate(self.metrics):
-            if type(metric) in [type(other) for other in self.metrics[:i]]:
-                kind = registry.kind_of("metric", type(metric))
-                raise Problem(f"metrics[{i}]: {kind!r} is there twice; a study has at most one metric of a kind")
+            if config.kinds_of(metric) in [config.kinds_of(other) for other in self.metrics[:i]]:
+                kind = " on ".join(repr(each) for each in config.kinds_of(metric))
+                raise Problem(f"metrics[{i}]: {kind} is there twice; a study has at most one metric of a kind")
         self.axes = axes
         self.cells = self._expand()
         self._check()

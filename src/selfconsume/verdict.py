@@ -48,7 +48,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfconsume import registry, trend
+from selfconsume import config, trend
 from selfconsume import table as tables
 from selfconsume.evidence import Evidence, examine
 from selfconsume.store import Store
@@ -146,7 +146,7 @@ def directions(store: Store) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for text, given in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
         try:
-            better_of = registry.find("metric", given["kind"]).better_of
+            better_of = config.recipe("metric", given, "metrics").better_of
         except Problem:  # a class of the user's own, not registered in this process
             continue
         found |= {name: better_of(name) for segment in store.segments for name in segment.metrics.get(text, ())}

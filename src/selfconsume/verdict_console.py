@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from selfconsume.console import OUT, say
+from selfconsume.console import OUT, say, warn
 from selfconsume.store import Store
 from selfconsume.verdict import verdicts
 
@@ -49,6 +49,7 @@ def verdict(store: Store, as_json: bool) -> None:
     say(
         "change: over the tested generations, with 95 % interval over seeds; p: of the trend, corrected for all rows (Holm)"
     )
+    warn(store)
 
 
 def _change(row: dict[str, Any]) -> str:

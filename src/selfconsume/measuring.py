@@ -1,0 +1,142 @@
+"""Measuring the lanes of a batch: what metrics prepare from the real data, features, values, and noise floors."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from selfconsume import loop, programs
+from selfconsume.featured import compiled, extractor_of
+from selfconsume.keys import Role, key_at
+from selfconsume.lanes import Layout
+from selfconsume.real import Real, Seen
+from selfconsume.records import Values
+from selfconsume.types import Extractor, Generation, Metric, Source
+
+Lane = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Measuring:
+    """The measuring half of a batch.
+
+    Attributes:
+        runs: The run of each lane.
+        layout: The devices.
+        lane: Generation -> numbers and keys of every lane.
+        host_keys: Generation and name of a key -> this key of each lane.
+        real: The fixed real set, under "shared" or "lane".
+    """
+
+    runs: Sequence[loop.Run]
+    layout: Layout
+    lane: Callable[[int], Lane]
+    host_keys: Callable[[int, str], list[jax.Array]]
+    real: dict[str, Lane]
+
+    def __post_init__(self) -> None:
+        self.count = len(self.runs)
+        self.run = self.runs[0]
+        self.source = programs.static(self.run).source
+        self._weights: dict[Extractor, Any] = {}
+        self._seen: dict[Extractor, Seen] = {}
+
+    def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+        """What each metric prepares from the real data: one for all lanes where the source is fixed."""
+        return [self._reference(metric) for metric in metrics]
+
+    def measure(self, metrics: Sequence[Metric], references: Sequence[Any], t: int, lane: Lane) -> dict[str, Values]:
+        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``.
+
+        Features are computed once for all metrics on one extractor, and brought to the host once for all that are there.
+        """
+        views: dict[Extractor | None, Lane] = {None: lane}
+        fetched: dict[Extractor | None, Lane] = {}
+        result = {}
+        for metric, reference in zip(metrics, references, strict=True):
+            extractor = extractor_of(metric)
+            if extractor not in views:
+                views[extractor] = {**lane, **self._features(extractor, lane)}
+            if metric.on == "host":
+                if extractor not in fetched:
+                    fetched[extractor] = jax.device_get(views[extractor])
+                result[repr(metric)] = self._on_host(metric, reference, t, fetched[extractor])
+                continue
+            program = programs.measure(metric, self.run.sampled, self.layout)
+            values = program(
+                self.count,
+                {"t": np.int32(t), **reference.get("shared", {})},
+                {**self.lane(t), **views[extractor], **reference.get("lane", {})},
+            )
+            result[repr(metric)] = {name: value[: self.count] for name, value in jax.device_get(values).items()}
+        return result
+
+    def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
+        """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
+        chosen = [(m, r) for m, r in zip(metrics, references, strict=True) if m.floored]
+        n, source = self.run.sampled, self.run.source
+        if not chosen or (source.reserve is not None and n > max(source.reserve, source.size)):
+            return {}
+        shared = {**self.real["shared"], **stock(source, self.layout)}
+        own = {**self.lane(0), **self.real["lane"]}
+        samples = programs.real_sample(self.source, n, self.layout)(self.count, shared, own)
+        valid = self.layout.put(np.ones((self.count, n), bool))
+        lane = {"generator": generator, "previous": generator, "samples": samples, "valid": valid}
+        values = self.measure(*zip(*chosen, strict=True), 0, lane)
+        return {m: {f"{name}.floor": value for name, value in each.items()} for m, each in values.items()}
+
+    def _features(self, extractor: Extractor, lane: Lane) -> Lane:
+        program = programs.features(extractor, self.run.sampled, self.layout)
+        given = {name: lane[name] for name in ("samples", "valid")}
+        return program(self.count, {"weights": self._shared_weights(extractor)}, given)
+
+    def _shared_weights(self, extractor: Extractor) -> Any:
+        """The extractor's weights on every device: an argument of programs, never a constant in them."""
+        if extractor not in self._weights:
+            self._weights[extractor] = self.layout.share(extractor.weights(self.run.source))
+        return self._weights[extractor]
+
+    def _reference(self, metric: Metric) -> dict[str, Any]:
+        extractor = extractor_of(metric)
+        if self.run.source.fixed:
+            source: Source = self.run.source
+            if extractor is not None:
+                # One view for all metrics on an extractor: it keeps the features of the test set.
+                source = self._seen.setdefault(extractor, self._view(extractor, source))
+            prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
+            return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
+        if metric.on == "host":
+            rows = jax.device_get(self.real["lane"]["real"])
+            sources: list[Source] = [Real(run.source, row) for run, row in zip(self.runs, rows, strict=False)]
+            if extractor is not None:
+                sources = [self._view(extractor, source) for source in sources]
+            keys = self.host_keys(0, "reference")
+            return {"host": [metric.prepare(key, source) for key, source in zip(keys, sources, strict=True)]}
+        shared = {} if extractor is None else {"weights": self._shared_weights(extractor)}
+        program = programs.reference(metric, self.source, self.layout)
+        return {"lane": {"reference": program(self.count, shared, {**self.lane(0), **self.real["lane"]})}}
+
+    def _view(self, extractor: Extractor, source: Source) -> Seen:
+        weights = extractor.weights(self.run.source)
+        return Seen(source, functools.partial(compiled(extractor), weights))
+
+    def _on_host(self, metric: Metric, reference: dict[str, Any], t: int, host: Lane) -> Values:
+        n = self.run.sampled
+        keys = self.host_keys(t, "metric")
+        rows = []
+        for i in range(self.count):
+            own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
+            generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
+            rows.append(loop.measure(metric, keys[i], generation, reference["host"][i]))
+        return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
+
+
+def stock(source: Source, layout: Layout) -> dict[str, Any]:
+    """What a source draws fresh examples from, where all lanes can read it; nothing where it draws them from a law."""
+    rows = source.stock()
+    return {} if rows is None else {"stock": layout.share(rows)}

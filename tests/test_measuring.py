@@ -1,0 +1,130 @@
+"""Values on features: those of the metric on what the extractor gives, in every way that they can come about."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+
+from selfconsume import execute, programs, provenance, report, table
+from selfconsume.batch import Batch
+from selfconsume.extractors.classifier import Classifier
+from selfconsume.extractors.pixels import Pixels
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.featured import Featured, features_of
+from selfconsume.loop import Run
+from selfconsume.metrics.frechet import distance_to, real_moments
+from selfconsume.regimes import RealOnly
+from selfconsume.sources.digits import Digits
+from selfconsume.study import Study
+
+DIGITS = {"kind": "digits", "n": 60, "n_test": 40}
+TINY = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
+PLAIN = [{"kind": "frechet"}, {"kind": "neighbours"}]
+SEEN = [{**metric, "features": "pixels"} for metric in PLAIN]
+JUDGED = [{"kind": "frechet", "features": TINY}, {"kind": "labels", "features": {**TINY, "output": "scores"}}]
+
+
+def study(metrics, source=DIGITS, **settings):
+    settings = {"generations": 2, "seeds": 2} | settings
+    return Study(source, {"kind": "gaussian"}, {"kind": "replace"}, metrics=metrics, **settings)
+
+
+def values(store):
+    """Value name -> its values over seeds and generations."""
+    rows = table.table(store).sort("seed", "generation")
+    return {name: part["value"].to_numpy() for (name,), part in rows.group_by("metric")}
+
+
+@pytest.mark.parametrize("source", [DIGITS, {"kind": "gaussian_mixture", "k": 2, "n": 40, "n_test": 30}])
+def test_pixels_give_the_numbers_that_are_there_without_them(tmp_path, layout, source):
+    """On the host and in lanes, with one real set for all lanes and with one each; floors too."""
+    found = values(execute.execute(study(PLAIN, source), tmp_path / "plain", layout=layout))
+    seen = values(execute.execute(study(SEEN, source), tmp_path / "seen", layout=layout))
+    assert set(seen) == {f"pixels.{name}" for name in found}
+    assert {"pixels.frechet.floor", "pixels.recall.floor"} <= set(seen)
+    for name, value in found.items():
+        np.testing.assert_allclose(seen[f"pixels.{name}"], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, layout):
+    """A study whose metrics were there from the start, and one to which they were added later."""
+    at_once, later = (tmp_path_factory.mktemp(name) for name in ("at_once", "later"))
+    execute.execute(study([{"kind": "nonfinite"}]), later, layout=layout)
+    return (
+        execute.execute(study([{"kind": "nonfinite"}, *JUDGED]), at_once, layout=layout),
+        execute.execute(study([{"kind": "nonfinite"}, *JUDGED]), later, layout=layout),
+    )
+
+
+def test_metrics_added_later_give_the_same_numbers(judged):
+    at_once, later = map(values, judged)
+    assert set(at_once) == set(later)
+    assert {"classifier.frechet", "classifier.frechet.floor", "classifier.labels.kl"} <= set(at_once)
+    for name, value in at_once.items():
+        np.testing.assert_array_equal(later[name], value, err_msg=name)
+
+
+def test_the_frechet_distance_is_that_of_the_features(judged):
+    store, _ = judged
+    source, judge = Digits(n=60, n_test=40), Classifier(width=4, updates=10, batch=8)
+    weights = judge.weights(source)
+    segment = store.segments[0]
+    with store.tensors(segment.file, segment.sha256) as tensors:
+        samples = tensors.get_tensor("1/samples")
+    real = real_moments(np.asarray(judge(weights, source.test(jax.random.key(0))), np.float64))
+    expected = [distance_to(np.asarray(judge(weights, jnp.asarray(x)), np.float64), real) for x in samples]
+    rows = table.table(store).filter(pl.col("metric") == "classifier.frechet", pl.col("generation") == 1)
+    np.testing.assert_allclose(rows.sort("seed")["value"], expected, rtol=1e-4)
+
+
+def test_the_store_says_what_was_measured_on_what(judged):
+    for store in judged:
+        rows = {row.metric: row for row in provenance.gather(store)}
+        assert set(rows) == {"nonfinite", "classifier.frechet", "classifier.labels"}
+        row = rows["classifier.frechet"]
+        assert (row.n, row.split, row.reference, row.extractor, row.cells) == (60, "test", 40, "classifier", 1)
+        assert row.sha256 == Classifier(width=4, updates=10, batch=8).fingerprint(Digits(n=60, n_test=40))
+        assert rows["nonfinite"].split == rows["nonfinite"].sha256 == ""
+        assert provenance.warnings(store) == []
+        page = report.write(store).read_text()
+        through = f"through classifier (sha256 {row.sha256[:12]})"
+        assert f"classifier.frechet: 60 samples against 40 real examples (test), {through}" in page
+
+
+@dataclasses.dataclass(frozen=True)
+class Overflowing(Pixels):
+    """Ten times the pixels."""
+
+    def __call__(self, weights, x):
+        return 10 * super().__call__(weights, x)
+
+
+def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
+    run = Run(Digits(n=40, n_test=20), Gaussian(), RealOnly())
+    batch = Batch([run, run], [0, 1], layout)
+    config_metrics = study([*SEEN, {"kind": "sliced_wasserstein", "n_projections": 4, "features": "pixels"}]).metrics
+    assert all(isinstance(metric, Featured) for metric in config_metrics)
+    calls = []
+    monkeypatch.setattr(
+        programs, "features", lambda *args, made=programs.features: calls.append(args[0]) or made(*args)
+    )
+    references = batch.references(config_metrics)
+    x = layout.put(np.asarray(np.random.default_rng(0).random((2, 40, 64)), np.float32))
+    generator = layout.put(jax.tree.map(lambda a: np.stack([a, a]), Gaussian().init(jax.random.key(0), (64,))))
+    valid = layout.put(np.ones((2, 40), bool))
+    found = batch.measure(config_metrics, references, 1, generator, generator, x, valid)
+    assert len(found) == 3 and len(calls) == 1
+
+
+def test_rows_whose_features_are_not_finite_are_not_valid(layout):
+    x = np.ones((2, 5, 3), np.float32)
+    program = programs.features(Overflowing(), 5, layout)
+    x[0, 2] = 3e38
+    out = program(2, {"weights": ()}, layout.put({"samples": x, "valid": np.ones((2, 5), bool)}))
+    np.testing.assert_array_equal(out["valid"], [[True, True, False, True, True], [True] * 5])
+    assert np.isfinite(out["samples"]).all()
+    assert features_of(Overflowing(), (), x[1]).shape == (5, 3)
