@@ -44,10 +44,12 @@ def test_bytes_are_resized_and_centred(weights_file, resize, middle):
     extractor.check(IMAGES)
     x = np.random.default_rng(1).integers(0, 256, (3, 10, 12, 1), np.uint8)
     got = jax.jit(extractor)(extractor.weights(IMAGES), x)
-    large = inception.resized(jnp.repeat(jnp.float32(x), 3, axis=3), 75, centred=resize == "pytorch")
-    np.testing.assert_allclose(
-        got, inception.features(inception.folded(state), (large - middle) / middle), rtol=1e-4, atol=1e-5
-    )
+
+    def expected(x):
+        large = inception.resized(jnp.repeat(x.astype(jnp.float32), 3, axis=3), 75, centred=resize == "pytorch")
+        return inception.features(inception.folded(state), (large - middle) / middle)
+
+    np.testing.assert_allclose(got, jax.jit(expected)(x), rtol=1e-4, atol=1e-5)
     assert got.dtype == np.float32
     # Grey images are those whose colours are equal.
     np.testing.assert_array_equal(got, jax.jit(extractor)(extractor.weights(IMAGES), np.repeat(x, 3, axis=3)))
