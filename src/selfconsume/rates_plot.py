@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from selfconsume import comparison, config
+from selfconsume import comparison, registry
 from selfconsume.grids import INK, MUTED, PALETTE, STYLE
 from selfconsume.study import Study
 from selfconsume.theory import twins
@@ -25,7 +25,7 @@ SERIES = (
     ("rho", "predicted: spectral radius of J", PALETTE[0], "s", "full"),
     ("twins", "twins, in distribution", PALETTE[1], "o", "full"),
     ("twins_parameters", "twins, in parameters", PALETTE[1], "o", "none"),
-    ("runs", "the runs: regression across seeds", PALETTE[2], "D", "full"),
+    ("runs", "runs: regression across seeds", PALETTE[2], "D", "full"),
 )
 """Key, name, colour, marker and its filling."""
 BOUNDS = (("ferbach", "bound of Ferbach et al.", "--"), ("bertrand", "bound of Theorem 1", ":"))
@@ -57,7 +57,7 @@ def draw(study: Study, paths: Mapping[str, twins.Paths], runs: Mapping[str, comp
             }
         )
     run = study.cells[0].run
-    family, source = (config.label(role, getattr(run, role)) for role in ("family", "source"))
+    family, source = (registry.kind_of(role, type(getattr(run, role))) for role in ("family", "source"))
     return rates(cells, f"{family} on {source}, {run.start} starts")
 
 
@@ -101,7 +101,7 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
                 zorder=3,
             )
         _frame(ax, cells)
-        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=7.5, handlelength=1.8)
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=7, handlelength=1.6, columnspacing=1.2)
     return figure
 
 
@@ -131,7 +131,7 @@ def _triple(rate: twins.Rate) -> tuple[float, float, float] | None:
 def _theory(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
     ratios = [cell["ratio"] for cell in cells]
     fine = np.geomspace(ratios[0] / 1.3, ratios[-1] * 1.3, 200)
-    ax.plot(fine, fine / (1 + fine), color=MUTED, linewidth=1.1, label="λ/(1+λ): well specified, trained to the end")
+    ax.plot(fine, fine / (1 + fine), color=MUTED, linewidth=1.1, label="λ/(1+λ): well specified, trained out")
     ax.axhline(1.0, color=INK, linewidth=0.7)
     for key, name, dashes in BOUNDS:
         points = [(cell["ratio"], cell[key]) for cell in cells if cell.get(key) is not None]
