@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from selfconsume import film
+from selfconsume import film, kept
 from selfconsume.store import Store, Writer
 from selfconsume.study_file import from_tables
 
@@ -54,7 +54,7 @@ def filled(path, tables=TABLES, samples=None, alive=None, last=None):
 
 def shot(store, study="same", most=20):
     cells = store.study["cells"]
-    study = film.readable(store) if study == "same" else study
+    study = kept.readable(store) if study == "same" else study
     names = [str(cell["labels"]) for cell in cells]
     return film.shoot(store, study, cells, names, {cell["id"]: "#0072b2" for cell in cells}, most)
 
@@ -150,5 +150,5 @@ def test_strip(last, strip):
 def test_only_valid_rows_are_read(tmp_path):
     store = filled(tmp_path / "out")
     segment = store.segments[0]
-    reader = film._Reader(store, None, [store.lanes[segment.lanes][0]], 5)
+    reader = kept.Kept(store, None, [store.lanes[segment.lanes][0]], 5)
     assert reader.rows(store.lanes[segment.lanes][0], 2).shape == (5, 2)

@@ -171,25 +171,37 @@ def report(results: Results) -> None:
 @app.command()
 def export(
     results: Results,
-    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="Where to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="PATH",
+            help="x.safetensors: the generator; x.png: a picture of samples; x.npy: all samples; x: a folder of images.",
+        ),
+    ],
     run: Annotated[
         str | None, typer.Option(metavar="ID", help="The run, as `status` shows it, or its beginning.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which seed.")] = 0,
     generation: Annotated[int, typer.Option(help="Which generation; -1 is the last one.")] = -1,
 ) -> None:
-    """Write one generation's generator to a safetensors file, usable as `initial` of another study."""
-    from selfconsume import console
+    """Write one generation's generator, usable as `initial` of another study, or its samples as pictures or an array."""
+    from selfconsume import album, console
     from selfconsume import export as exports
     from selfconsume.store import Store
 
-    console.say(str(exports.generator(Store(results), out, run=run, seed=seed, generation=generation)))
+    store = Store(results)
+    if out.suffix == ".safetensors":
+        written = exports.generator(store, out, run=run, seed=seed, generation=generation)
+    else:
+        identity, t = exports.found(store, run, seed, generation)
+        written = album.write(store, out, (identity, seed), t)
+    console.say(str(written))
 
 
 @app.command("list")
 def list_(
     role: Annotated[
-        str | None, typer.Argument(help="source, family, regime, curation, metric or presets; default: all.")
+        str | None, typer.Argument(help="source, family, regime, curation, extractor, metric or presets; default: all.")
     ] = None,
 ) -> None:
     """List all kinds with their fields and defaults."""

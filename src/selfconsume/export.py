@@ -35,10 +35,7 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     out = Path(out)
     if out.suffix != ".safetensors":
         raise Problem(f"export: expected --out to end in .safetensors, got {str(out)!r}")
-    identity, last = _lane(store, run, seed)
-    t = last + 1 + generation if generation < 0 else generation
-    if not 0 <= t <= last:
-        raise Problem(f"export: run {identity}, seed {seed} has generations 0 to {last}, not {generation}")
+    identity, t = found(store, run, seed, generation)
     arrays, sha256 = _arrays(store, identity, seed, t)
     study = next(each for each in reversed(store.studies) if any(cell["id"] == identity for cell in each["cells"]))
     labels = next(cell["labels"] for cell in study["cells"] if cell["id"] == identity)
@@ -58,8 +55,18 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     return out
 
 
-def _lane(store: Store, run: str | None, seed: int) -> tuple[str, int]:
-    """The run's whole identity, and its last generation."""
+def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[str, int]:
+    """The run's whole identity, and which generation is meant.
+
+    Args:
+        store: The directory of results.
+        run: The run's identity or its beginning; None where there is only one run.
+        seed: One of its seeds.
+        generation: Negative ones count from the last that is stored.
+
+    Raises:
+        Problem: There is no such run, seed or generation.
+    """
     done = store.progress()
     runs = sorted({identity for identity, _ in done})
     fit = [identity for identity in runs if identity.startswith(run or "")]
@@ -71,7 +78,11 @@ def _lane(store: Store, run: str | None, seed: int) -> tuple[str, int]:
     if (fit[0], seed) not in done:
         seeds = sorted(each for identity, each in done if identity == fit[0])
         raise Problem(f"export: run {fit[0]} has no seed {seed}; it has {', '.join(map(str, seeds[:20]))}")
-    return fit[0], done[fit[0], seed]
+    last = done[fit[0], seed]
+    t = last + 1 + generation if generation < 0 else generation
+    if not 0 <= t <= last:
+        raise Problem(f"export: run {fit[0]}, seed {seed} has generations 0 to {last}, not {generation}")
+    return fit[0], t
 
 
 def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.ndarray], str]:

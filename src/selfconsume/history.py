@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from selfconsume import loop, tensors
 from selfconsume.batch import Batch
 from selfconsume.records import Partial, Record
 from selfconsume.store import Lane, Segment, Store, Unfinished
-from selfconsume.types import FitState, Problem
+from selfconsume.study import Cell, Study
+from selfconsume.types import FitState, Metric, Problem
 
 
 def generations(store: Store, batch: Batch, lanes: Sequence[Lane], last: int) -> list[Record]:
@@ -44,7 +47,9 @@ def generation(store: Store, batch: Batch, lanes: Sequence[Lane], t: int, *, gen
     if kept != {"generators"}:
         samples = _gather(store, lanes, t, f"{t}/samples", lack="generators", into=samples)
         valid = _gather(store, lanes, t, f"{t}/valid", lack="generators", into=valid)
-    known = FitState(None if "samples" in kept else generator, None, structure.iteration, structure.loss, None)
+    # How the fit went is only in what is stored whole, see `fit`.
+    nothing = jnp.zeros((), jnp.int32), jnp.array(jnp.nan)
+    known = FitState(None if "samples" in kept else generator, None, *nothing, None)
     return Record(t, _gather(store, lanes, t, f"{t}/alive"), samples, valid, known, {}, {})
 
 
@@ -62,6 +67,39 @@ def partial(store: Store, run: loop.Run, held: Unfinished) -> Partial:
     with store.tensors(held.file, held.sha256) as file:
         arrays = {name: file.get_tensor(f"fit{name}") for name in tensors.named_shapes(structure)}
     return Partial(held.generation, tensors.rebuilt(arrays, structure))
+
+
+def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], list[int], list[Metric]]]:
+    """Stored generations whose values of some metrics of the study are missing, with these metrics."""
+    cells = {cell.id: cell for cell in study.cells}
+    wanted = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
+    # Which batches of lanes have a metric in a generation. Batches overlap: a study that named fewer lanes may have added it.
+    have: dict[tuple[int, str], set[str]] = {}
+    for segment in store.segments:
+        for t in range(segment.first, segment.last + 1):
+            for metric in segment.metrics:
+                have.setdefault((t, metric), set()).add(segment.lanes)
+    result = []
+    for segment in store.segments:
+        if segment.kept == "values":
+            continue
+        chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
+        generations = range(segment.first, min(segment.last, study.last) + 1)
+        for held, group in itertools.groupby(
+            generations, key=lambda t: [have.get((t, repr(metric)), set()) for metric in study.metrics]
+        ):
+            if all(segment.lanes in batches for batches in held):
+                continue
+            ts = list(group)
+            covered = [set().union(*(store.lanes[batch] for batch in batches)) for batches in held]
+            groups: dict[tuple[bool, ...], list[Lane]] = {}
+            for lane in chosen:
+                groups.setdefault(tuple(lane not in lanes for lanes in covered), []).append(lane)
+            for lacks, lanes in groups.items():
+                metrics = [metric for metric, lack in zip(study.metrics, lacks, strict=True) if lack]
+                if metrics:
+                    result.append(([cells[run] for run, _ in lanes], [seed for _, seed in lanes], ts, metrics))
+    return result
 
 
 def _where(

@@ -13,7 +13,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from selfconsume import account, config, film, finals, grids, plots, provenance, study_file, table
+from selfconsume import account, config, film, finals, grids, kept, plots, provenance, study_file, table
 from selfconsume.finals import Shown
 from selfconsume.findings import Findings
 from selfconsume.store import Store
@@ -86,7 +86,7 @@ def write(
         "constant": constant,
         "film": film.shoot(
             store,
-            film.readable(store),
+            kept.readable(store),
             [study["cells"][i] for i in filmed],
             [names[i] for i in filmed],
             colours,

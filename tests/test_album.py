@@ -1,0 +1,87 @@
+"""Examples leave a directory of results as arrays and pictures, byte for byte."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import selfconsume as sc
+from selfconsume import album
+from selfconsume.store import Store
+from selfconsume.types import Problem
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A store of two generations of flat noise images, made by a network that has hardly been trained."""
+    path = tmp_path_factory.mktemp("images") / "results"
+    study = sc.Study(
+        source=sc.source("digits", form="image", n=40, n_test=40),
+        family=sc.family("otcfm", updates=1, batch=4, pairing_block=4, steps=1),
+        regime=sc.regime("replace"),
+        generations=2,
+        seeds=1,
+        n_synthetic=12,
+    )
+    sc.run(study, path)
+    store = Store(path)
+    return store, (store.study["cells"][0]["id"], 0)
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    path = tmp_path_factory.mktemp("points") / "results"
+    study = sc.Study(
+        source=sc.source("gaussian", dim=2, n=30),
+        family=sc.family("gaussian"),
+        regime=sc.regime("replace"),
+        generations=2,
+        seeds=1,
+        keep="generators",
+    )
+    sc.run(study, path)
+    store = Store(path)
+    return store, (store.study["cells"][0]["id"], 0)
+
+
+def test_array_folder_and_sheet_hold_the_same_images(images, tmp_path):
+    store, lane = images
+    array = np.load(album.write(store, tmp_path / "all.npy", lane, 1))
+    assert array.shape == (12, 8, 8, 1) and array.dtype == np.uint8
+    folder = album.write(store, tmp_path / "each", lane, 1)
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files] == [f"{i:02d}.png" for i in range(12)]
+    np.testing.assert_array_equal(np.stack([pixels(file) for file in files]), array[..., 0])
+    sheet = pixels(album.write(store, tmp_path / "sheet.png", lane, 1))
+    factor = round(sheet.shape[0] / (album.SIDE * 9 + 1))
+    small = sheet[::factor, ::factor]
+    np.testing.assert_array_equal(small[1:9, 1:9], array[0, ..., 0])
+    np.testing.assert_array_equal(small[10:18, 10:18], array[11, ..., 0])
+
+
+def test_examples_that_were_not_kept_are_drawn_again(points, tmp_path):
+    store, lane = points
+    assert np.load(album.write(store, tmp_path / "x.npy", lane, 1)).shape == (30, 2)
+    assert pixels(album.write(store, tmp_path / "x.png", lane, 1)).std() > 1
+
+
+def test_what_does_not_suit_is_said(images, points, tmp_path):
+    store, lane = points
+    with pytest.raises(Problem, match="a folder is for images"):
+        album.write(store, tmp_path / "folder", lane, 0)
+    assert not (tmp_path / "folder").exists()
+    with pytest.raises(Problem, match=r"generation 7 .* not run yet"):
+        album.write(store, tmp_path / "x.npy", lane, 7)
+    store, lane = images
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(Problem, match="holds other files"):
+        album.write(store, tmp_path / "full", lane, 0)
+    with pytest.raises(Problem, match="expected --out to end in"):
+        album.write(store, tmp_path / "x.jpg", lane, 0)
+    with pytest.raises(Problem, match="cannot write"):
+        album.write(store, tmp_path / "nowhere" / "x.npy", lane, 0)
