@@ -285,7 +285,7 @@ def test_cold_fits_may_have_their_own_number_of_updates(trained):
     for start, half in ((None, 20), (trained, 10)):
         state = family.begin(jax.random.key(0), X, WEIGHT, start)
         assert state.data.length == 2 * half
-        np.testing.assert_allclose(family._rate(jnp.int32(half), state.data.length), 0.5, rtol=1e-6)
+        np.testing.assert_allclose(family._rate(jnp.int32(half), state.data), 0.5, rtol=1e-6)
 
 
 def test_cold_and_warm_states_are_alike(trained):
@@ -327,3 +327,14 @@ def test_images_are_refused():
 
     with pytest.raises(Problem, match=r"family: takes vectors, .* \(8, 8, 1\)"):
         Location().check(Images())
+
+
+def test_a_cold_start_may_warm_up_longer(unscaled):
+    """The first Adam step is the learning rate itself, whatever the gradient."""
+    family = Location(
+        updates=9, batch=8, learning_rate=0.1, schedule="constant", warmup_updates=2, cold_warmup_updates=5
+    )
+    cold = run(family, X, WEIGHT, None, 1)
+    np.testing.assert_allclose(np.abs(cold.optimizer.net - 1.0), 0.1 / 5, rtol=1e-3)
+    warm = run(family, X, WEIGHT, unscaled, 1)
+    np.testing.assert_allclose(np.abs(warm.optimizer.net - 1.0), 0.1 / 2, rtol=1e-3)

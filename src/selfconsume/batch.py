@@ -7,6 +7,7 @@ here touches the disk; `execute` decides what is run and keeps what comes out.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume import fields, loop, pool, programs
+from selfconsume.fit import Trained, is_image
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.measuring import Measuring, stock
@@ -23,7 +25,10 @@ from selfconsume.summaries import Summarised
 from selfconsume.types import FitState, Metric
 
 CHUNK = 1000
-"""Most updates in one dispatch: a longer fit reports, and can be checkpointed, in between."""
+"""Most updates in one dispatch of a fit to vectors: a longer one reports, and can be checkpointed, in between."""
+
+PACE = 10.0
+"""Seconds of one dispatch, about, of a fit to images, whose updates may take long."""
 
 
 @dataclasses.dataclass
@@ -89,7 +94,7 @@ class Batch:
 
     def _host_keys(self, t: int, name: str) -> list[jax.Array]:
         """One key of every lane. From the compiled program: deriving them one by one takes longer than most metrics."""
-        data = jax.device_get(getattr(self._lane(t)["keys"], name))
+        data = self.layout.fetch(getattr(self._lane(t)["keys"], name))
         return [jax.random.wrap_key_data(row) for row in data[: self.count]]
 
     def generations(
@@ -142,7 +147,7 @@ class Batch:
                     values[name].update(floors)
             clock.lap("measure")
             fit, first = new, first if first is not None else new
-            host = jax.device_get((out.alive, out.samples, out.valid, fit))
+            host = self.layout.fetch((out.alive, out.samples, out.valid, fit))
             host_alive, samples, valid, host_fit = jax.tree.map(lambda leaf: leaf[: self.count], host)
             for each in values.values():
                 for name in each:
@@ -155,7 +160,7 @@ class Batch:
         alive = self.layout.put(np.ones(self.count, bool))
         lane = {**self._lane(t), "generator": self.layout.put(generator), "alive": alive}
         out = self._sample(self.count, self._emit_data(t), lane)
-        return tuple(np.asarray(leaf)[: self.count] for leaf in (out.samples, out.valid))
+        return tuple(leaf[: self.count] for leaf in self.layout.fetch((out.samples, out.valid)))
 
     def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         """What each metric prepares from the real data, see `measuring`."""
@@ -235,19 +240,28 @@ class Batch:
         size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
         mixed = size is not None and not all(each.budget for each in plans)
         updates = run.family.updates_of(start is not None)
-        if updates <= CHUNK:
+        paced = isinstance(run.family, Trained) and is_image(run.source.shape)
+        if updates <= CHUNK and not paced:
             return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
         state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)
         done = 0
         if partial is not None:
             saved = self.layout.put(partial.fit)
             state = dataclasses.replace(saved, data=state.data)
-            done = int(np.asarray(partial.fit.iteration)[0])
+            done = int(partial.fit.iteration[0])
+        # The number of updates of a dispatch that is measured in time is data: whatever it is, the program is the same.
+        program = programs.advance(self.static, None, self.layout) if paced else None
+        some = self.run.family.ahead if paced else CHUNK
         while done < updates:
-            some = min(CHUNK, updates - done)
-            state = programs.advance(self.static, some, self.layout)(self.count, {}, {**self._lane(t), "fit": state})
+            some = min(some, updates - done)
+            began = time.monotonic()
+            each = program or programs.advance(self.static, some, self.layout)
+            shared = {"updates": np.int32(some)} if paced else {}
+            state = each(self.count, shared, {**self._lane(t), "fit": state})
             done += some
             jax.block_until_ready(state.iteration)
+            if paced:
+                some = self.layout.agreed(max(1, min(2 * some, int(some * PACE / (time.monotonic() - began)))))
             tick(done / updates)
             if done < updates:
                 yield Partial(t, dataclasses.replace(state, data=None))

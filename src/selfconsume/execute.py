@@ -6,7 +6,6 @@ thing: run the same command again.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
@@ -21,9 +20,10 @@ import numpy as np
 from selfconsume import history, loop, provenance, room, tensors
 from selfconsume.batch import Batch
 from selfconsume.cohort import cohort_of
+from selfconsume.history import lacking
 from selfconsume.lanes import Layout
-from selfconsume.records import Partial, Record
-from selfconsume.store import Lane, Store, Writer
+from selfconsume.records import Losses, Partial, Record
+from selfconsume.store import Follower, Lane, Store, Writer
 from selfconsume.study import Cell, Study
 from selfconsume.types import Metric, Problem
 
@@ -85,7 +85,7 @@ def execute(
     """
     room.check(study, out)
     layout = layout or Layout.default()
-    with Writer(out) as writer:
+    with _opened(out, layout) as writer:
         known = {run for lanes in writer.lanes.values() for run, _ in lanes}
         if known and not known & {cell.id for cell in study.cells}:
             raise Problem(f"{out}: its results share no run with this study; give another --out")
@@ -96,15 +96,28 @@ def execute(
         total += sum(len(cells) * len(generations) for cells, _, generations, _ in missing)
         done = 0.0
         for task in tasks:
-            for share in _run(study, task, writer, layout):
+            for share, note in _run(study, task, writer, layout):
                 lanes, now = len(task.seeds), min(task.after + 1 + int(share), study.last)
-                tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes"))
+                tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}"))
             done += len(task.seeds) * (study.last - task.after)
         for cells, seeds, generations, metrics in missing:
             for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):
                 tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
             done += len(cells) * len(generations)
+    layout.meet()
     return Store(out)
+
+
+def _opened(out: str | Path, layout: Layout) -> Writer | Follower:
+    """The directory, for writing on the first host. The others see it as it was before the first one began."""
+    if layout.leads:
+        writer = Writer(out)
+        layout.meet()
+    else:
+        layout.meet()
+        writer = Follower(out)
+    layout.meet()
+    return writer
 
 
 def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
@@ -127,40 +140,7 @@ def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
     return tasks
 
 
-def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], list[int], list[Metric]]]:
-    """Stored generations whose values of some metrics of the study are missing, with these metrics."""
-    cells = {cell.id: cell for cell in study.cells}
-    wanted = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
-    # Which batches of lanes have a metric in a generation. Batches overlap: a study that named fewer lanes may have added it.
-    have: dict[tuple[int, str], set[str]] = {}
-    for segment in store.segments:
-        for t in range(segment.first, segment.last + 1):
-            for metric in segment.metrics:
-                have.setdefault((t, metric), set()).add(segment.lanes)
-    result = []
-    for segment in store.segments:
-        if segment.kept == "values":
-            continue
-        chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
-        generations = range(segment.first, min(segment.last, study.last) + 1)
-        for held, group in itertools.groupby(
-            generations, key=lambda t: [have.get((t, repr(metric)), set()) for metric in study.metrics]
-        ):
-            if all(segment.lanes in batches for batches in held):
-                continue
-            ts = list(group)
-            covered = [set().union(*(store.lanes[batch] for batch in batches)) for batches in held]
-            groups: dict[tuple[bool, ...], list[Lane]] = {}
-            for lane in chosen:
-                groups.setdefault(tuple(lane not in lanes for lanes in covered), []).append(lane)
-            for lacks, lanes in groups.items():
-                metrics = [metric for metric, lack in zip(study.metrics, lacks, strict=True) if lack]
-                if metrics:
-                    result.append(([cells[run] for run, _ in lanes], [seed for _, seed in lanes], ts, metrics))
-    return result
-
-
-def _announce(writer: Writer, study: Study, layout: Layout, text: str | None) -> None:
+def _announce(writer: Writer | Follower, study: Study, layout: Layout, text: str | None) -> None:
     packages = ("selfconsume", "jax", "jaxlib", "equinox", "numpy", "scipy")
     writer.commit(
         "study",
@@ -182,17 +162,27 @@ def _announce(writer: Writer, study: Study, layout: Layout, text: str | None) ->
     )
 
 
-def _run(study: Study, task: Task, writer: Writer, layout: Layout) -> Iterator[float]:
-    """Runs a task to the last generation and commits it; yields the generations done."""
-    batch = Batch([cell.run for cell in task.cells], task.seeds, layout)
-    run = batch.run
+def _batch(cells: list[Cell], seeds: list[int], layout: Layout) -> Batch:
+    """Lanes on the devices, several of them for each lane where there are more."""
+    family = cells[0].run.family
+    return Batch([cell.run for cell in cells], seeds, layout.spread(len(seeds), getattr(family, "batch", 1)))
+
+
+def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) -> Iterator[tuple[float, str]]:
+    """Runs a task to the last generation and commits it; yields the generations done, and the loss within a fit."""
+    batch = _batch(task.cells, task.seeds, layout)
+    run, layout = batch.run, batch.layout
+    layout.meet()
+    writer.follow()
     lanes = writer.add_lanes(task.lanes)
     after = history.generations(writer, batch, task.lanes, task.after) if task.after >= 0 else None
     first = history.fit(writer, run, task.lanes, 0) if task.after >= 0 and run.start == "first" else None
     held = writer.unfinished.get(lanes)
     partial = history.partial(writer, run, held) if held and held.generation == task.after + 1 else None
+    layout.meet()
     buffer: list[Record] = []
     shares: list[float] = []
+    losses = Losses()
     since = time.monotonic()
     finished = 0
     for item in batch.generations(
@@ -204,12 +194,13 @@ def _run(study: Study, task: Task, writer: Writer, layout: Layout) -> Iterator[f
                 name = f"{lanes}-{item.t:06d}.unfinished.safetensors"
                 # A new name each time: the checkpoint before must stay whole until this one is committed.
                 name = name.replace(".unf", f"-{int(item.fit.iteration[0])}.unf")
-                fit = jax.tree.map(lambda leaf: np.asarray(leaf)[: batch.count], item.fit)
+                fit = jax.tree.map(lambda leaf: leaf[: batch.count], layout.fetch(item.fit))
                 sha = writer.write(name, tensors.named(fit, "fit"))
                 writer.commit("unfinished", lanes=lanes, generation=item.t, file=name, sha256=sha)
                 writer.forget_states(lanes, keep=(0,) if run.start == "first" else ())
                 since = time.monotonic()
-            yield finished + (shares[-1] if shares else 0.0)
+            latest = losses.since_last(item.t, *layout.fetch((item.fit.iteration[0], item.fit.loss[: batch.count])))
+            yield finished + (shares[-1] if shares else 0.0), f", loss {latest:.4g}"
             continue
         buffer.append(item)
         finished += 1
@@ -219,11 +210,13 @@ def _run(study: Study, task: Task, writer: Writer, layout: Layout) -> Iterator[f
         if anchor or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
             _flush(writer, lanes, buffer, run, study, layout)
             since = time.monotonic()
-        yield finished
+        yield finished, ""
     _flush(writer, lanes, buffer, run, study, layout)
 
 
-def _flush(writer: Writer, lanes: str, buffer: list[Record], run: loop.Run, study: Study, layout: Layout) -> None:
+def _flush(
+    writer: Writer | Follower, lanes: str, buffer: list[Record], run: loop.Run, study: Study, layout: Layout
+) -> None:
     """Commits the generations in the buffer and empties it."""
     if not buffer:
         return
@@ -264,10 +257,18 @@ def _flush(writer: Writer, lanes: str, buffer: list[Record], run: loop.Run, stud
 
 
 def _add_metrics(
-    cells: list[Cell], seeds: list[int], generations: list[int], metrics: list[Metric], writer: Writer, layout: Layout
+    cells: list[Cell],
+    seeds: list[int],
+    generations: list[int],
+    metrics: list[Metric],
+    writer: Writer | Follower,
+    layout: Layout,
 ) -> Iterator[int]:
     """Measures stored generations anew; yields after each."""
-    batch = Batch([cell.run for cell in cells], seeds, layout)
+    batch = _batch(cells, seeds, layout)
+    layout = batch.layout
+    layout.meet()
+    writer.follow()
     lanes = [(cell.id, seed) for cell, seed in zip(cells, seeds, strict=True)]
     name = writer.add_lanes(lanes)
     references = batch.references(metrics)

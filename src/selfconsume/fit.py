@@ -15,15 +15,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from annotated_types import Ge, Le, Lt
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from selfconsume import split
+from selfconsume.batches import Batches
 from selfconsume.types import Family, FitState, Generator, Number, Problem, Samples, Source
-
-GOLDEN = 2654435769
-"""2^32 divided by the golden ratio, odd: its multiples modulo 2^32 fill every stretch of them evenly."""
-
-NEARLY_ALL = 4.2949e9
-"""A little less than 2^32, so that rounded shares of it never sum to more."""
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -75,55 +71,6 @@ class Scaling(eqx.Module):
         return jnp.nan_to_num(jnp.clip(jnp.round(x), 0, 255)).astype(jnp.uint8) if is_image(self.shift.shape) else x
 
 
-class Batches(eqx.Module):
-    """Minibatches of weighted rows: rows are drawn in proportion to their weights, evenly.
-
-    Rows are shuffled once and laid side by side on a circle, each as long as its weight. Draws go around it in steps of
-    the golden ratio from a random origin, through all batches of a fit. So every draw has the weights' distribution (to
-    2e-5 of a weight), and of any number of draws in a row each example gets its share to within a few: as even as
-    shuffled epochs, and defined for unequal weights. A row of weight 0 has no length. Draws depend on the update's number
-    alone, so that a fit can be interrupted anywhere.
-    """
-
-    x: Samples
-    order: Int[Array, " n"]
-    ends: UInt32[Array, " n"]
-    """Last position of each row, in shuffled order; the circle has 2^32 positions."""
-    origin: UInt32[Array, ""]
-    length: Int[Array, ""]
-    """Updates of the whole fit: what schedules run over."""
-    key: UInt32[Array, "..."]
-    """Data of the key of the whole fit: arrays of keys cannot cross every boundary."""
-
-    @classmethod
-    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], length: int) -> Batches:
-        """The batches of a fit of so many updates."""
-        n = weight.shape[0]
-        layout, rest = jax.random.split(key)
-        bits = jax.random.bits(layout, (n + 1,), jnp.uint32)
-        # Rows without weight come last.
-        order = jnp.lexsort((bits[1:], weight <= 0)).astype(jnp.int32)
-        share = weight[order] / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
-        arcs = (share * NEARLY_ALL).astype(jnp.uint32)
-        # Integers sum exactly, so that ends are monotone and meet at 2^32; what rounding left is spread over all rows.
-        present = weight[order] > 0
-        count = jnp.maximum(present.sum(), 1).astype(jnp.uint32)
-        left = jnp.uint32(0) - arcs.sum(dtype=jnp.uint32)
-        extra = left // count + (jnp.arange(n, dtype=jnp.uint32) < left % count)
-        ends = jnp.cumsum(arcs + jnp.where(present, extra, 0), dtype=jnp.uint32) - jnp.uint32(1)
-        return cls(x, order, ends, bits[0], jnp.asarray(length, jnp.int32), jax.random.key_data(rest))
-
-    def rows(self, iteration: Int[Array, ""], size: int) -> Int[Array, " size"]:
-        """Which rows the batch of one update holds."""
-        draw = iteration.astype(jnp.uint32) * jnp.uint32(size) + jnp.arange(size, dtype=jnp.uint32)
-        position = self.origin + draw * jnp.uint32(GOLDEN)
-        return self.order[jnp.searchsorted(self.ends, position)]
-
-    def key_at(self, iteration: Int[Array, ""]) -> PRNGKeyArray:
-        """The key of one update."""
-        return jax.random.fold_in(jax.random.wrap_key_data(self.key), iteration)
-
-
 class Trainable(Generator):
     """A generator that the gradient loop trains: ``net`` is what it trains, and what it averages."""
 
@@ -155,6 +102,7 @@ class Trained(Family):
         learning_rate: Adam's step size.
         schedule: "constant", or "cosine" down to 0 at the last update. Every fit starts its schedule anew.
         warmup_updates: Updates over which the learning rate rises linearly, at the start of every fit.
+        cold_warmup_updates: The same of a fit that starts from nothing, where it is to differ; None: as `warmup_updates`.
         beta1: Adam's decay of the gradient's mean.
         beta2: Adam's decay of the gradient's square.
         weight_decay: Decoupled decay (AdamW) of all weights, times the learning rate; 0 is none.
@@ -184,6 +132,7 @@ class Trained(Family):
     learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_updates: Annotated[int, Ge(0)] = 0
+    cold_warmup_updates: Annotated[int, Ge(0)] | None = None
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
     weight_decay: Annotated[float, Ge(0)] = 0.0
@@ -225,11 +174,17 @@ class Trained(Family):
                 generator = dataclasses.replace(generator, net=optimizer.net)
             else:
                 optimizer = dataclasses.replace(optimizer, averaged=last.averaged)
-        batches = Batches.of(draws, x, weight, self.updates_of(start is not None))
+        warmup = self.cold_warmup_updates if start is None else None
+        warmup = self.warmup_updates if warmup is None else warmup
+        batches = Batches.of(draws, x, weight, self.updates_of(start is not None), warmup)
         return FitState(generator, optimizer, jnp.zeros((), jnp.int32), jnp.asarray(jnp.nan, jnp.float32), batches)
 
-    def advance(self, state: FitState, updates: int) -> FitState:
-        """The same fit, ``updates`` updates further; `loss` is their mean. Splitting changes no bit of the weights."""
+    def advance(self, state: FitState, updates: int | Int[Array, ""]) -> FitState:
+        """The same fit, ``updates`` updates further; `loss` is the mean over the fit so far.
+
+        Where the number of updates is data, one program takes any number of them: then splitting a fit changes no bit. A
+        number that is compiled in changes how compilers fuse what is around it, and the last bits of convolutions.
+        """
         batches, scaling = state.data, state.generator.scaling
         adam = self._adam()
 
@@ -239,36 +194,50 @@ class Trained(Family):
             if self.flip:
                 key, coin = jax.random.split(key)
                 z = jnp.where(jax.random.bernoulli(coin, shape=(self.batch, 1, 1, 1)), z[:, :, ::-1], z)
-            return self.prepare(key, state.generator, z)
+            return split.own(self.prepare(key, state.generator, z))
 
         def update(carry, given):
-            optimizer, average, iteration = carry
+            optimizer, average, iteration, mean = carry
             loss, gradient = jax.value_and_grad(
                 lambda net: self.loss(dataclasses.replace(state.generator, net=net), given)
             )(optimizer.net)
+            loss, gradient = split.mean((loss, gradient))
             step, moments = adam.update(gradient, optimizer.moments, optimizer.net)
-            rate = self._rate(iteration, batches.length)
+            rate = self._rate(iteration, batches)
             net = jax.tree.map(lambda old, by: old - rate * by, optimizer.net, step)
             age = optimizer.averaged.astype(jnp.float32)
             decay = jnp.minimum(self.ema, (1 + age) / (10 + age))
             average = optax.incremental_update(net, average, 1 - decay)
-            return (Optimizer(net, moments, optimizer.averaged + 1), average, iteration + 1), loss
+            mean += (loss - mean) / (iteration + 1)
+            return (Optimizer(net, moments, optimizer.averaged + 1), average, iteration + 1, mean), None
 
         def stretch(carry, count):
             # The same number of batches is prepared for a short stretch, so that where a fit is split changes nothing.
             ready = jax.vmap(prepared)(carry[2] + jnp.arange(self.ahead))
+            if not isinstance(updates, int):
+                return jax.lax.fori_loop(
+                    0, count, lambda i, carry: update(carry, jax.tree.map(lambda leaf: leaf[i], ready))[0], carry
+                )
             return jax.lax.scan(update, carry, jax.tree.map(lambda leaf: leaf[:count], ready))
 
-        carry = (state.optimizer, state.generator.net, state.iteration)
-        whole, rest = divmod(updates, self.ahead)
-        carry, losses = jax.lax.scan(lambda carry, _: stretch(carry, self.ahead), carry, length=whole)
-        total = losses.sum()
-        if rest:
-            carry, losses = stretch(carry, rest)
-            total += losses.sum()
-        optimizer, average, iteration = carry
+        # The loss of a fit that has not been advanced is not a number.
+        mean = jnp.where(state.iteration > 0, state.loss, 0.0)
+        carry = (state.optimizer, state.generator.net, state.iteration, mean)
+        if isinstance(updates, int):
+            whole, rest = divmod(updates, self.ahead)
+            carry, _ = jax.lax.scan(lambda carry, _: stretch(carry, self.ahead), carry, length=whole)
+            if rest:
+                carry, _ = stretch(carry, rest)
+        else:
+            end = state.iteration + updates
+            carry = jax.lax.while_loop(
+                lambda carry: carry[2] < end,
+                lambda carry: stretch(carry, jnp.minimum(self.ahead, end - carry[2])),
+                carry,
+            )
+        optimizer, average, iteration, mean = carry
         generator = dataclasses.replace(state.generator, net=average)
-        return FitState(generator, optimizer, iteration, total / updates, batches)
+        return FitState(generator, optimizer, iteration, mean, batches)
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
@@ -286,9 +255,9 @@ class Trained(Family):
         parts += [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
         return optax.chain(*parts)
 
-    def _rate(self, iteration: Int[Array, ""], length: Int[Array, ""]) -> Float[Array, ""]:
+    def _rate(self, iteration: Int[Array, ""], batches: Batches) -> Float[Array, ""]:
         done = iteration.astype(jnp.float32)
-        rate = self.learning_rate * jnp.minimum((done + 1) / max(self.warmup_updates, 1), 1.0)
+        rate = self.learning_rate * jnp.minimum((done + 1) / jnp.maximum(batches.warmup, 1), 1.0)
         if self.schedule == "cosine":
-            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / length, 1.0)))
+            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / batches.length, 1.0)))
         return rate

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from selfconsume import fields, loop, pool
 from selfconsume.featured import extractor_of, features_of
@@ -132,11 +133,14 @@ def begin(run: loop.Run, fresh: int, size: int | None, mixed: bool, layout: Layo
 
 
 @built
-def advance(run: loop.Run, updates: int, layout: Layout) -> Program:
-    """A fit -> the same fit some updates further. The fit's buffers are reused."""
-    return lane_program(
-        lambda _, lane: filled(run, lane).family.advance(lane["fit"], updates), layout, donate=not layout.loop
-    )
+def advance(run: loop.Run, updates: int | None, layout: Layout) -> Program:
+    """A fit -> the same fit some updates further; None: their number is data. The fit's buffers are reused."""
+
+    def advanced(shared, lane):
+        number = shared["updates"] if updates is None else updates
+        return filled(run, lane).family.advance(lane["fit"], number)
+
+    return lane_program(advanced, layout, reuse=None if layout.loop else "fit")
 
 
 @built
@@ -211,15 +215,23 @@ def features(extractor: Extractor, n: int, layout: Layout) -> Program:
     return lane_program(extracted, layout)
 
 
+class Stacked(eqx.Module):
+    """Named numbers as one array: a program with one output costs less to compile, to call and to fetch than with many."""
+
+    values: Float[Array, "*lanes names"]
+    names: tuple[str, ...] = eqx.field(static=True)
+
+
 @built
 def measure(metric: Metric, n: int, layout: Layout) -> Program:
-    """A generation -> the metric's values."""
+    """A generation -> the metric's values, `Stacked`."""
 
     def measured(shared, lane):
         generation = Generation(
             shared["t"], lane["generator"], lane["previous"], lane["samples"][:n], lane["valid"][:n]
         )
-        return loop.measure(metric, keys_in(lane).metric, generation, either("reference", shared, lane))
+        values = loop.measure(metric, keys_in(lane).metric, generation, either("reference", shared, lane))
+        return Stacked(jnp.array(list(values.values()), jnp.float32), tuple(values))
 
     return lane_program(measured, layout)
 

@@ -47,3 +47,16 @@ class Clock:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
+
+
+class Losses:
+    """The loss while a fit runs, from what a fit knows: its number of updates and its mean loss so far."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int, np.ndarray | float] = (-1, 0, 0.0)
+
+    def since_last(self, t: int, updates: int, mean: np.ndarray) -> float:
+        """The mean loss since the last call of generation ``t``; the median over lanes."""
+        before, old = self._last[1:] if self._last[0] == t else (0, 0.0)
+        self._last = (t, int(updates), mean)
+        return float(np.median((updates * np.float64(mean) - before * np.float64(old)) / (updates - before)))

@@ -136,12 +136,13 @@ class Store:
         """Every stored metric value of all or the given generations: segment, generation, metric, name, one entry a lane."""
         for segment in self.segments:
             with self.tensors(segment.file, segment.sha256) as tensors:
+                there = set(tensors.keys())
                 for t in range(segment.first, segment.last + 1):
                     if generations is not None and t not in generations:
                         continue
                     for metric, names in segment.metrics.items():
                         for name in names:
-                            if (key := f"{t}/value/{metric}/{name}") in tensors.keys():  # noqa: SIM118
+                            if (key := f"{t}/value/{metric}/{name}") in there:
                                 yield segment, t, metric, name, tensors.get_tensor(key)
 
     def _apply(self, event: Mapping[str, Any]) -> None:
@@ -206,6 +207,9 @@ class Writer(Store):
         self._log.close()
         self._lock.release()
 
+    def follow(self) -> None:
+        """Whoever writes knows what there is."""
+
     def commit(self, kind: str, **fields: Any) -> None:
         """Appends one line to the log, and waits until it is on the disk."""
         line = json.dumps({"event": kind, **fields}, separators=(",", ":")).encode() + b"\n"
@@ -239,12 +243,7 @@ class Writer(Store):
         Returns:
             Its identity: a function of the lanes alone.
         """
-        grouped: list[tuple[str, list[int]]] = []
-        for run, seed in lanes:
-            if not grouped or grouped[-1][0] != run:
-                grouped.append((run, []))
-            grouped[-1][1].append(int(seed))
-        name = hashlib.sha256(json.dumps(grouped).encode()).hexdigest()[:16]
+        name, grouped = _identified(lanes)
         if name not in self.lanes:
             self.commit("lanes", id=name, lanes=grouped)
         return name
@@ -262,3 +261,39 @@ class Writer(Store):
 
     def _states(self) -> set[str]:
         return {segment.state for segment in self.segments if segment.state}
+
+
+class Follower(Store):
+    """A directory of results beside the one process that writes to it, on another host: it reads, and writes nothing."""
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def follow(self) -> None:
+        """Reads again what is committed."""
+        self.__init__(self.path)
+
+    def commit(self, kind: str, **fields: Any) -> None:
+        """Left to the writer, like all of the following."""
+
+    def write(self, file: str, tensors: Mapping[str, np.ndarray]) -> str:
+        return ""
+
+    def add_lanes(self, lanes: list[Lane]) -> str:
+        return _identified(lanes)[0]
+
+    def forget_states(self, lanes: str, keep: tuple[int, ...]) -> None:
+        pass
+
+
+def _identified(lanes: list[Lane]) -> tuple[str, list[tuple[str, list[int]]]]:
+    """The identity of a batch of lanes, and the lanes grouped by run."""
+    grouped: list[tuple[str, list[int]]] = []
+    for run, seed in lanes:
+        if not grouped or grouped[-1][0] != run:
+            grouped.append((run, []))
+        grouped[-1][1].append(int(seed))
+    return hashlib.sha256(json.dumps(grouped).encode()).hexdigest()[:16], grouped

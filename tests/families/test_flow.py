@@ -10,6 +10,7 @@ from selfconsume.families import flow
 from selfconsume.families.flow import NormalizingFlow
 from selfconsume.fit import Scaling
 from selfconsume.lanes import lane_program
+from selfconsume.sources.digits import Digits
 from selfconsume.types import Density, Problem
 
 KINDS = ["coupling", "spline"]
@@ -133,3 +134,90 @@ def test_one_coordinate_is_refused():
 
     with pytest.raises(Problem, match="family: coupling layers need at least two coordinates"):
         NormalizingFlow().check(Line())
+
+
+# Images
+
+IMAGES = NormalizingFlow(layers=2, levels=1, width=8, depth=1)
+
+
+@functools.cache
+def bent_images(shape=(2, 2, 1)):
+    generator = jax.jit(lambda key: IMAGES.init(key, shape))(jax.random.key(0))
+    rng = np.random.default_rng(2)
+    net = jax.tree.map(lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape).astype(np.float32), generator.net)
+    return dataclasses.replace(generator, net=net)
+
+
+def test_a_density_of_bytes_agrees_with_samples():
+    """Masses of events of images of four numbers: by counting samples, and by the density at uniform images."""
+    generator, n = bent_images(), 100_000
+    assert isinstance(generator, Density)
+    uniform = np.random.default_rng(0).integers(0, 256, (n, 2, 2, 1)).astype(np.uint8)
+
+    @jax.jit
+    def both(generator, noise):
+        return (
+            generator.log_prob(uniform),
+            generator.net.back(noise, (2, 2, 1)),
+            generator.sample(jax.random.key(1), 500),
+        )
+
+    log_p, y, x = both(generator, jax.random.normal(jax.random.key(2), (n, 4)))
+    assert x.dtype == jnp.uint8 and x.shape == (500, 2, 2, 1)
+    share = (1 / (1 + np.exp(-np.float64(y))) - flow.MARGIN) / (1 - 2 * flow.MARGIN)
+    # What falls outside of the range of bytes is cut to its ends in samples, and is no part of the density.
+    inside = ((share >= 0) & (share < 1)).all(axis=(1, 2, 3))
+    ratio = np.exp(np.float64(log_p) + 4 * np.log(256))
+    error = 5 * (ratio.std() + 0.5) / n**0.5
+    assert error < 0.1 and 0.9 < inside.mean() < 1
+    assert ratio.mean() == pytest.approx(inside.mean(), abs=error)
+    for place in np.ndindex(2, 2):
+        mass = np.mean(ratio * (uniform[:, *place, 0] < 100))
+        assert np.mean(inside & (share[:, *place, 0] < 100 / 256)) == pytest.approx(mass, abs=error)
+
+
+def test_bits_per_dimension_of_bytes_are_the_loss():
+    x = np.random.default_rng(0).integers(0, 256, (200, 2, 2, 1)).astype(np.uint8)
+    generator = bent_images()
+
+    @jax.jit
+    def both(generator):
+        prepared = IMAGES.prepare(jax.random.key(0), generator, generator.scaling.encode(x))
+        return IMAGES.loss(generator, prepared), -generator.log_prob(x).mean() / (4 * np.log(2)), prepared
+
+    loss, bits, prepared = both(generator)
+    # The same key gives the same points in both.
+    np.testing.assert_allclose(loss, bits, rtol=1e-4)
+    np.testing.assert_array_equal(np.floor(256 * np.asarray(prepared, np.float64)), x)
+
+
+def test_it_learns_digits():
+    """Small sizes: held-out digits take fewer bits than uniform bytes, and samples are near the data's grey levels."""
+    x = Digits(n=1000, n_test=300, form="image").train(jax.random.key(0))
+    own = NormalizingFlow(layers=4, levels=2, width=32, batch=64, updates=300, learning_rate=3e-3)
+    begun = jax.jit(lambda x: own.begin(jax.random.key(0), x, jnp.ones(len(x)), None))(x)
+    generator = jax.jit(lambda state: own.advance(state, 300))(begun).generator
+    test = Digits(n=1000, n_test=300, form="image").test(jax.random.key(0))
+    bits = -np.asarray(jax.jit(lambda g, x: g.log_prob(x))(generator, test)).mean() / (64 * np.log(2))
+    y = np.asarray(jax.jit(lambda g: g.sample(jax.random.key(1), 500))(generator))
+    np.testing.assert_allclose(y.mean(axis=0), x.mean(axis=0), atol=40)
+    assert bits < 6.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape", "dtype", "message"),
+    [
+        ({"architecture": "spline"}, (8, 8, 1), "uint8", r"family\.architecture: 'spline' takes vectors"),
+        ({"levels": 4}, (8, 8, 1), "uint8", r"family\.levels: 4 levels .* multiples of 16, got 8 x 8"),
+        ({}, (8, 8, 1), "float32", r"family: expected images as uint8"),
+    ],
+)
+def test_what_images_need_is_said_before(fields, shape, dtype, message):
+    class Images:
+        def train(self, key):
+            return jnp.zeros((2, *shape), dtype)
+
+    Images.shape = shape
+    with pytest.raises(Problem, match=message):
+        NormalizingFlow(**fields).check(Images())

@@ -22,7 +22,7 @@ from selfconsume.types import Density, Problem
 DIGITS = Digits(n=24, n_test=20, form="image")
 FAMILIES = [
     EDM(updates=6, batch=8, steps=2, flip=True),
-    DDPM(updates=6, batch=8, T=21, steps=3),
+    DDPM(updates=6, batch=8, T=21, steps=3, dropout=0.2, augment=0.5),
     OTCFM(updates=6, batch=8, pairing_block=4, steps=2),
 ]
 ids = {"argvalues": FAMILIES, "ids": lambda family: type(family).__name__}
@@ -152,6 +152,8 @@ class Shaped:
         ({}, Shaped((8, 8, 1), "float32"), r"family: expected images as uint8 .* gives float32"),
         ({"net": "tiny"}, Shaped((4,)), r"family\.net: 'tiny' is for images .* shape \(4,\); use 'mlp'"),
         ({"compute": "bfloat16"}, Shaped((4,)), r"family\.compute: 'bfloat16' is for images .*; use 'float32'"),
+        ({"dropout": 0.1}, Shaped((4,)), r"family\.dropout: 0\.1 is for images .*; use 0\.0"),
+        ({"augment": 0.1}, Shaped((4,)), r"family\.augment: 0\.1 is for images .*; use 0\.0"),
         ({"flip": True}, Shaped((4,)), r"family\.flip: only images can be mirrored"),
         ({}, Shaped((4, 4)), r"family: takes vectors"),
     ],
@@ -200,3 +202,25 @@ def test_the_loop_on_digits_keeps_bytes_and_extends_to_the_same_bits(tmp_path, l
     assert whole.keys() == parts.keys()
     for key, each in whole.items():
         np.testing.assert_array_equal(each, parts[key])
+
+
+@pytest.mark.parametrize("family", [EDM(), DDPM(), OTCFM()], ids=lambda family: type(family).__name__)
+def test_networks_are_told_what_was_done_to_what_they_see(family):
+    """Of the batch, before anything else is drawn; without it keys and batches are as they came."""
+    z = DIGITS.train(jax.random.key(0))[:6] / 127.5 - 1
+    key = jax.random.key(3)
+    _, same, nothing = family.disturbed(key, z)
+    assert same is z and nothing is None
+    own = dataclasses.replace(family, augment=1.0, dropout=0.1, batch=6)
+    _, moved, training = own.disturbed(key, z)
+    assert training.augmented.shape == (6, 9) and training.dropout == 0.1
+    assert len(np.unique(jax.random.key_data(training.keys), axis=0)) == 6
+    assert np.abs(moved - z).max(axis=(1, 2, 3)).min() > 0.1
+
+    def prepared(family):
+        pairing = {"pairing": "independent"} if isinstance(family, OTCFM) else {}
+        return dataclasses.replace(family, **pairing).prepare(key, None, z)
+
+    with_it, without = prepared(own), prepared(dataclasses.replace(own, augment=0.0, dropout=0.0))
+    assert without.training is None
+    np.testing.assert_array_equal(with_it.training.augmented, training.augmented)

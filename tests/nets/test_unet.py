@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from selfconsume.nets import Training
 from selfconsume.nets.layers import Convolution, parameters
 from selfconsume.nets.unet import SIZES, Halve, Sizes, UNet, doubled, halved
 
@@ -14,6 +15,7 @@ SMALL = {
     "block": Sizes(8, (1, 2), 1, (2,), resample="block", attend_up="last", factor=0.5**0.5),
 }
 X, C = jax.random.normal(jax.random.key(1), (3, 4, 6, 2)), jnp.array([-1.0, 0.1, 0.9])
+TRAINING = Training(jax.random.split(jax.random.key(2), 3), jnp.array([[0.0, 0.0], [1.0, 0.5], [0.0, -0.3]]), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +38,11 @@ def test_tiny_is_tiny():
 @functools.cache
 def trained(style, steps=3):
     """A network before training, and after the first steps of gradient descent, with the last gradient."""
-    net = start = jax.jit(lambda key: UNet.init(key, X.shape[1:], SMALL[style]))(jax.random.key(0))
+    net = start = jax.jit(lambda key: UNet.init(key, X.shape[1:], SMALL[style], labels=2))(jax.random.key(0))
 
     @jax.jit
     def slope(net):
-        return jax.grad(lambda net: ((net(X, C) - X) ** 2).mean())(net)
+        return jax.grad(lambda net: ((net(X, C, TRAINING) - X) ** 2).mean())(net)
 
     for _ in range(steps):
         gradient = slope(net)
@@ -49,8 +51,8 @@ def trained(style, steps=3):
 
 
 @jax.jit
-def output(net, x, c):
-    return net(x, c)
+def output(net, x, c, training=None):
+    return net(x, c, training)
 
 
 @pytest.mark.parametrize("style", SMALL)
@@ -96,11 +98,41 @@ def test_halving_averages_and_doubling_repeats():
     np.testing.assert_array_equal(doubled(x)[0, :2, :4, 0], [[0, 0, 1, 1]] * 2)
 
 
+def test_sampling_is_training_with_nothing_dropped_and_nothing_said():
+    """And what is dropped, or said of one example, leaves the others alone."""
+    _, net, _ = trained("block")
+    quiet = Training(TRAINING.keys, jnp.zeros((3, 2)), 0.0)
+    np.testing.assert_array_equal(output(net, X, C, quiet), output(net, X, C))
+    said = output(net, X, C, dataclasses.replace(quiet, augmented=TRAINING.augmented))
+    np.testing.assert_array_equal(said[0], output(net, X, C)[0])
+    assert not np.allclose(said[1], output(net, X, C)[1], atol=1e-6)
+    dropped = output(net, X, C, dataclasses.replace(quiet, dropout=0.2))
+    other = dataclasses.replace(quiet, dropout=0.2, keys=quiet.keys.at[1].set(jax.random.key(9)))
+    again = output(net, X, C, other)
+    np.testing.assert_array_equal(again[jnp.array([0, 2])], dropped[jnp.array([0, 2])])
+    assert not np.allclose(again[1], dropped[1], atol=1e-6)
+
+
+def test_dropout_keeps_the_mean_and_drops_its_share():
+    x = jnp.ones((3, 30, 30, 7))
+    y = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).dropped(x, 0))
+    kept = y != 0
+    # Of 18,900 numbers, five binomial standard deviations.
+    assert kept.mean() == pytest.approx(0.87, abs=5 * (0.13 * 0.87 / kept.size) ** 0.5)
+    np.testing.assert_allclose(y[kept], 1 / 0.87, rtol=1e-4)
+    # Independent between examples, channels and layers: agreement of two masks is what chance gives.
+    chance = 0.87**2 + 0.13**2
+    for one, two in ((kept[0], kept[1]), (kept[..., 1], kept[..., 2])):
+        assert np.mean(one == two) == pytest.approx(chance, abs=5 * (chance * (1 - chance) / one.size) ** 0.5)
+    below = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).dropped(x, 1)) != 0
+    assert np.mean(kept == below) == pytest.approx(chance, abs=5 * (chance * (1 - chance) / kept.size) ** 0.5)
+
+
 def test_halving_convolutions_start_at_the_first_pixel_or_at_the_corner():
     halve = Halve(Convolution(jax.random.normal(jax.random.key(0), (3, 3, 2, 5)), jnp.zeros(5), 2))
     for corner, border in ((False, ((1, 1), (1, 1))), (True, ((0, 1), (0, 1)))):
         expected = jax.lax.conv_general_dilated(
             X, halve.convolution.kernel, (2, 2), border, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        got = dataclasses.replace(halve, corner=corner)(X, C)
+        got = dataclasses.replace(halve, corner=corner)(X, C, lambda x: x)
         np.testing.assert_allclose(got, expected, atol=1e-5)

@@ -15,7 +15,7 @@ from selfconsume.draws import normal
 from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
 from selfconsume.families.network import Networked, portions
 from selfconsume.fit import Scaling, Trainable
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
 from selfconsume.types import Generator, Problem, Samples, Source
 
 
@@ -53,6 +53,7 @@ class Noised(NamedTuple):
     share: Float[Array, " n"]
     z: Float[Array, "n *shape"]
     noise: Float[Array, "n *shape"]
+    training: Training | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,14 +92,15 @@ class DDPM(Networked):
         return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, added)
 
     def prepare(self, key: PRNGKeyArray, generator: NoisePredictor, z: Samples) -> Noised:
+        key, z, training = self.disturbed(key, z)
         level, noise = jax.random.split(key)
         t = jax.random.randint(level, z.shape[:1], 1, self.T + 1)
         signal = linear_alpha_bars(self.T)[t - 1].reshape(-1, *[1] * (z.ndim - 1))
         epsilon = normal(noise, z.shape)
-        return Noised(t / self.T, jnp.sqrt(signal) * z + jnp.sqrt(1 - signal) * epsilon, epsilon)
+        return Noised(t / self.T, jnp.sqrt(signal) * z + jnp.sqrt(1 - signal) * epsilon, epsilon, training)
 
     def loss(self, generator: NoisePredictor, prepared: Noised) -> Float[Array, ""]:
-        return jnp.mean((generator.net(prepared.z, prepared.share) - prepared.noise) ** 2)
+        return jnp.mean((generator.net(prepared.z, prepared.share, prepared.training) - prepared.noise) ** 2)
 
     def check(self, source: Source) -> None:
         super().check(source)

@@ -15,7 +15,7 @@ from selfconsume.draws import normal
 from selfconsume.families.diffusion import karras_sampler, karras_sigmas
 from selfconsume.families.network import Networked, portions
 from selfconsume.fit import Scaling, Trainable, is_image
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
 from selfconsume.types import Generator, Number, Problem, Samples, Source
 
 
@@ -95,6 +95,7 @@ class Noised(NamedTuple):
     c_noise: Float[Array, " n"]
     x: Float[Array, "n *shape"]
     target: Float[Array, "n *shape"]
+    training: Training | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,17 +149,18 @@ class EDM(Networked):
         return Denoiser(net, Scaling.identity(shape), temperature, self.sigma_data, sampling)
 
     def prepare(self, key: PRNGKeyArray, generator: Denoiser, z: Samples) -> Noised:
+        key, z, training = self.disturbed(key, z)
         level, noise = jax.random.split(key)
         each = (z.shape[0], *[1] * (z.ndim - 1))
         sigma = jnp.exp(self.P_mean + self.P_std * jax.random.normal(level, each))
         y = unit(z.shape[1:], self.sigma_data) * z
         x = y + sigma * normal(noise, z.shape)
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
-        return Noised(c_noise.reshape(-1), c_in * x, (y - c_skip * x) / c_out)
+        return Noised(c_noise.reshape(-1), c_in * x, (y - c_skip * x) / c_out, training)
 
     def loss(self, generator: Denoiser, prepared: Noised) -> Float[Array, ""]:
         """Equation 8 of the paper: with its weighting ``1 / c_out^2`` the network's output has one target and weight 1."""
-        return jnp.mean((generator.net(prepared.x, prepared.c_noise) - prepared.target) ** 2)
+        return jnp.mean((generator.net(prepared.x, prepared.c_noise, prepared.training) - prepared.target) ** 2)
 
     def check(self, source: Source) -> None:
         super().check(source)

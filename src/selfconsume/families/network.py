@@ -8,14 +8,19 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import jax
-from annotated_types import Ge
+from annotated_types import Ge, Le, Lt
 from jaxtyping import PRNGKeyArray
 
+from selfconsume import split
 from selfconsume.fit import Trained, is_image
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
+from selfconsume.nets.augmentation import LABELS, augmented
 from selfconsume.nets.mlp import MLP
 from selfconsume.nets.unet import SIZES, UNet
 from selfconsume.types import Problem, Samples, Source
+
+IN_VECTORS = {"net": ("auto", "mlp"), "compute": ("float32",), "dropout": (0.0,), "augment": (0.0,)}
+"""Fields that only a U-Net gives a meaning, and what they are without one; the last one is recommended."""
 
 PORTION = 512
 """Images that are sampled at once: activations of 50,000 images fit into no memory."""
@@ -32,26 +37,40 @@ class Networked(Trained, abc.ABC):
         width: Units of an MLP's hidden layers.
         depth: Its hidden layers.
         compute: Type of a U-Net's activations; parameters are float32. "bfloat16" is for accelerators.
+        dropout: Probability with which an activation inside a residual block of a U-Net is dropped in training.
+        augment: Probability of each kind of `selfconsume.nets.augmentation.augmented` in training, of which the U-Net is
+            told; 0: none, and no numbers that would tell it. It mirrors images itself: samples are then not mirrored,
+            while those of `flip` are, because the network is not told.
     """
 
     net: Literal["auto", "mlp", "tiny", "ddpm_32", "torchcfm_32", "edm_32", "edm_64"] = "auto"
     width: Annotated[int, Ge(1)] = 64
     depth: Annotated[int, Ge(1)] = 3
     compute: Literal["float32", "bfloat16"] = "float32"
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    augment: Annotated[float, Ge(0), Le(1)] = 0.0
 
     def network(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
         """The network before any training, for examples of this shape."""
         if is_image(shape):
-            return UNet.init(key, shape, SIZES[self._unet], self.compute)
+            return UNet.init(key, shape, SIZES[self._unet], self.compute, LABELS if self.augment else 0)
         (d,) = shape
         return MLP.init(key, d, self.width, self.depth)
+
+    def disturbed(self, key: PRNGKeyArray, z: Samples) -> tuple[PRNGKeyArray, Samples, Training | None]:
+        """A minibatch as it is trained on, what its network is told about that, and the key of everything else."""
+        if not self.dropout and not self.augment:
+            return key, z, None
+        key, drop, geometry = jax.random.split(key, 3)
+        z, told = augmented(geometry, z, self.augment) if self.augment else (z, None)
+        return key, z, Training(jax.random.split(drop, z.shape[0]), told, self.dropout)
 
     def check(self, source: Source) -> None:
         shape = source.shape
         if not is_image(shape):
             super().check(source)
-            for field, value, expected in (("net", self.net, ("auto", "mlp")), ("compute", self.compute, ("float32",))):
-                if value not in expected:
+            for field, expected in IN_VECTORS.items():
+                if (value := getattr(self, field)) not in expected:
                     raise Problem(
                         f"family.{field}: {value!r} is for images (height, width, channels), the source gives examples of "
                         f"shape {shape}; use {expected[-1]!r}"
@@ -59,9 +78,7 @@ class Networked(Trained, abc.ABC):
             return
         if self.net == "mlp":
             raise Problem(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
-        dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
-        if dtype != "uint8":
-            raise Problem(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
+        check_bytes(source)
         multiple = 2 ** (len(SIZES[self._unet].multipliers) - 1)
         if shape[0] % multiple or shape[1] % multiple:
             raise Problem(
@@ -74,12 +91,24 @@ class Networked(Trained, abc.ABC):
         return "tiny" if self.net == "auto" else self.net
 
 
+def check_bytes(source: Source) -> None:
+    """Raises `Problem` if a source's images are not bytes."""
+    dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
+    if dtype != "uint8":
+        raise Problem(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
+
+
 def portions(
     key: PRNGKeyArray, n: int, shape: tuple[int, ...], draw: Callable[[PRNGKeyArray, int], Samples]
 ) -> Samples:
-    """``n`` examples by ``draw(key, count)``; images in equal portions of at most `PORTION`, one after the other."""
+    """``n`` examples by ``draw(key, count)``; images in equal portions of at most `PORTION`, one after the other.
+
+    A lane's devices share the portions.
+    """
     if not is_image(shape) or n <= PORTION:
         return draw(key, n)
     count = -(-n // PORTION)
     each = -(-n // count)
-    return jax.lax.map(lambda key: draw(key, each), jax.random.split(key, count)).reshape(-1, *shape)[:n]
+    keys = split.own(split.filled(jax.random.split(key, count)))
+    drawn = jax.lax.map(lambda key: draw(key, each), keys).reshape(-1, *shape)
+    return split.joined(drawn)[:n]

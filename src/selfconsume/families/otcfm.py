@@ -18,7 +18,7 @@ from selfconsume.families.diffusion import Solver, divergence, solve
 from selfconsume.families.network import Networked, portions
 from selfconsume.families.pairing import Pairing, paired
 from selfconsume.fit import Scaling, Trainable, is_image
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
 from selfconsume.types import Density, Generator, Problem, Samples, Source
 
 
@@ -81,6 +81,7 @@ class Path(NamedTuple):
     tau: Float[Array, " n"]
     z: Float[Array, "n *shape"]
     target: Float[Array, "n *shape"]
+    training: Training | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,7 @@ class OTCFM(Networked):
         return field(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
 
     def prepare(self, key: PRNGKeyArray, generator: Velocity, z: Samples) -> Path:
+        key, z, training = self.disturbed(key, z)
         noise, time, pair = jax.random.split(key, 3)
         x0 = paired(
             pair,
@@ -141,10 +143,10 @@ class OTCFM(Networked):
             iterations=self.sinkhorn_iterations,
         ).reshape(z.shape)
         tau = jax.random.uniform(time, z.shape[:1])
-        return Path(tau, x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), z - x0)
+        return Path(tau, x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), z - x0, training)
 
     def loss(self, generator: Velocity, prepared: Path) -> Float[Array, ""]:
-        return jnp.mean((generator.net(prepared.z, prepared.tau) - prepared.target) ** 2)
+        return jnp.mean((generator.net(prepared.z, prepared.tau, prepared.training) - prepared.target) ** 2)
 
     def check(self, source: Source) -> None:
         super().check(source)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
 
 OCTAVES = 4
 """Frequencies of the embedding; more of them cost more than they bring on conditions of order one."""
@@ -43,7 +43,9 @@ class MLP(Network):
         weights = [flat.reshape(pair) / pair[0] ** 0.5 for flat, pair in zip(drawn, pairs, strict=True)]
         return cls(tuple(weights), tuple(jnp.zeros(after) for _, after in pairs))
 
-    def __call__(self, x: Float[Array, "n d"], condition: Float[Array, " n"]) -> Float[Array, "n d"]:
+    def __call__(
+        self, x: Float[Array, "n d"], condition: Float[Array, " n"], training: Training | None = None
+    ) -> Float[Array, "n d"]:
         h = jnp.concatenate([x, embedding(condition)], axis=1)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             h = jax.nn.silu(h @ weight + bias)

@@ -1,12 +1,15 @@
 """The U-Net of image diffusion models, conditioned on a number.
 
 One description covers the networks of several papers, which differ in how they halve and double images, in where they
-attend, and in the factor behind each residual sum. They have no dropout and no augmentation: a network is a function of
-its input and its weights alone.
+attend, and in the factor behind each residual sum. Dropout and what is said of augmentations come with `Training`, and are
+no part of a network that samples.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -14,8 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.nets import Network
+from selfconsume.nets import Network, Training
 from selfconsume.nets.layers import Attention, Convolution, Dense, GroupNorm, Weights, embedding
+
+Drop = Callable[[Array], Array]
+"""What becomes of a block's activations in training: dropout; in sampling nothing."""
 
 
 class Sizes(NamedTuple):
@@ -106,11 +112,13 @@ class Residual(eqx.Module):
             sizes.factor,
         )
 
-    def __call__(self, x: Float[Array, "n _ _ i"], condition: Float[Array, "n e"]) -> Float[Array, "n _ _ o"]:
+    def __call__(
+        self, x: Float[Array, "n _ _ i"], condition: Float[Array, "n e"], drop: Drop
+    ) -> Float[Array, "n _ _ o"]:
         resampled = {"none": lambda x: x, "halve": halved, "double": doubled}[self.change]
         h = self.convolution_1(resampled(jax.nn.silu(self.norm_1(x))))
         h = h + self.condition(condition)[:, None, None]
-        h = self.convolution_2(jax.nn.silu(self.norm_2(h)))
+        h = self.convolution_2(drop(jax.nn.silu(self.norm_2(h))))
         x = resampled(x)
         x = ((x if self.shortcut is None else self.shortcut(x)) + h) * self.factor
         return x if self.attention is None else self.attention(x)
@@ -122,7 +130,9 @@ class Halve(eqx.Module):
     convolution: Convolution
     corner: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"]) -> Float[Array, "n _ _ c"]:
+    def __call__(
+        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"], drop: Drop
+    ) -> Float[Array, "n _ _ c"]:
         if not self.corner:
             return self.convolution(x)
         return self.convolution(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))[:, 1:, 1:]
@@ -133,7 +143,9 @@ class Double(eqx.Module):
 
     convolution: Convolution
 
-    def __call__(self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"]) -> Float[Array, "n _ _ c"]:
+    def __call__(
+        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"], drop: Drop
+    ) -> Float[Array, "n _ _ c"]:
         return self.convolution(doubled(x))
 
 
@@ -164,6 +176,8 @@ class UNet(Network):
     up: tuple[Residual | Double, ...]
     norm: GroupNorm
     last: Convolution
+    augmented: Float[Array, "a c"] | None
+    """Takes what was done to an image into the embedding, without a bias: at 0 nothing is added."""
     features: int = eqx.field(static=True)
     frequency: float = eqx.field(static=True)
     to_end: bool = eqx.field(static=True)
@@ -176,6 +190,7 @@ class UNet(Network):
         shape: tuple[int, int, int],
         sizes: Sizes,
         compute: Literal["float32", "bfloat16"] = "float32",
+        labels: int = 0,
     ) -> UNet:
         """Glorot weights, zeros where a residual or the output ends, biases 0.
 
@@ -184,31 +199,41 @@ class UNet(Network):
             shape: Height, width and channels of an image.
             sizes: Which network.
             compute: Type of activations; normalisation and the output are float32.
+            labels: Numbers that tell how an image was augmented; 0: there are none.
         """
         counted = Weights()
-        jax.eval_shape(lambda: _built(counted, shape, sizes, compute))
-        return _built(Weights(jax.random.uniform(key, (counted.used,), minval=-1.0)), shape, sizes, compute)
+        jax.eval_shape(lambda: _built(counted, shape, sizes, compute, labels))
+        return _built(Weights(jax.random.uniform(key, (counted.used,), minval=-1.0)), shape, sizes, compute, labels)
 
-    def __call__(self, x: Float[Array, "n h w c"], condition: Float[Array, " n"]) -> Float[Array, "n h w c"]:
+    def __call__(
+        self, x: Float[Array, "n h w c"], condition: Float[Array, " n"], training: Training | None = None
+    ) -> Float[Array, "n h w c"]:
         e = embedding(condition, self.features, self.frequency, to_end=self.to_end)
+        if training is not None and training.augmented is not None:
+            e = e + training.augmented @ self.augmented
         # Every block begins with this nonlinearity, so it is applied once.
         e = jax.nn.silu(self.embed[1](jax.nn.silu(self.embed[0](e)))).astype(self.compute)
         h = self.first(x.astype(self.compute))
         kept = [h]
+        drops = (_dropping(training, layer) for layer in itertools.count())
         for layer in self.down:
-            h = layer(h, e)
+            h = layer(h, e, next(drops))
             kept.append(h)
         for layer in self.middle:
-            h = layer(h, e)
+            h = layer(h, e, next(drops))
         for layer in self.up:
             if isinstance(layer, Residual) and layer.joins:
                 h = jnp.concatenate([h, kept.pop()], axis=-1)
-            h = layer(h, e)
+            h = layer(h, e, next(drops))
         return self.last(jax.nn.silu(self.norm(h)).astype(jnp.float32))
 
 
+def _dropping(training: Training | None, layer: int) -> Drop:
+    return (lambda x: x) if training is None else functools.partial(training.dropped, layer=layer)
+
+
 def _built(
-    weights: Weights, shape: tuple[int, int, int], sizes: Sizes, compute: Literal["float32", "bfloat16"]
+    weights: Weights, shape: tuple[int, int, int], sizes: Sizes, compute: Literal["float32", "bfloat16"], labels: int
 ) -> UNet:
     height, _, colours = shape
     wide = 4 * sizes.channels
@@ -240,5 +265,6 @@ def _built(
             up.append(Residual.init(weights, sizes, now + kept.pop(), channels, attends=here, joins=True))
             now = channels
     last = Convolution.init(weights, now, colours, zero=True)
-    ends = (GroupNorm.init(now, sizes.epsilon), last, sizes.channels, sizes.frequency, sizes.to_end, compute)
+    told = jnp.zeros((labels, 2 * (sizes.channels // 2))) if labels else None
+    ends = (GroupNorm.init(now, sizes.epsilon), last, told, sizes.channels, sizes.frequency, sizes.to_end, compute)
     return UNet(embed, first, tuple(down), middle, tuple(up), *ends)
