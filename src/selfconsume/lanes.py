@@ -152,23 +152,29 @@ class Layout:
         def one(x):
             x = np.asarray(x)
             extra = self.padded(len(x)) - len(x)
-            return jax.device_put(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
+            return self._placed(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
 
         return jax.tree.map(one, tree)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Zeros with a leading lane axis. Copied, not computed: every shape would be a program to compile."""
-        return jax.device_put(np.zeros(shape, dtype), self.sharding)
+        return self._placed(np.zeros(shape, dtype), self.sharding)
 
     def share(self, tree: Any) -> Any:
         """Host arrays that all lanes read, on every device."""
-        return jax.tree.map(lambda x: jax.device_put(np.asarray(x), self.replicated), tree)
+        return jax.tree.map(lambda x: self._placed(np.asarray(x), self.replicated), tree)
 
     def fetch(self, tree: Any) -> Any:
         """Arrays as NumPy's, whole, also where other hosts hold parts of them."""
         if self.hosts > 1:
             tree = _gathered(self)(tree)
         return jax.device_get(tree)
+
+    def _placed(self, x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+        """A host array on the devices. Hosts place their own parts: all of them have the whole."""
+        if self.hosts == 1:
+            return jax.device_put(x, sharding)
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
     @property
     def hosts(self) -> int:
@@ -259,4 +265,4 @@ def _counts(layout: Layout, count: int) -> jax.Array:
     """Real lanes at each place."""
     each = layout.padded(count) // layout.places
     counts = np.clip(count - np.arange(layout.places) * each, 0, each).astype(np.int32)
-    return jax.device_put(counts, layout.sharding)
+    return layout._placed(counts, layout.sharding)
