@@ -64,7 +64,7 @@ class Measuring:
                 views[extractor] = {**lane, **self._features(extractor, lane)}
             if metric.on == "host":
                 if extractor not in fetched:
-                    fetched[extractor] = jax.device_get(views[extractor])
+                    fetched[extractor] = self.layout.fetch(views[extractor])
                 result[repr(metric)] = self._on_host(metric, reference, t, fetched[extractor])
                 continue
             program = programs.measure(metric, self.run.sampled, self.layout)
@@ -73,7 +73,8 @@ class Measuring:
                 {"t": np.int32(t), **reference.get("shared", {})},
                 {**self.lane(t), **views[extractor], **reference.get("lane", {})},
             )
-            result[repr(metric)] = {name: value[: self.count] for name, value in jax.device_get(values).items()}
+            rows = self.layout.fetch(values.values)[: self.count]
+            result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
         return result
 
     def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
@@ -111,7 +112,7 @@ class Measuring:
             prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
             return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
         if metric.on == "host":
-            rows = jax.device_get(self.real["lane"]["real"])
+            rows = self.layout.fetch(self.real["lane"]["real"])
             sources: list[Source] = [Real(run.source, row) for run, row in zip(self.runs, rows, strict=False)]
             if extractor is not None:
                 sources = [self._view(extractor, source) for source in sources]

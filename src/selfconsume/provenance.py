@@ -101,7 +101,9 @@ def warnings(store: Store) -> list[str]:
             )
     apart = {row.metric for row in rows if len(_of(rows, row.metric, lambda row: row.sha256)) > 1}
     if apart:
-        result.append(f"cells differ in the weights of the extractor: values of {_names(apart)} are on different scales")
+        result.append(
+            f"cells differ in the weights of the extractor: values of {_names(apart)} are on different scales"
+        )
     if changed := _changed(store):
         result.append(
             f"the weights behind {_names(changed)} have changed since earlier generations were measured: values before and "

@@ -264,6 +264,11 @@ def test_arrays_come_to_their_places(loaded):
         np.testing.assert_array_equal(
             ours.net.middle[0].attention.project.weight[:, 32 * part : 32 * (part + 1)], public[part::3].T
         )
+    # Without a place for what it was told of augmentations, that is left out; with one, it is taken.
+    shape = (8, 8, 3)
+    told = jax.eval_shape(lambda: UNet.init(jax.random.key(0), shape, SMALL, labels=9))
+    ours = loaded(dataclasses.replace(generator(SMALL, 8), net=told), state)
+    np.testing.assert_array_equal(ours.net.augmented, state["model.map_augment.weight"].T)
 
 
 def test_networks_that_are_not_the_family_s_are_refused(loaded):

@@ -21,7 +21,7 @@ class OfGaussian(Network):
     mean: Float[Array, " d"]
     deviation: Float[Array, ""]
 
-    def __call__(self, x, condition):
+    def __call__(self, x, condition, training=None):
         a = linear_alpha_bars(T)[jnp.round(condition * T).astype(int) - 1][:, None]
         return jnp.sqrt(1 - a) * (x - jnp.sqrt(a) * self.mean) / (a * self.deviation**2 + 1 - a)
 

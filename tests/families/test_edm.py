@@ -20,7 +20,7 @@ class OfGaussian(Network):
     mean: Float[Array, " d"]
     deviation: Float[Array, ""]
 
-    def __call__(self, x, condition):
+    def __call__(self, x, condition, training=None):
         sigma = jnp.exp(4 * condition)[:, None]
         c_skip, c_out, c_in, _ = Preconditioning.at(sigma, SIGMA_DATA)
         y, variance = x / c_in, (SIGMA_DATA * self.deviation) ** 2

@@ -106,22 +106,24 @@ def test_pairing_takes_images_as_vectors(least):
     assert (images.target**2).sum() < (prepared((64, 4, 4, 1), "independent").target ** 2).sum()
 
 
-def test_portions_are_equal_and_cut_to_the_number_asked_for():
+@pytest.mark.parametrize("shape", [(2, 2, 1), (4,)])
+def test_portions_are_equal_and_cut_to_the_number_asked_for(monkeypatch, shape):
     asked = []
 
     def draw(key, n):
         asked.append(n)
-        return jax.random.randint(key, (n, 2, 2, 1), 0, 1 << 30)
+        return jax.random.randint(key, (n, *shape), 0, 1 << 30)
 
-    x = np.asarray(portions(jax.random.key(0), 2 * PORTION + 3, (2, 2, 1), draw))
-    assert asked == [(2 * PORTION + 3 + 2) // 3] and x.shape == (2 * PORTION + 3, 2, 2, 1)
-    assert len(np.unique(x[:, 0, 0, 0])) > 2 * PORTION
-    # Vectors, and few images, are drawn at once, with the key as it is.
-    for n, shape in ((2 * PORTION, (2,)), (PORTION, (2, 2, 1))):
-        np.testing.assert_array_equal(
-            portions(jax.random.key(0), n, shape, lambda key, n: jax.random.normal(key, (n, 2))),
-            jax.random.normal(jax.random.key(0), (n, 2)),
-        )
+    x = np.asarray(portions(jax.random.key(0), 2 * PORTION + 3, shape, draw))
+    assert asked == [(2 * PORTION + 3 + 2) // 3] and x.shape == (2 * PORTION + 3, *shape)
+    assert len(np.unique(x.reshape(len(x), -1)[:, 0])) > 2 * PORTION
+    # Few examples are drawn at once, with the key as it is; vectors on accelerators always.
+    few = draw(jax.random.key(0), PORTION)
+    np.testing.assert_array_equal(portions(jax.random.key(0), PORTION, shape, draw), few)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    asked.clear()
+    portions(jax.random.key(0), 3 * PORTION, shape, draw)
+    assert asked == ([PORTION] if len(shape) == 3 else [3 * PORTION])
 
 
 def test_images_have_no_density():

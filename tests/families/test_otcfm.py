@@ -21,7 +21,7 @@ class ToGaussian(Network):
     mean: Float[Array, " d"]
     deviation: Float[Array, ""]
 
-    def __call__(self, x, condition):
+    def __call__(self, x, condition, training=None):
         tau = condition[:, None]
         variance = (1 - tau) ** 2 + tau**2 * self.deviation**2
         return self.mean + (tau * self.deviation**2 - (1 - tau)) / variance * (x - tau * self.mean)

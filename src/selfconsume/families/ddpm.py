@@ -37,7 +37,7 @@ class NoisePredictor(Trainable, Generator):
         spread = jnp.sqrt(self.temperature)
         z = ddim_sampler(
             between,
-            lambda z, share: self.net(z, jnp.full(z.shape[:1], share)),
+            lambda z, share: self.net(z, jnp.reshape(share, 1)),
             normal(start, (n, *self.scaling.shift.shape)) * spread,
             linear_alpha_bars(self.T),
             self.steps,

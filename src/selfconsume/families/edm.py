@@ -59,7 +59,7 @@ class Denoiser(Trainable, Generator):
     def denoised(self, x: Samples, sigma: Float[Array, ""]) -> Samples:
         """``D(x; sigma)`` for rows at one noise level, in the units of `unit`."""
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
-        return c_skip * x + c_out * self.net(c_in * x, jnp.full(x.shape[:1], c_noise))
+        return c_skip * x + c_out * self.net(c_in * x, jnp.reshape(c_noise, 1))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         return portions(key, n, self.scaling.shift.shape, self._sample)

@@ -23,7 +23,8 @@ IN_VECTORS = {"net": ("auto", "mlp"), "compute": ("float32",), "dropout": (0.0,)
 """Fields that only a U-Net gives a meaning, and what they are without one; the last one is recommended."""
 
 PORTION = 512
-"""Images that are sampled at once: activations of 50,000 images fit into no memory."""
+"""Examples that are sampled at once. Activations of 50,000 images fit into no memory, and those of so many vectors into no
+CPU's cache: 10,000 vectors at width 128 take three quarters of the time in portions."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,11 +102,13 @@ def check_bytes(source: Source) -> None:
 def portions(
     key: PRNGKeyArray, n: int, shape: tuple[int, ...], draw: Callable[[PRNGKeyArray, int], Samples]
 ) -> Samples:
-    """``n`` examples by ``draw(key, count)``; images in equal portions of at most `PORTION`, one after the other.
+    """``n`` examples by ``draw(key, count)``, in equal portions of at most `PORTION`, one after the other.
 
+    Vectors are drawn at once on accelerators: there, many small steps are slow, and the activations fit.
     A lane's devices share the portions.
     """
-    if not is_image(shape) or n <= PORTION:
+    whole = not is_image(shape) and jax.default_backend() != "cpu"
+    if whole or n <= PORTION:
         return draw(key, n)
     count = -(-n // PORTION)
     each = -(-n // count)

@@ -38,7 +38,7 @@ class Velocity(Trainable, Generator):
 
     def velocity(self, tau: Float[Array, ""], z: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
         """The velocity of all rows at one time."""
-        return self.net(z, jnp.full(z.shape[:1], tau))
+        return self.net(z, jnp.reshape(tau, 1))
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         shape = self.scaling.shift.shape

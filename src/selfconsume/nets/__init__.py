@@ -48,9 +48,9 @@ class Network(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self, x: Float[Array, "n *shape"], condition: Float[Array, " n"], training: Training | None = None
+        self, x: Float[Array, "n *shape"], condition: Float[Array, " _"], training: Training | None = None
     ) -> Float[Array, "n *shape"]:
-        """One output of the shape of an example for each example.
+        """One output of the shape of an example for each example. The condition is one number each, or one for all.
 
         Without `training` it is the network that samples: nothing is dropped, and nothing is said to be augmented.
         """

@@ -169,9 +169,7 @@ class Attention(eqx.Module):
     factor: float = eqx.field(static=True)
 
     @classmethod
-    def init(
-        cls, weights: Weights, channels: int, heads: int, factor: float, epsilon: float = EPSILON
-    ) -> Attention:
+    def init(cls, weights: Weights, channels: int, heads: int, factor: float, epsilon: float = EPSILON) -> Attention:
         """Heads share the channels; ``factor`` multiplies the sum of input and attention."""
         norm, project = GroupNorm.init(channels, epsilon), Dense.init(weights, channels, 3 * channels)
         return cls(norm, project, Dense.init(weights, channels, channels, zero=True), heads, factor)

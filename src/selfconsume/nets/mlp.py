@@ -44,12 +44,18 @@ class MLP(Network):
         return cls(tuple(weights), tuple(jnp.zeros(after) for _, after in pairs))
 
     def __call__(
-        self, x: Float[Array, "n d"], condition: Float[Array, " n"], training: Training | None = None
+        self, x: Float[Array, "n d"], condition: Float[Array, " _"], training: Training | None = None
     ) -> Float[Array, "n d"]:
-        h = jnp.concatenate([x, embedding(condition)], axis=1)
+        e = embedding(condition)
+        h = jnp.concatenate([x, jnp.broadcast_to(e, (x.shape[0], e.shape[1]))], axis=1)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = jax.nn.silu(h @ weight + bias)
+            h = silu(h @ weight + bias)
         return h @ self.weights[-1] + self.biases[-1]
+
+
+def silu(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """``x / (1 + exp(-x))``, written with the function that CPUs compute fastest. Its absolute error is 1e-7 |x|."""
+    return x * (0.5 + 0.5 * jnp.tanh(0.5 * x))
 
 
 def embedding(condition: Float[Array, " n"]) -> Float[Array, "n features"]:

@@ -113,7 +113,7 @@ class Residual(eqx.Module):
         )
 
     def __call__(
-        self, x: Float[Array, "n _ _ i"], condition: Float[Array, "n e"], drop: Drop
+        self, x: Float[Array, "n _ _ i"], condition: Float[Array, "_ e"], drop: Drop
     ) -> Float[Array, "n _ _ o"]:
         resampled = {"none": lambda x: x, "halve": halved, "double": doubled}[self.change]
         h = self.convolution_1(resampled(jax.nn.silu(self.norm_1(x))))
@@ -131,7 +131,7 @@ class Halve(eqx.Module):
     corner: bool = eqx.field(static=True, default=False)
 
     def __call__(
-        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"], drop: Drop
+        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "_ e"], drop: Drop
     ) -> Float[Array, "n _ _ c"]:
         if not self.corner:
             return self.convolution(x)
@@ -144,7 +144,7 @@ class Double(eqx.Module):
     convolution: Convolution
 
     def __call__(
-        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "n e"], drop: Drop
+        self, x: Float[Array, "n _ _ c"], condition: Float[Array, "_ e"], drop: Drop
     ) -> Float[Array, "n _ _ c"]:
         return self.convolution(doubled(x))
 
@@ -206,7 +206,7 @@ class UNet(Network):
         return _built(Weights(jax.random.uniform(key, (counted.used,), minval=-1.0)), shape, sizes, compute, labels)
 
     def __call__(
-        self, x: Float[Array, "n h w c"], condition: Float[Array, " n"], training: Training | None = None
+        self, x: Float[Array, "n h w c"], condition: Float[Array, " _"], training: Training | None = None
     ) -> Float[Array, "n h w c"]:
         e = embedding(condition, self.features, self.frequency, to_end=self.to_end)
         if training is not None and training.augmented is not None:
