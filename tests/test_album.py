@@ -6,7 +6,7 @@ from PIL import Image
 
 import selfconsume as sc
 from selfconsume import album
-from selfconsume.store import Store
+from selfconsume.store import Store, Writer
 from selfconsume.types import Problem
 
 
@@ -17,19 +17,30 @@ def pixels(path):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A store of two generations of flat noise images, made by a network that has hardly been trained."""
+    """A store of two generations of noise."""
     path = tmp_path_factory.mktemp("images") / "results"
     study = sc.Study(
         source=sc.source("digits", form="image", n=40, n_test=40),
-        family=sc.family("otcfm", updates=1, batch=4, pairing_block=4, steps=1),
+        family=sc.family("otcfm"),
         regime=sc.regime("replace"),
         generations=2,
         seeds=1,
-        n_synthetic=12,
     )
-    sc.run(study, path)
-    store = Store(path)
-    return store, (store.study["cells"][0]["id"], 0)
+    (cell,) = study.cells
+    shown = {"cells": [{"id": cell.id, "labels": cell.labels}], "axes": [], "seeds": 1, "generations": 2}
+    random = np.random.default_rng(0)
+    arrays = {}
+    for t in range(2):
+        arrays[f"{t}/samples"] = random.integers(0, 256, (1, 13, 8, 8, 1), dtype=np.uint8)
+        arrays[f"{t}/valid"] = np.arange(13)[None] != 4  # one row is not there
+        arrays[f"{t}/alive"] = np.ones(1, bool)
+    with Writer(path) as writer:
+        writer.commit("study", tables=study.table(), **shown)
+        lanes = writer.add_lanes([(cell.id, 0)])
+        sha = writer.write("0.safetensors", arrays)
+        common = {"metrics": {}, "kept": "all", "layout": {}, "seconds": {}}
+        writer.commit("segment", lanes=lanes, first=0, last=1, file="0.safetensors", sha256=sha, **common)
+    return Store(path), (cell.id, 0)
 
 
 @pytest.fixture(scope="module")

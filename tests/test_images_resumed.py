@@ -99,6 +99,7 @@ def kill_and_resume(tmp_path, call, monkeypatch, checkpoints):
     return first
 
 
+@pytest.mark.slow
 def test_a_killed_fit_to_digits_is_continued_to_the_same_bits(tmp_path, monkeypatch):
     """The first process dies in generation 0, the second one in generation 1."""
     first = kill_and_resume(tmp_path, "study()", monkeypatch, [2, 2])

@@ -298,6 +298,7 @@ def test_files_and_changes_of_them(tmp_path):
         (["n=3"], "--set n=3: expected table.key=value"),
         (["source.n.m=3"], "--set source.n.m=3: source.n is not a table"),
         (["metrics.kind=moments"], "metrics is not a table"),
+        (["metrics.9.kind=moments"], "metrics.9 is not a table"),
         (["source.m=3"], "source: unknown 'm'"),
         (["source.n=ten"], "source.n: expected a valid integer, got 'ten'"),
         (["axes.source.m=[3]"], "'gaussian' has no 'm'"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pickletools
 import struct
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 MOST_OPCODES = 5_000_000
@@ -79,6 +80,18 @@ class Inert:
         self.entries: dict[Any, Any] = {}
 
 
+def _opcodes(file: BinaryIO) -> Iterator[tuple[Any, Any]]:
+    """Instructions and their arguments. Odd escapes in old strings are the file's affair, not a warning of this program."""
+    instructions = pickletools.genops(file)
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            found = next(instructions, None)
+        if found is None:
+            return
+        yield found[:2]
+
+
 def interpret(file: BinaryIO, made: Mapping[str, Callable[..., Any]], persistent: Callable[[Any], Any]) -> Any:
     """What a pickle describes. The file is read up to the pickle's end.
 
@@ -108,7 +121,7 @@ def interpret(file: BinaryIO, made: Mapping[str, Callable[..., Any]], persistent
         known = made.get(name.name)
         return known(*arguments) if known and isinstance(arguments, tuple) else Inert(name.name, arguments)
 
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument) in enumerate(_opcodes(file)):
         if count > MOST_OPCODES:
             raise ValueError(f"more than {MOST_OPCODES} instructions")
         match opcode.name:

@@ -52,7 +52,8 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
 
     Args:
         path: A TOML file, or the name of a preset.
-        changes: ``key=value`` strings that override it, such as ``source.n=100`` or ``axes.regime.ratio=[0, 1]``.
+        changes: ``key=value`` strings that override it, such as ``source.n=100``, ``axes.regime.ratio=[0, 1]`` or
+            ``metrics.0.kind=mmd``.
 
     Raises:
         Problem: The file is missing or is not TOML, or see `Study`.
@@ -112,9 +113,12 @@ def _override(tables: dict[str, Any], change: str) -> None:
     if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
         tables["axes"] = {**flat(tables.get("axes", {})), ".".join(parts[1:]): value}
         return
-    table = tables
+    table: Any = tables
     for part in parts[:-1]:
-        table = table.setdefault(part, {}) if isinstance(table, dict) else None
+        if isinstance(table, list) and part.isdecimal() and int(part) < len(table):
+            table = table[int(part)]
+        else:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else None
     if not isinstance(table, dict):
         raise Problem(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
     table[parts[-1]] = value
