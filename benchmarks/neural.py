@@ -138,7 +138,10 @@ def realnvp(chains: int, batch: int, updates: int, repeats: int, layout: lanes.L
     x = jnp.asarray(np.random.default_rng(1).normal(size=(10_000, DIM)), jnp.float32)
     density = lanes.lane_program(lambda x, generator: generator.log_prob(x), layout)
     # Couplings with an affine transform of one half given the other: RealNVP, which zuko calls NICE.
-    flows = [zuko.flows.NICE(DIM, transforms=layers, hidden_features=(width, width)) for _ in range(chains)]
+    flows = [
+        zuko.flows.NICE(DIM, transforms=layers, hidden_features=(width, width), activation=torch.nn.SiLU)
+        for _ in range(chains)
+    ]
     optimizers = [torch.optim.Adam(flow.parameters(), lr=2e-3) for flow in flows]
     data, query = torch.randn(chains, 4096, DIM), torch.tensor(np.asarray(x))
 

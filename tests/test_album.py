@@ -96,3 +96,21 @@ def test_what_does_not_suit_is_said(images, points, tmp_path):
         album.write(store, tmp_path / "x.jpg", lane, 0)
     with pytest.raises(Problem, match="cannot write"):
         album.write(store, tmp_path / "nowhere" / "x.npy", lane, 0)
+
+
+@pytest.mark.parametrize("suffix", album.FIGURES)
+def test_a_figure_of_all_runs_by_generation(images, points, tmp_path, suffix):
+    for i, (store, _) in enumerate((images, points)):
+        file = album.figure(store, tmp_path / f"{i}{suffix}")
+        assert file.stat().st_size > 5000
+    if suffix == ".png":
+        # Two generations beside the real data, in one row.
+        height, width = pixels(file).shape
+        assert 2 < width / height < 5
+
+
+def test_figures_have_known_suffixes(points, tmp_path):
+    with pytest.raises(Problem, match="expected a file ending in"):
+        album.figure(points[0], tmp_path / "x.gif")
+    with pytest.raises(Problem, match="cannot be written"):
+        album.figure(points[0], tmp_path / "nowhere" / "x.png")

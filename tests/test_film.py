@@ -144,7 +144,7 @@ def test_large_images_get_smaller_sheets_then_fewer_panels():
 
 @pytest.mark.parametrize(("last", "strip"), [(0, [0]), (1, [0, 1]), (5, [0, 1, 2, 3, 4, 5]), (11, [0, 3, 6, 9, 11])])
 def test_strip(last, strip):
-    assert film._strip(last) == strip
+    assert film.strip_of(last) == strip
 
 
 def test_only_valid_rows_are_read(tmp_path):

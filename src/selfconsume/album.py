@@ -1,4 +1,4 @@
-"""Examples of one generation out of a directory of results, as a picture, a folder of pictures or an array."""
+"""Examples out of a directory of results: of one generation as a picture, a folder of pictures or an array, or of all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from selfconsume import views
+from selfconsume import film, grids, views
 from selfconsume.kept import Kept, readable
 from selfconsume.store import Lane, Store
 from selfconsume.types import Problem
 
 EVERY = 10**9
+FIGURES = (".png", ".svg", ".pdf")
+MOST_POINTS = 500
+"""Examples in a panel of a figure."""
 SIDE = 10
 """Images along the side of a sheet."""
 
@@ -50,6 +53,55 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
             raise Problem(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
     except OSError as error:
         raise Problem(f"export: cannot write {str(out)!r} ({error.strerror})") from None
+    return out
+
+
+def figure(store: Store, out: str | Path) -> Path:
+    """Draws the first seed of every run (of many, an even selection) in rows, and generations in columns.
+
+    Args:
+        store: The directory of results.
+        out: A name that ends in ``.png``, ``.svg`` or ``.pdf``.
+
+    Returns:
+        What was written.
+
+    Raises:
+        Problem: Another name, nothing to be drawn, or nothing can be written.
+    """
+    out = Path(out)
+    if out.suffix not in FIGURES:
+        raise Problem(f"--figure {out}: expected a file ending in {', '.join(FIGURES)}")
+    study, cells, axes = readable(store), store.study["cells"], store.study["axes"]
+    names = grids.labels(cells, axes)
+    chosen = grids.selection(cells, axes, film.MOST_ROWS)
+    lanes = film.first_lanes(store, [cells[i] for i in chosen])
+    shown = {names[i]: lane for i, lane in zip(chosen, lanes, strict=True) if lane is not None}
+    if not shown:
+        raise Problem(f"{store.path}: holds no generation yet; run the study")
+    kept = Kept(store, study, list(shown.values()), MOST_POINTS)
+    progress = store.progress()
+    generations = film.strip_of(max(progress[lane] for lane in shown.values()))
+    found = {name: {t: kept.rows(lane, t) for t in generations} for name, lane in shown.items()}
+    samples = {
+        name: {t: rows for t, rows in each.items() if isinstance(rows, np.ndarray)} for name, each in found.items()
+    }
+    shapes = {rows.shape[1:] for each in samples.values() for rows in each.values()}
+    if len(shapes) != 1:
+        raise Problem(f"--figure {out}: expected examples of one shape, found {len(shapes)}; see the report")
+    (shape,) = shapes
+    ink = film.is_ink(study)
+    drawn = views.sample_grid(
+        samples,
+        shape,
+        real={name: kept.real(lane) for name, lane in shown.items()},
+        image=(8, 8) if ink and shape == (64,) else None,
+        ink=ink,
+    )
+    try:
+        drawn.savefig(out, dpi=200)
+    except OSError as error:
+        raise Problem(f"--figure {out}: cannot be written ({error.strerror})") from None
     return out
 
 

@@ -65,7 +65,7 @@ class Batch:
         self.real = self._real()
         self._stock: dict[str, Any] | None = None
         self._measuring = Measuring(self.runs, self.layout, self._lane, self._host_keys, self.real)
-        self._real_used = None
+        self._real_used = self._plans = None
 
     def _real(self) -> dict[str, Any]:
         """The fixed real set, where every lane can read it: under "shared" or "lane"."""
@@ -227,7 +227,7 @@ class Batch:
         lane = {
             **self._lane(t),
             **pooled,
-            "plan": self.layout.put(self._each(lambda each: pool.place(each.plan(t), t, slots))),
+            "plan": self._placed(t, slots),
             "start": start,
         }
         shared = {"t": np.int32(t), **self.real["shared"], **(self._fresh_data() if fresh else {})}
@@ -266,6 +266,13 @@ class Batch:
             if done < updates:
                 yield Partial(t, dataclasses.replace(state, data=None))
         return state.without_data()
+
+    def _placed(self, t: int, slots: int) -> pool.Placed:
+        """The plans of all lanes, by slot; sent to the devices only where they differ from the last ones."""
+        placed = self._each(lambda run: pool.place(run.plan(t), t, slots))
+        if self._plans is None or not all(map(np.array_equal, self._plans[0], placed)):
+            self._plans = placed, self.layout.put(placed)
+        return self._plans[1]
 
     def _real_summary(self, use: np.ndarray) -> Any:
         """The summary of the real rows that each lane uses; the same until a plan uses another number of them."""

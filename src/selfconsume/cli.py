@@ -158,14 +158,22 @@ def verdict(
 
 
 @app.command()
-def report(results: Results) -> None:
+def report(
+    results: Results,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw samples by run and generation too: a .png, .svg or .pdf file."),
+    ] = None,
+) -> None:
     """Write DIR/report.html: one file with curves, samples by generation, the final table and how it was made."""
-    from selfconsume import console, findings
+    from selfconsume import album, console, findings
     from selfconsume import report as reports
     from selfconsume.store import Store
 
     store = Store(results)
     console.say(str(reports.write(store, findings=findings.gather(store))))
+    if figure is not None:
+        console.say(str(album.figure(store, figure)))
 
 
 @app.command()

@@ -79,9 +79,7 @@ def shoot(
     """
     last = store.study["generations"] - 1
     progress = store.progress()
-    seeds = account.seeds_of(store.study)
-    lanes = [next(((c["id"], s) for s in seeds if (c["id"], s) in progress), None) for c in cells]
-    shown = [(name, lane) for name, lane in zip(names, lanes, strict=True) if lane is not None]
+    shown = [(name, lane) for name, lane in zip(names, first_lanes(store, cells), strict=True) if lane is not None]
     last = min(last, max((progress[lane] for _, lane in shown), default=-1))
     if last < 0:
         return None
@@ -93,7 +91,7 @@ def shoot(
     shown = [(name, lane) for name, lane in shown if lane in starts]
     reals = {lane: reader.real(lane) for lane in starts}
     side, panels = _sheet([rows.shape[1:] for rows in starts.values()], len(shown) * (last + 1))
-    strip = _strip(last)
+    strip = strip_of(last)
     count = min(last + 1, max(len(strip), min(panels, MOST_PANELS) // len(shown)))
     spaced = np.linspace(0, last, max(1, count - len(strip) + 2)).round().astype(int).tolist()
     generations = list(range(last + 1)) if count == last + 1 else sorted({*strip, *spaced})
@@ -115,6 +113,13 @@ def shoot(
     return Film(rows, generations, strip, notes, sheets, min(look.aspect for look in looks.values()))
 
 
+def first_lanes(store: Store, cells: Sequence[Mapping[str, Any]]) -> list[Lane | None]:
+    """The first seed of each cell that has been run; None where there is none."""
+    progress = store.progress()
+    seeds = account.seeds_of(store.study)
+    return [next(((c["id"], s) for s in seeds if (c["id"], s) in progress), None) for c in cells]
+
+
 def _views(
     shown: Sequence[tuple[str, Lane]],
     starts: Mapping[Lane, np.ndarray],
@@ -127,8 +132,7 @@ def _views(
     for _, lane in shown:
         rows = starts[lane] if reals[lane] is None else reals[lane]
         base.setdefault(starts[lane].shape[1:], {})[id(rows)] = rows
-    kinds = {type(cell.run.source).__name__ for cell in study.cells} if study else set()
-    digits = kinds == {"Digits"}
+    digits = is_ink(study)
     return {
         shape: views.view(
             np.concatenate(list(rows.values())),
@@ -140,6 +144,11 @@ def _views(
     }
 
 
+def is_ink(study: Study | None) -> bool:
+    """Whether its images are ink on paper: scikit-learn's digits."""
+    return study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
+
+
 def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:
     """Images along the side of a sheet, 5 down to 3, and how many panels there is then room for."""
     size = max(math.prod(shape) for shape in shapes)
@@ -149,7 +158,8 @@ def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:
     return side, IMAGE_NUMBERS // (size * side**2)
 
 
-def _strip(last: int) -> list[int]:
+def strip_of(last: int) -> list[int]:
+    """Generations 0, k, 2k, ... and the last, few enough to stand beside each other."""
     step = max(1, -(-last // MOST_STEPS))
     return sorted({*range(0, last + 1, step), last})
 
