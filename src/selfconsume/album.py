@@ -73,8 +73,9 @@ def figure(store: Store, out: str | Path) -> Path:
     if out.suffix not in FIGURES:
         raise Problem(f"--figure {out}: expected a file ending in {', '.join(FIGURES)}")
     study, cells, axes = readable(store), store.study["cells"], store.study["axes"]
-    names = grids.labels(cells, axes)
-    chosen = grids.selection(cells, axes, film.MOST_ROWS)
+    labels = [cell["labels"] for cell in cells]
+    names = grids.labels(labels, axes) if len(cells) > 1 else [""]
+    chosen = grids.selection(labels, axes, film.MOST_ROWS)
     lanes = film.first_lanes(store, [cells[i] for i in chosen])
     shown = {names[i]: lane for i, lane in zip(chosen, lanes, strict=True) if lane is not None}
     if not shown:
