@@ -1,11 +1,15 @@
-"""Run-time shape checks for the whole package, on in tests only, and JAX set up as every entry point sets it up."""
+"""Run-time shape checks where arrays are computed with, on in tests only, and JAX set up as every entry point does."""
 
 import hypothesis
 import jaxtyping
 import pytest
 
-with jaxtyping.install_import_hook("selfconsume", "beartype.beartype"):
-    import selfconsume.lanes
+# Recipes are left out: while programs are traced, their fields hold other things than a study file may give them.
+jaxtyping.install_import_hook(
+    [f"selfconsume.{name}" for name in ("metrics", "nets", "pool", "draws", "split", "distributions", "batches")],
+    "beartype.beartype",
+)
+import selfconsume.lanes  # noqa: E402 (after the hook)
 
 selfconsume.lanes.start_jax()
 

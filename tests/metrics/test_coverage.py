@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 from scipy.spatial import KDTree
 
+import selfconsume as sc
 from selfconsume.metrics.coverage import NEAR, ModeCoverage
 from selfconsume.types import Problem
 
@@ -67,5 +68,5 @@ def test_high_quality_means_three_deviations_in_two_dimensions(measure):
 
 def test_sources_without_modes_are_refused(given):
     with pytest.raises(Problem, match=r"metrics\.mode_coverage: expected a source with known modes, got Given"):
-        ModeCoverage().check(given(np.zeros((4, 2))), None)
-    ModeCoverage().check(given(np.zeros((4, 2)), centres=MODES), None)
+        ModeCoverage().check(given(np.zeros((4, 2))), sc.family("gaussian"))
+    ModeCoverage().check(given(np.zeros((4, 2)), centres=MODES), sc.family("gaussian"))
