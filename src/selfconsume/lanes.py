@@ -24,6 +24,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from selfconsume.split import DATA, LANES
+from selfconsume.types import Problem
 
 
 def start_jax() -> None:
@@ -45,7 +46,7 @@ def start_jax() -> None:
     if (coordinator := os.environ.get("SELFCONSUME_COORDINATOR")) and not jax.distributed.is_initialized():
         numbers = [os.environ.get(f"SELFCONSUME_{name}", "") for name in ("HOSTS", "HOST")]
         if coordinator != "auto" and not all(number.isdecimal() for number in numbers):
-            raise ValueError(f"SELFCONSUME_HOSTS, SELFCONSUME_HOST: expected two numbers, got {numbers}; set both")
+            raise Problem(f"SELFCONSUME_HOSTS, SELFCONSUME_HOST: expected two numbers, got {numbers}; set both")
         jax.distributed.initialize(*(() if coordinator == "auto" else (coordinator, *map(int, numbers))))
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -85,7 +86,7 @@ class Layout:
         devices = tuple(jax.devices())
         split = os.environ.get("SELFCONSUME_SPLIT", "1")
         if not split.isdecimal() or not int(split) or len(devices) % int(split):
-            raise ValueError(
+            raise Problem(
                 f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it"
             )
         return cls(devices, loop=devices[0].platform == "cpu", split=int(split))
