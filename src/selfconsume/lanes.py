@@ -86,9 +86,7 @@ class Layout:
         devices = tuple(jax.devices())
         split = os.environ.get("SELFCONSUME_SPLIT", "1")
         if not split.isdecimal() or not int(split) or len(devices) % int(split):
-            raise Problem(
-                f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it"
-            )
+            raise Problem(f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it")
         return cls(devices, loop=devices[0].platform == "cpu", split=int(split))
 
     def spread(self, lanes: int, divisor: int) -> Layout:
