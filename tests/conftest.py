@@ -6,7 +6,7 @@ import pytest
 
 # Recipes are left out: while programs are traced, their fields hold other things than a study file may give them.
 jaxtyping.install_import_hook(
-    [f"selfconsume.{name}" for name in ("metrics", "nets", "pool", "draws", "split", "distributions", "batches")],
+    [f"selfconsume.{name}" for name in ("nets.layers", "nets.mlp", "nets.unet", "pool", "draws", "split", "batches")],
     "beartype.beartype",
 )
 import selfconsume.lanes  # noqa: E402 (after the hook)
