@@ -18,6 +18,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # From the contract up to execution: a module imports from the lines above its own, and within a package what is `SHARED`.
 # What is not listed (tables, reports, theory beside studies, consoles) stands on all of this, and nothing of this on it.
 LAYERS = [
+    {"rows"},
     {"types", "split"},
     {"keys", "draws", "lanes", "inert"},
     {"summaries"},

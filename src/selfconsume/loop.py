@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import pool as pools
+from selfconsume import rows
 from selfconsume.checkpoints import initial
 from selfconsume.keys import Keys
 from selfconsume.summaries import Summarised
@@ -175,8 +176,9 @@ def emit(
     curation: Curation | None = None,
     source: Source | None = None,
 ) -> Emitted:
-    """Samples ``n`` rows, curated if so. Those that are not finite are zeroed and marked: they never re-enter the data."""
-    samples, valid = pools.finite(generator.sample(keys.sample, curation.candidates(n) if curation else n))
+    """Samples ``n`` rows, curated if so. Those that are not valid are zeroed and marked: they never re-enter the data."""
+    samples, valid = generator.attempt(keys.sample, curation.candidates(n) if curation else n)
+    samples = rows.zeroed(samples, valid)
     if curation:
         samples, valid = curation.choose(keys.curate, samples, valid, n, generator, source)
     sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]

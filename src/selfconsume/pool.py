@@ -221,10 +221,3 @@ def batch_of(key: PRNGKeyArray, stock: Samples, n: int, batch: Int[Array, ""] | 
     if n > len(stock):
         raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(stock)} are in reserve")
     return stock[jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(stock)), batch * n, n)]
-
-
-def finite(x: Samples) -> tuple[Samples, Bool[Array, " n"]]:
-    """``x`` with its non-finite rows zeroed, and which rows were finite (0 x NaN is NaN: a weight alone is not enough)."""
-    flat = x.reshape(x.shape[0], -1)
-    valid = jnp.isfinite(flat.astype(jnp.float32)).all(axis=1)
-    return jnp.where(valid.reshape(-1, *([1] * (x.ndim - 1))), x, jnp.zeros_like(x)), valid

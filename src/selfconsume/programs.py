@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from selfconsume import fields, loop, pool
+from selfconsume import fields, loop, pool, rows
 from selfconsume.featured import extractor_of, features_of
 from selfconsume.keys import Keys, keys_of
 from selfconsume.lanes import Layout, lane_program
@@ -209,8 +209,9 @@ def features(extractor: Extractor, n: int, layout: Layout) -> Program:
     """samples -> their features, in place of them; rows whose features are not finite are not valid."""
 
     def extracted(shared, lane):
-        x, finite = pool.finite(features_of(extractor, shared["weights"], lane["samples"][:n]))
-        return {"samples": x, "valid": lane["valid"][:n] & finite}
+        x = features_of(extractor, shared["weights"], lane["samples"][:n])
+        finite = rows.finite(x)
+        return {"samples": rows.zeroed(x, finite), "valid": lane["valid"][:n] & finite}
 
     return lane_program(extracted, layout)
 

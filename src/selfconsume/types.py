@@ -19,6 +19,8 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from selfconsume import rows
+
 Samples = Array
 """Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
 
@@ -98,6 +100,14 @@ class Generator(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         """``n`` examples, ``(n, *shape)``."""
+
+    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
+        """The examples of `sample`, and which of them are valid: the finite ones, unless a generator knows of others.
+
+        Bytes hold no NaN, so that a generator of images says here which of them failed.
+        """
+        x = self.sample(key, n)
+        return x, rows.finite(x)
 
     def parameters(self) -> Mapping[str, Array]:
         """Named arrays worth plotting one by one; empty for models whose parameters mean nothing singly."""

@@ -2,16 +2,20 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import execute, store
+from selfconsume import execute, loop, store
+from selfconsume.families import diffusion
 from selfconsume.families.ddpm import DDPM
 from selfconsume.families.edm import EDM
+from selfconsume.families.flow import NormalizingFlow
 from selfconsume.families.network import PORTION, portions
 from selfconsume.families.otcfm import OTCFM
+from selfconsume.keys import keys_of
 from selfconsume.metrics.likelihood import LogLikelihood
 from selfconsume.nets.mlp import MLP
 from selfconsume.nets.unet import SIZES, Sizes, UNet
@@ -104,6 +108,28 @@ def test_pairing_takes_images_as_vectors(least):
     np.testing.assert_allclose(images.target.reshape(64, 16), vectors.target, atol=1e-6)
     np.testing.assert_allclose(images.z.reshape(64, 16), vectors.z, atol=1e-6)
     assert (images.target**2).sum() < (prepared((64, 4, 4, 1), "independent").target ** 2).sum()
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, NormalizingFlow.tiny()], ids=lambda family: type(family).__name__)
+def test_images_that_failed_are_not_valid_whatever_their_bytes(family, least):
+    """A sound network with a number in it that overflows: its parameters are finite, what it draws is not."""
+    generator = family.init(jax.random.key(0), (8, 8, 1))
+    attempt = jax.jit(lambda generator: generator.attempt(jax.random.key(0), 3))
+    x, valid = attempt(generator)
+    assert x.dtype == np.uint8 and valid.all()
+    huge = eqx.tree_at(lambda generator: generator.temperature, generator, jnp.asarray(jnp.inf))
+    x, valid = attempt(huge)
+    assert x.dtype == np.uint8 and not valid.any()
+
+
+def test_a_run_ends_where_no_solution_is_reached(least, monkeypatch):
+    """Every sample fails, though every parameter is finite."""
+    monkeypatch.setattr(diffusion, "MAX_STEPS", 2)
+    family = dataclasses.replace(FAMILIES[2], solver="dopri5")
+    generator = family.init(jax.random.key(0), (8, 8, 1))
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(generator))
+    out = jax.jit(lambda generator: loop.emit(3, keys_of(0, 0), generator, jnp.array(True)))(generator)
+    assert not out.alive and not out.valid.any() and not out.samples.any()
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 1), (4,)])

@@ -13,13 +13,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
-from selfconsume.families.network import Networked, portions
-from selfconsume.fit import Scaling, Trainable
+from selfconsume.families.network import Networked, Portioned
+from selfconsume.fit import Scaling
 from selfconsume.nets import Network, Training
-from selfconsume.types import Generator, Problem, Samples, Source
+from selfconsume.types import Problem, Samples, Source
 
 
-class NoisePredictor(Trainable, Generator):
+class NoisePredictor(Portioned):
     """A network that predicts the noise in an example from the example and the share ``t / T`` of its noise level."""
 
     net: Network
@@ -29,13 +29,10 @@ class NoisePredictor(Trainable, Generator):
     steps: int = eqx.field(static=True)
     added: Added = eqx.field(static=True)
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        return portions(key, n, self.scaling.shift.shape, self._sample)
-
-    def _sample(self, key: PRNGKeyArray, n: int) -> Samples:
+    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
         start, between = jax.random.split(key)
         spread = jnp.sqrt(self.temperature)
-        z = ddim_sampler(
+        return ddim_sampler(
             between,
             lambda z, share: self.net(z, jnp.reshape(share, 1)),
             normal(start, (n, *self.scaling.shift.shape)) * spread,
@@ -44,7 +41,6 @@ class NoisePredictor(Trainable, Generator):
             added=self.added,
             noise=spread,
         )
-        return self.scaling.decode(z)
 
 
 class Noised(NamedTuple):

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import karras_sampler, karras_sigmas
-from selfconsume.families.network import Networked, portions
-from selfconsume.fit import Scaling, Trainable, is_image
+from selfconsume.families.network import Networked, Portioned
+from selfconsume.fit import Scaling, is_image
 from selfconsume.nets import Network, Training
-from selfconsume.types import Generator, Number, Problem, Samples, Source
+from selfconsume.types import Number, Problem, Samples, Source
 
 
 class Preconditioning(NamedTuple):
@@ -47,7 +47,7 @@ class Sampling(NamedTuple):
     S_noise: float
 
 
-class Denoiser(Trainable, Generator):
+class Denoiser(Portioned):
     """A preconditioned network that predicts the clean example from a noisy one and its noise level."""
 
     net: Network
@@ -61,10 +61,7 @@ class Denoiser(Trainable, Generator):
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
         return c_skip * x + c_out * self.net(c_in * x, jnp.reshape(c_noise, 1))
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        return portions(key, n, self.scaling.shift.shape, self._sample)
-
-    def _sample(self, key: PRNGKeyArray, n: int) -> Samples:
+    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
         start, between = jax.random.split(key)
         own, spread = self.sampling, jnp.sqrt(self.temperature)
         x = karras_sampler(
@@ -77,7 +74,7 @@ class Denoiser(Trainable, Generator):
             S_tmax=own.S_tmax,
             S_noise=own.S_noise * spread,
         )
-        return self.scaling.decode(x / unit(self.scaling.shift.shape, self.sigma_data))
+        return x / unit(self.scaling.shift.shape, self.sigma_data)
 
 
 def unit(shape: tuple[int, ...], sigma_data: float) -> float:

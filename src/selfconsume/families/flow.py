@@ -17,7 +17,7 @@ from flowjax.flows import coupling_flow
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
-from selfconsume.families.network import check_bytes, portions
+from selfconsume.families.network import Portioned, check_bytes
 from selfconsume.fit import Scaling, Trainable, Trained, is_image
 from selfconsume.nets.glow import Glow
 from selfconsume.types import Density, Problem, Samples, Source
@@ -101,22 +101,21 @@ class Flow(Trainable, Density):
         return -self.log_prob_scaled(z).mean()
 
 
-class ImageFlow(Trainable, Density):
+class ImageFlow(Portioned, Density):
     """An invertible map of a standard Gaussian to the logits of dequantised bytes."""
 
     net: Glow
     scaling: Scaling
     temperature: Float[Array, ""]
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        shape, spread = self.scaling.shift.shape, jnp.sqrt(self.temperature)
+    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n h w c"]:
+        """Logits of shares of the range of bytes."""
+        shape = self.scaling.shift.shape
+        return self.net.back(normal(key, (n, math.prod(shape))) * jnp.sqrt(self.temperature), shape)
 
-        def drawn(key, n):
-            y = self.net.back(normal(key, (n, math.prod(shape))) * spread, shape)
-            share = (jax.nn.sigmoid(y) - MARGIN) / (1 - 2 * MARGIN)
-            return jnp.nan_to_num(jnp.clip(jnp.floor(256 * share), 0, 255)).astype(jnp.uint8)
-
-        return portions(key, n, shape, drawn)
+    def decoded(self, z: Float[Array, "n h w c"]) -> Samples:
+        share = (jax.nn.sigmoid(z) - MARGIN) / (1 - 2 * MARGIN)
+        return jnp.nan_to_num(jnp.clip(jnp.floor(256 * share), 0, 255)).astype(jnp.uint8)
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         """Log mass (nats) of bytes at temperature 1, estimated from below.

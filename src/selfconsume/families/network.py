@@ -5,14 +5,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 from annotated_types import Ge, Le, Lt
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume import split
-from selfconsume.fit import Trained, is_image
+from selfconsume import rows, split
+from selfconsume.fit import Trainable, Trained, is_image
 from selfconsume.nets import Network, Training
 from selfconsume.nets.augmentation import LABELS, augmented
 from selfconsume.nets.mlp import MLP
@@ -99,13 +99,35 @@ def check_bytes(source: Source) -> None:
         raise Problem(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
 
 
-def portions(
-    key: PRNGKeyArray, n: int, shape: tuple[int, ...], draw: Callable[[PRNGKeyArray, int], Samples]
-) -> Samples:
+class Portioned(Trainable):
+    """A generator that draws in network units, `PORTION` examples at a time."""
+
+    @abc.abstractmethod
+    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        """Examples in network units; what failed is not finite."""
+
+    def decoded(self, z: Float[Array, "n *shape"]) -> Samples:
+        """Network units to data."""
+        return self.scaling.decode(z)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return self.attempt(key, n)[0]
+
+    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
+        """Valid is what was finite before it became bytes."""
+
+        def examples(key, n):
+            z = self.drawn(key, n)
+            return self.decoded(z), rows.finite(z)
+
+        return portions(key, n, self.scaling.shift.shape, examples)
+
+
+def portions(key: PRNGKeyArray, n: int, shape: tuple[int, ...], draw: Callable[[PRNGKeyArray, int], Any]) -> Any:
     """``n`` examples by ``draw(key, count)``, in equal portions of at most `PORTION`, one after the other.
 
-    Vectors are drawn at once on accelerators: there, many small steps are slow, and the activations fit.
-    A lane's devices share the portions.
+    What is drawn is an array, or a pytree of arrays, with a row for each example. Vectors are drawn at once on accelerators:
+    there, many small steps are slow, and the activations fit. A lane's devices share the portions.
     """
     whole = not is_image(shape) and jax.default_backend() != "cpu"
     if whole or n <= PORTION:
@@ -113,5 +135,6 @@ def portions(
     count = -(-n // PORTION)
     each = -(-n // count)
     keys = split.own(split.filled(jax.random.split(key, count)))
-    drawn = jax.lax.map(lambda key: draw(key, each), keys).reshape(-1, *shape)
-    return split.joined(drawn)[:n]
+    drawn = jax.lax.map(lambda key: draw(key, each), keys)
+    together = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), drawn)
+    return jax.tree.map(lambda leaf: leaf[:n], split.joined(together))

@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.draws import normal
 from selfconsume.families.diffusion import Solver, divergence, solve
-from selfconsume.families.network import Networked, portions
+from selfconsume.families.network import Networked, Portioned
 from selfconsume.families.pairing import Pairing, paired
-from selfconsume.fit import Scaling, Trainable, is_image
+from selfconsume.fit import Scaling, is_image
 from selfconsume.nets import Network, Training
-from selfconsume.types import Density, Generator, Problem, Samples, Source
+from selfconsume.types import Density, Problem, Samples, Source
 
 
-class Velocity(Trainable, Generator):
+class Velocity(Portioned):
     """A velocity that carries standard Gaussian noise at time 0 to the data at time 1, by an ordinary differential equation.
 
     For images it stays at that: their density takes too many derivatives, and bytes have none.
@@ -40,14 +40,9 @@ class Velocity(Trainable, Generator):
         """The velocity of all rows at one time."""
         return self.net(z, jnp.reshape(tau, 1))
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        shape = self.scaling.shift.shape
-
-        def carried(key, n):
-            z = normal(key, (n, *shape)) * jnp.sqrt(self.temperature)
-            return self.scaling.decode(self._solve(self.velocity, z, 0.0, 1.0))
-
-        return portions(key, n, shape, carried)
+    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        z = normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
+        return self._solve(self.velocity, z, 0.0, 1.0)
 
     def _solve(self, velocity: Callable[..., Array], z: Array, start: float, end: float) -> Array:
         return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
@@ -104,8 +99,8 @@ class OTCFM(Networked):
         rtol: Relative tolerance of "dopri5", in units of the data's deviation.
         atol: Absolute tolerance of "dopri5", likewise.
 
-    Samples of a solution that "dopri5" does not reach in 4096 steps are NaN; images, whose bytes hold no NaN, come out black
-    and count as valid: prefer equal steps there.
+    Samples drawn together whose solution "dopri5" does not reach in 4096 steps are not valid: they are left out of the data,
+    and where no sample is left, the run has diverged.
 
     References:
         Tong et al. 2024, arXiv:2302.00482, algorithms 2 and 3 with sigma = 0; Lipman et al. 2023, arXiv:2210.02747.

@@ -171,8 +171,8 @@ def linearise(
     likelihood = parametrise(generator, trainable)
     real = Points.of(data)
     if samples is None:
-        drawn = np.asarray(generator.sample(jax.random.key(0) if key is None else key, len(real.x)))
-        samples = drawn[np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1)]
+        drawn, valid = generator.attempt(jax.random.key(0) if key is None else key, len(real.x))
+        samples = np.asarray(drawn)[np.asarray(valid)]
     free = likelihood.theta.size > 1000 if matrix_free is None else matrix_free
     given = {"lipschitz": lipschitz, "epsilon": epsilon}
     return Linearisation(
