@@ -7,9 +7,10 @@ import pytest
 
 from selfconsume import account, study_file
 from selfconsume.lanes import Layout
-from selfconsume.store import Store, Writer
+from selfconsume.store import Store
 from selfconsume.study import Study
 from selfconsume.study_file import from_tables
+from selfconsume.writer import Writer
 
 TABLES = {
     "study": {"generations": 4, "seeds": [3, 5], "initial": "truth", "start": "warm", "n_synthetic": 7},

@@ -6,8 +6,9 @@ from PIL import Image
 
 import selfconsume as sc
 from selfconsume import album
-from selfconsume.store import Store, Writer
+from selfconsume.store import Store
 from selfconsume.types import Problem
+from selfconsume.writer import Writer
 
 
 def pixels(path):

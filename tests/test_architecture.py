@@ -28,12 +28,12 @@ LAYERS = [
     {"families", "extractors"},
     {"registry", "loop", "real"},
     {"featured"},
-    {"config", "programs", "steps"},
+    {"config", "programs", "steps", "dispatch"},
     {"measuring"},
     {"study", "batch", "cohort"},
     {"study_file"},
     {"store", "room"},
-    {"history", "provenance"},
+    {"history", "provenance", "tasks", "writer"},
     {"execute"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -12,7 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from selfconsume import batch, execute, store
+from selfconsume import dispatch, execute, room, store, tasks, writer
 from selfconsume.execute import execute as run
 from selfconsume.study import Study
 from selfconsume.table import table
@@ -89,7 +89,7 @@ def test_a_finished_study_has_nothing_left_to_do(whole, tmp_path, layout):
     assert len(result.segments) == 1
     assert len(result.studies) == 2
     agree(whole, tmp_path / "out")
-    assert execute.pending(study(), result, layout) == []
+    assert tasks.pending(study(), result, layout) == []
     assert execute.lacking(study(), result) == []
 
 
@@ -126,7 +126,7 @@ def test_a_run_that_dies_at_any_disk_operation_is_continued(whole, tmp_path, mon
 
 def test_a_line_that_was_not_written_to_its_end_commits_nothing(whole, tmp_path, monkeypatch, commit_often):
     """Every state in which the directory was when a line of the log was begun, with a part of that line."""
-    commit, cut = store.Writer.commit, random.Random(0)
+    commit, cut = writer.Writer.commit, random.Random(0)
     copies = []
 
     def torn(self, kind, **fields):
@@ -137,9 +137,9 @@ def test_a_line_that_was_not_written_to_its_end_commits_nothing(whole, tmp_path,
         line = (self.path / store.LOG).read_bytes()[len(before) :]
         (copies[-1] / store.LOG).write_bytes(before + line[: cut.randrange(len(line))])
 
-    monkeypatch.setattr(store.Writer, "commit", torn)
+    monkeypatch.setattr(writer.Writer, "commit", torn)
     run(study(), tmp_path / "out")
-    monkeypatch.setattr(store.Writer, "commit", commit)
+    monkeypatch.setattr(writer.Writer, "commit", commit)
     assert len(copies) == 6  # the study, its lanes, four generations
     for copy in copies:
         run(study(), copy)
@@ -183,10 +183,10 @@ WALK = """
 
     def main(out, delay):
         import os, signal, threading, time
-        from selfconsume import batch, execute, lanes
+        from selfconsume import dispatch, execute, lanes
         from selfconsume.study import Study
         lanes.start_jax()
-        batch.CHUNK, execute.COMMIT_SECONDS, execute.CHECKPOINT_SECONDS = 4, 0.0, 0.0
+        dispatch.CHUNK, execute.COMMIT_SECONDS, execute.CHECKPOINT_SECONDS = 4, 0.0, 0.0
         study = Study({"kind": "gaussian", "n": 10}, Walk(), None, [{"kind": "moments"}, {"kind": "update"}],
             {"regime": [{"kind": "mix", "ratio": 0.5}, {"kind": "replace"}]}, generations=40, seeds=2, start="warm")
         begun = []
@@ -232,7 +232,7 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
         opened = store.Store(out)
         reached.append(max(opened.progress().values(), default=-1) + bool(opened.unfinished) / 2)
     assert reached == sorted(reached) and 0 < reached[-1] < 39
-    monkeypatch.setattr(batch, "CHUNK", 4)
+    monkeypatch.setattr(dispatch, "CHUNK", 4)
     for path in (out, tmp_path / "whole"):
         walking_study = dict(family=walking.Walk(), generations=40, start="warm")
         run(study(**walking_study), path)
@@ -242,12 +242,12 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", ["warm", "first"])
 def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path, monkeypatch, commit_often, start):
     """Every ten updates are three dispatches (4, 4, 2), with a checkpoint after the first and the second."""
-    monkeypatch.setattr(batch, "CHUNK", 4)
+    monkeypatch.setattr(dispatch, "CHUNK", 4)
     mine = study(family=walking.Walk(), start=start)
     run(mine, tmp_path / "whole")
     assert not list((tmp_path / "whole" / "data").glob("*unfinished*"))
     monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
-    commit, died, continued = store.Writer.commit, [], []
+    commit, died, continued = writer.Writer.commit, [], []
     partial = execute.history.partial
     monkeypatch.setattr(
         execute.history, "partial", lambda *given: continued.append(given[-1].generation) or partial(*given)
@@ -259,7 +259,7 @@ def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path,
             died.append(fields["generation"])
             raise Killed
 
-    monkeypatch.setattr(store.Writer, "commit", dying)
+    monkeypatch.setattr(writer.Writer, "commit", dying)
     for _ in range(50):
         try:
             run(mine, tmp_path / "out")
@@ -275,7 +275,7 @@ def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path,
 
 
 def test_checkpoints_do_not_pile_up(walking, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "CHUNK", 1)
+    monkeypatch.setattr(dispatch, "CHUNK", 1)
     monkeypatch.setattr(execute, "CHECKPOINT_SECONDS", 0.0)
     most = []
     run(
@@ -408,7 +408,7 @@ def test_rows_are_continued_too(tmp_path):
 
 def test_batches_of_lanes_change_no_bit(whole, tmp_path, monkeypatch):
     """Where memory holds fewer lanes at once, they run one batch after the other."""
-    monkeypatch.setattr(execute, "LANE_BYTES", 1)
+    monkeypatch.setattr(room, "LANE_BYTES", 1)
     assert len(run(study(), tmp_path / "out").segments) > 1
     agree(tmp_path / "out", whole)
 

@@ -8,8 +8,9 @@ import pytest
 from matplotlib.image import imread
 
 from selfconsume import film, kept
-from selfconsume.store import Store, Writer
+from selfconsume.store import Store
 from selfconsume.study_file import from_tables
+from selfconsume.writer import Writer
 
 TABLES = {
     "study": {"generations": 8, "seeds": 2},

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume import batch, execute, store
+from selfconsume import batch, dispatch, execute, store
 from selfconsume.families.otcfm import OTCFM
 from selfconsume.loop import Run
 from selfconsume.nets.unet import SIZES, Sizes
@@ -22,7 +22,7 @@ SCRIPT = """
     import os, signal, sys, threading
     from selfconsume import lanes
     lanes.start_jax()
-    from selfconsume import batch, execute
+    from selfconsume import dispatch, execute
     from selfconsume.nets.unet import SIZES, Sizes
     from selfconsume.study import Study
 
@@ -37,7 +37,7 @@ SCRIPT = """
 
     def killed(study, out, checkpoints):
         \"\"\"Ends this process without notice while it computes after so many checkpoints.\"\"\"
-        batch.PACE = execute.CHECKPOINT_SECONDS = 0.0
+        dispatch.PACE = execute.CHECKPOINT_SECONDS = 0.0
         commit, seen = execute.Writer.commit, []
         def committed(self, kind, **fields):
             commit(self, kind, **fields)
@@ -133,9 +133,9 @@ def test_where_a_fit_is_split_changes_no_bit(layout, monkeypatch):
         items = list(batch.Batch([run], [0], layout).generations([], 0))
         return items[-1], [int(item.fit.iteration[0]) for item in items[:-1]]
 
-    monkeypatch.setattr(batch, "PACE", 1e6)
+    monkeypatch.setattr(dispatch, "PACE", 1e6)
     split, ends = fitted()
-    monkeypatch.setattr(batch, "PACE", 0.0)
+    monkeypatch.setattr(dispatch, "PACE", 0.0)
     slow, slow_ends = fitted()
     assert (ends, slow_ends) == ([8, 24], [8, *range(9, 28)])
     jax.tree.map(np.testing.assert_array_equal, (split.samples, split.fit), (slow.samples, slow.fit))

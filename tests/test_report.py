@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from selfconsume import config, execute, findings, plots, report
-from selfconsume.store import Store, Writer
+from selfconsume.store import Store
 from selfconsume.study import Study
 from selfconsume.study_file import from_tables
 from selfconsume.types import Problem
+from selfconsume.writer import Writer
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://e.org/x.png onerror=alert(2)> & $x^{2$"
 

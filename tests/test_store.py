@@ -6,11 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from selfconsume.store import DATA, LOG, Store, Writer
+from selfconsume.store import DATA, LOG, Store
 from selfconsume.types import Problem
+from selfconsume.writer import Writer
 
 
-def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="all"):
+def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="all", anchor=False):
     """Commits two generations of a few lanes."""
     name = writer.add_lanes(list(lanes))
     tensors = {f"{t}/value/M()/m": np.arange(len(lanes), dtype=np.float32) + 10 * t for t in range(first, last + 1)}
@@ -28,6 +29,7 @@ def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="al
         kept=kept,
         layout={},
         seconds={},
+        anchor=anchor,
         **fields,
     )
     return name
@@ -127,15 +129,21 @@ def test_a_damaged_or_missing_file_is_told(path):
 def test_whole_fits_are_forgotten_when_later_ones_are_there(path):
     with Writer(path) as writer:
         (name,) = writer.lanes
-        for last in (2, 3):
+        fill(writer, first=2, last=2, anchor=True)
+        for last in (3, 4):
             fill(writer, first=last, last=last)
-        writer.forget_states(name, keep=(1,))
+        writer.forget_states(name)
     states = sorted(each.name for each in (path / DATA).glob("*.state.*"))
-    assert states == [f"{name}-1.state.safetensors", f"{name}-3.state.safetensors"]
+    assert states == [f"{name}-2.state.safetensors", f"{name}-4.state.safetensors"]
     with Writer(path) as writer:
         fill(writer, lanes=[("c", 0)])  # other lanes' fits are not touched
-        writer.forget_states(next(iter(writer.lanes)), keep=())
-    assert len(list((path / DATA).glob("*.state.*"))) == 2
+        writer.forget_states(next(iter(writer.lanes)))
+        assert len(list((path / DATA).glob("*.state.*"))) == 3
+        # A batch that has gone on with some of its lanes in another one, and all of them.
+        few = fill(writer, lanes=[("c", 0), ("b", 0)], first=5, last=5)
+        writer.forget_states(few)
+    states = sorted(each.name for each in (path / DATA).glob("*.state.*"))
+    assert states == sorted(f"{each}.state.safetensors" for each in (f"{name}-2", f"{name}-4", f"{few}-5"))
 
 
 def test_a_fit_in_progress_is_known_until_its_generation_is_there(path):
@@ -147,7 +155,7 @@ def test_a_fit_in_progress_is_known_until_its_generation_is_there(path):
     with Writer(path) as writer:
         assert (path / DATA / file).exists()
         fill(writer, first=2, last=2)
-        writer.forget_states(name, keep=())
+        writer.forget_states(name)
     assert not Store(path).unfinished
     assert not (path / DATA / file).exists()
 
@@ -156,7 +164,7 @@ def test_there_is_one_writer_at_a_time(path):
     with Writer(path):
         with pytest.raises(Problem, match="another process is writing to it"):
             Writer(path)
-        script = f"from selfconsume.store import Writer\nWriter({str(path)!r})"
+        script = f"from selfconsume.writer import Writer\nWriter({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
         assert "another process is writing to it; wait for it or give another directory" in other.stderr
         assert Store(path).study == {"generations": 2}  # reading is always possible

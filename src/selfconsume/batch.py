@@ -7,7 +7,6 @@ here touches the disk; `execute` decides what is run and keeps what comes out.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,20 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume import fields, loop, pool, programs
-from selfconsume.fit import Trained, is_image
+from selfconsume import dispatch, fields, loop, pool, programs
 from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.measuring import Measuring, stock
 from selfconsume.records import Clock, Partial, Record, Values
 from selfconsume.summaries import Summarised
 from selfconsume.types import FitState, Metric
-
-CHUNK = 1000
-"""Most updates in one dispatch of a fit to vectors: a longer one reports, and can be checkpointed, in between."""
-
-PACE = 10.0
-"""Seconds of one dispatch, about, of a fit to images, whose updates may take long."""
 
 
 @dataclasses.dataclass
@@ -105,6 +97,7 @@ class Batch:
         after: Sequence[Record] | None = None,
         first: FitState | None = None,
         partial: Partial | None = None,
+        origin: FitState | None = None,
         tick: Callable[[float], None] = lambda share: None,
     ) -> Iterator[Record | Partial]:
         """Runs the loop and yields every generation up to ``until``, and unfinished fits in between.
@@ -116,6 +109,7 @@ class Batch:
                 continued.
             first: Generation 0's fit, where runs start from it.
             partial: A fit to continue in the next generation.
+            origin: Generation 0's fit, where other runs have made it already.
             tick: Told the finished share of the current fit.
         """
         t, alive, fit, pooled = self._resume(after, until)
@@ -126,6 +120,8 @@ class Batch:
             clock = Clock()
             if t == 0 and self.run.initial != "fit":
                 new = self._initial()
+            elif t == 0 and origin is not None:
+                new = self.layout.put(origin)
             else:
                 fitting = self._fit(t, pooled, fit, first, partial if partial and partial.t == t else None, tick)
                 while True:
@@ -240,8 +236,7 @@ class Batch:
         size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
         mixed = size is not None and not all(each.budget for each in plans)
         updates = run.family.updates_of(start is not None)
-        paced = isinstance(run.family, Trained) and is_image(run.source.shape)
-        if updates <= CHUNK and not paced:
+        if updates <= dispatch.CHUNK and not run.paced:
             return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
         state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)
         done = 0
@@ -249,23 +244,19 @@ class Batch:
             saved = self.layout.put(partial.fit)
             state = dataclasses.replace(saved, data=state.data)
             done = int(partial.fit.iteration[0])
-        # The number of updates of a dispatch that is measured in time is data: whatever it is, the program is the same.
-        program = programs.advance(self.static, None, self.layout) if paced else None
-        some = self.run.family.ahead if paced else CHUNK
-        while done < updates:
-            some = min(some, updates - done)
-            began = time.monotonic()
-            each = program or programs.advance(self.static, some, self.layout)
-            shared = {"updates": np.int32(some)} if paced else {}
-            state = each(self.count, shared, {**self._lane(t), "fit": state})
-            done += some
-            jax.block_until_ready(state.iteration)
-            if paced:
-                some = self.layout.agreed(max(1, min(2 * some, int(some * PACE / (time.monotonic() - began)))))
-            tick(done / updates)
-            if done < updates:
-                yield Partial(t, dataclasses.replace(state, data=None))
-        return state.without_data()
+
+        def advanced(state: FitState, some: int) -> FitState:
+            # The number of updates of a dispatch that is measured in time is data: whatever it is, the program is the same.
+            program = programs.advance(self.static, None if run.paced else some, self.layout)
+            return program(
+                self.count, {"updates": np.int32(some)} if run.paced else {}, {**self._lane(t), "fit": state}
+            )
+
+        for number, fitted in dispatch.dispatched(run, self.layout, updates, state, done, advanced):
+            tick(number / updates)
+            if number < updates:
+                yield Partial(t, fitted.without_data())
+        return fitted.without_data()
 
     def _placed(self, t: int, slots: int) -> pool.Placed:
         """The plans of all lanes, by slot; sent to the devices only where they differ from the last ones."""

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, provenance, registry, room, stats, study_file
+from selfconsume import config, provenance, registry, room, stats, study_file, tasks
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.cohort import cohort_of
@@ -82,7 +82,7 @@ def plan(study: Study, out: Path) -> None:
     """
     room.check(study, out)
     store = Store(out) if (out / LOG).exists() else None
-    tasks = execution.pending(study, store, Layout.default())
+    todo = tasks.pending(study, store, Layout.default())
     cohorts = {cohort_of(cell.run) for cell in study.cells}
     OUT.print(
         f"{len(study.cells)} runs x {len(study.seeds)} seeds x {study.settings.generations} generations "
@@ -91,8 +91,8 @@ def plan(study: Study, out: Path) -> None:
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
         OUT.print(escape(f"  {cell.id}  {labels or config.label('regime', cell.run.regime)}"))
-    todo = sum(len(task.seeds) * (study.last - task.after) for task in tasks)
-    OUT.print(f"to do: {todo} generations of lanes in {len(tasks)} batches" if todo else "to do: nothing")
+    lanes = sum(len(task.seeds) * (task.until - task.after) for task in todo)
+    OUT.print(f"to do: {lanes} generations of lanes in {len(todo)} batches" if todo else "to do: nothing")
 
 
 def final_table(store: Store) -> None:

@@ -12,28 +12,27 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from selfconsume import history, loop, provenance, room, tensors
+from selfconsume import history, provenance, room, tensors
 from selfconsume.batch import Batch
-from selfconsume.cohort import cohort_of
 from selfconsume.history import lacking
 from selfconsume.lanes import Layout
 from selfconsume.records import Losses, Partial, Record
-from selfconsume.store import Follower, Lane, Store, Writer
+from selfconsume.store import Store
 from selfconsume.study import Cell, Study
+from selfconsume.tasks import Task, pending
 from selfconsume.types import Metric, Problem
+from selfconsume.writer import Follower, Writer
 
 COMMIT_SECONDS = 2.0
 """Generations that take less are committed together: a killed run loses at most this much finished work."""
 COMMIT_BYTES = 256 * 2**20
 CHECKPOINT_SECONDS = 120.0
 """A fit that takes longer than this is checkpointed within the generation."""
-LANE_BYTES = 1.5 * 2**30
-"""Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
 
 
 class Progress(NamedTuple):
@@ -42,18 +41,6 @@ class Progress(NamedTuple):
     done: float
     total: int
     text: str
-
-
-class Task(NamedTuple):
-    """Lanes of one cohort that stand at the same generation."""
-
-    cells: list[Cell]
-    seeds: list[int]
-    after: int
-
-    @property
-    def lanes(self) -> list[Lane]:
-        return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
 
 
 def execute(
@@ -92,14 +79,14 @@ def execute(
         _announce(writer, study, layout, text)
         tasks = pending(study, writer, layout)
         missing = lacking(study, writer)
-        total = sum(len(task.seeds) * (study.last - task.after) for task in tasks)
+        total = sum(len(task.seeds) * (task.until - task.after) for task in tasks)
         total += sum(len(cells) * len(generations) for cells, _, generations, _ in missing)
         done = 0.0
         for task in tasks:
             for share, note in _run(study, task, writer, layout):
-                lanes, now = len(task.seeds), min(task.after + 1 + int(share), study.last)
+                lanes, now = len(task.seeds), min(task.after + 1 + int(share), task.until)
                 tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}"))
-            done += len(task.seeds) * (study.last - task.after)
+            done += len(task.seeds) * (task.until - task.after)
         for cells, seeds, generations, metrics in missing:
             for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):
                 tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
@@ -118,26 +105,6 @@ def _opened(out: str | Path, layout: Layout) -> Writer | Follower:
         writer = Follower(out)
     layout.meet()
     return writer
-
-
-def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
-    """Batches of lanes that have generations to go."""
-    done = store.progress() if store else {}
-    groups: dict[Any, tuple[list[Cell], list[int]]] = {}
-    for cell in study.cells:
-        cohort = cohort_of(cell.run)
-        for seed in study.seeds:
-            at = done.get((cell.id, seed), -1)
-            if at < study.last:
-                cells, seeds = groups.setdefault((cohort, at), ([], []))
-                cells.append(cell)
-                seeds.append(seed)
-    tasks = []
-    for (_, at), (cells, seeds) in groups.items():
-        most = max(len(layout.devices), int(LANE_BYTES // room.lane_bytes(cells[0].run, study.last)))
-        for i in range(0, len(cells), most):
-            tasks.append(Task(cells[i : i + most], seeds[i : i + most], at))
-    return tasks
 
 
 def _announce(writer: Writer | Follower, study: Study, layout: Layout, text: str | None) -> None:
@@ -169,7 +136,7 @@ def _batch(cells: list[Cell], seeds: list[int], layout: Layout) -> Batch:
 
 
 def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) -> Iterator[tuple[float, str]]:
-    """Runs a task to the last generation and commits it; yields the generations done, and the loss within a fit."""
+    """Runs a task to its last generation and commits it; yields the generations done, and the loss within a fit."""
     batch = _batch(task.cells, task.seeds, layout)
     run, layout = batch.run, batch.layout
     layout.meet()
@@ -177,6 +144,7 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
     lanes = writer.add_lanes(task.lanes)
     after = history.generations(writer, batch, task.lanes, task.after) if task.after >= 0 else None
     first = history.fit(writer, run, task.lanes, 0) if task.after >= 0 and run.start == "first" else None
+    origin = history.fit(writer, run, task.origins, 0) if task.origins else None
     held = writer.unfinished.get(lanes)
     partial = history.partial(writer, run, held) if held and held.generation == task.after + 1 else None
     layout.meet()
@@ -186,18 +154,18 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
     since = time.monotonic()
     finished = 0
     for item in batch.generations(
-        study.metrics, study.last, after=after, first=first, partial=partial, tick=shares.append
+        study.metrics, task.until, after=after, first=first, partial=partial, origin=origin, tick=shares.append
     ):
         if isinstance(item, Partial):
             if time.monotonic() - since > CHECKPOINT_SECONDS:
-                _flush(writer, lanes, buffer, run, study, layout)
+                _flush(writer, lanes, buffer, study, layout)
                 name = f"{lanes}-{item.t:06d}.unfinished.safetensors"
                 # A new name each time: the checkpoint before must stay whole until this one is committed.
                 name = name.replace(".unf", f"-{int(item.fit.iteration[0])}.unf")
                 fit = jax.tree.map(lambda leaf: leaf[: batch.count], layout.fetch(item.fit))
                 sha = writer.write(name, tensors.named(fit, "fit"))
                 writer.commit("unfinished", lanes=lanes, generation=item.t, file=name, sha256=sha)
-                writer.forget_states(lanes, keep=(0,) if run.start == "first" else ())
+                writer.forget_states(lanes)
                 since = time.monotonic()
             latest = losses.since_last(item.t, *layout.fetch((item.fit.iteration[0], item.fit.loss[: batch.count])))
             yield finished + (shares[-1] if shares else 0.0), f", loss {latest:.4g}"
@@ -205,19 +173,19 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
         buffer.append(item)
         finished += 1
         size = sum(record.samples.nbytes for record in buffer)
-        # Runs that start from generation 0 need its whole fit again, which is stored at the end of a segment only.
-        anchor = item.t == 0 and run.start == "first"
+        # Whoever starts from generation 0 needs its whole fit again, which is stored at the end of a segment only.
+        anchor = item.t == 0 and (task.anchors or run.start == "first")
         if anchor or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
-            _flush(writer, lanes, buffer, run, study, layout)
+            _flush(writer, lanes, buffer, study, layout, anchor=anchor)
             since = time.monotonic()
         yield finished, ""
-    _flush(writer, lanes, buffer, run, study, layout)
+    _flush(writer, lanes, buffer, study, layout)
 
 
 def _flush(
-    writer: Writer | Follower, lanes: str, buffer: list[Record], run: loop.Run, study: Study, layout: Layout
+    writer: Writer | Follower, lanes: str, buffer: list[Record], study: Study, layout: Layout, *, anchor: bool = False
 ) -> None:
-    """Commits the generations in the buffer and empties it."""
+    """Commits the generations in the buffer and empties it; ``anchor``: their last whole fit is kept for good."""
     if not buffer:
         return
     keep = study.settings.keep
@@ -251,8 +219,9 @@ def _flush(
         seconds={name: round(sum(part.get(name, 0.0) for part in parts), 4) for name in parts[0]},
         state=state,
         state_sha256=state_sha,
+        anchor=anchor,
     )
-    writer.forget_states(lanes, keep=(0,) if run.start == "first" else ())
+    writer.forget_states(lanes)
     buffer.clear()
 
 

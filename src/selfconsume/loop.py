@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from selfconsume import pool as pools
 from selfconsume import rows
 from selfconsume.checkpoints import initial
+from selfconsume.fit import Trained, is_image
 from selfconsume.keys import Keys
 from selfconsume.summaries import Summarised
 from selfconsume.types import (
@@ -60,6 +61,16 @@ class Run:
     n_synthetic: int | None = None
     curation: Curation | None = None
     extrapolation: float = 0.0
+
+    @property
+    def paced(self) -> bool:
+        """Whether a fit may take hours: then it is dispatched by time, and runs that share generation 0 fit it once."""
+        return isinstance(self.family, Trained) and is_image(self.source.shape)
+
+    @property
+    def origin(self) -> tuple[Any, ...] | None:
+        """What the fit of generation 0 depends on, seed aside: equal for runs that share it. None: it is no fit."""
+        return (self.source, self.family) if self.initial == "fit" else None
 
     @property
     def sampled(self) -> int:

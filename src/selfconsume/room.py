@@ -17,6 +17,9 @@ from selfconsume.types import Problem
 
 MOST_LANES = 5_000_000
 
+LANE_BYTES = 1.5 * 2**30
+"""Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
+
 
 def check(study: Study, out: str | Path) -> None:
     """Refuses a study that cannot fit.
@@ -55,6 +58,11 @@ def lane_bytes(run: loop.Run, last: int) -> int:
     candidates = run.curation.candidates(run.block) if run.curation else run.block
     rows = run.block * (2 * slots + 1) + 2 * candidates + 3 * run.source.size
     return rows * row_bytes(run) + 3 * tree_bytes(loop.fit_structure(run, 1))
+
+
+def together(run: loop.Run, last: int) -> int:
+    """How many lanes may run beside each other; 0 where one of them takes more than its share."""
+    return int(LANE_BYTES // lane_bytes(run, last))
 
 
 def disk_bytes(study: Study) -> int:

@@ -11,15 +11,12 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from safetensors import safe_open
-from safetensors.numpy import save
 
 from selfconsume.types import Problem
 
@@ -46,6 +43,7 @@ class Segment:
         seconds: Wall-clock seconds by part.
         state: File of the last generation's whole fit, from which the next one starts; "" where there is none.
         state_sha256: Its checksum.
+        anchor: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
     """
 
     lanes: str
@@ -59,6 +57,7 @@ class Segment:
     seconds: dict[str, float]
     state: str = ""
     state_sha256: str = ""
+    anchor: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,140 +159,3 @@ class Store:
                     del self.unfinished[segment.lanes]
             case "unfinished":
                 self.unfinished[event["lanes"]] = Unfinished(**event)
-
-
-class Writer(Store):
-    """A directory of results, opened by the one process that may write to it.
-
-    Use as a context manager; the directory is created if need be, and locked.
-
-    Raises:
-        Problem: Another process is writing to it, or it holds other files.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise Problem(f"{path}: is a file; give a directory")
-        if path.is_dir() and any(path.iterdir()) and not (path / LOG).exists() and not (path / ".lock").exists():
-            raise Problem(f"{path}: holds other files; give a new directory")
-        try:
-            (path / DATA).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Problem(f"{path}: cannot be created ({error.strerror})") from None
-        self._lock = FileLock(path / ".lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise Problem(f"{path}: another process is writing to it; wait for it or give another directory") from None
-        try:
-            (path / LOG).touch()
-            super().__init__(path)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._log = open(path / LOG, "r+b")  # noqa: SIM115 (held until close)
-        self._log.truncate(self._size)
-        self._log.seek(self._size)
-        named = {s.file for s in self.segments} | {u.file for u in self.unfinished.values()} | self._states()
-        for left in (path / DATA).iterdir():
-            if left.name not in named:
-                left.unlink()  # written, but never committed
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._log.close()
-        self._lock.release()
-
-    def follow(self) -> None:
-        """Whoever writes knows what there is."""
-
-    def commit(self, kind: str, **fields: Any) -> None:
-        """Appends one line to the log, and waits until it is on the disk."""
-        line = json.dumps({"event": kind, **fields}, separators=(",", ":")).encode() + b"\n"
-        self._log.write(line)
-        self._log.flush()
-        os.fsync(self._log.fileno())
-        self._apply(json.loads(line))
-
-    def write(self, file: str, tensors: Mapping[str, np.ndarray]) -> str:
-        """Writes a file of tensors so that it is whole or absent.
-
-        Returns:
-            Its checksum.
-        """
-        data = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
-        target = self.path / DATA / file
-        temporary = target.with_suffix(".tmp")
-        with open(temporary, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-        return hashlib.sha256(data).hexdigest()
-
-    def add_lanes(self, lanes: list[Lane]) -> str:
-        """Makes a batch of lanes known.
-
-        Returns:
-            Its identity: a function of the lanes alone.
-        """
-        name, grouped = _identified(lanes)
-        if name not in self.lanes:
-            self.commit("lanes", id=name, lanes=grouped)
-        return name
-
-    def forget_states(self, lanes: str, keep: tuple[int, ...]) -> None:
-        """Removes whole fits of a batch that a later generation has made superfluous."""
-        last = max((s.last for s in self.segments if s.lanes == lanes and s.state), default=-1)
-        for segment in self.segments:
-            if segment.lanes == lanes and segment.state and segment.last not in (last, *keep):
-                (self.path / DATA / segment.state).unlink(missing_ok=True)
-        named = {each.file for each in self.unfinished.values()}
-        for left in (self.path / DATA).glob(f"{lanes}-*.unfinished.safetensors"):
-            if left.name not in named:
-                left.unlink(missing_ok=True)
-
-    def _states(self) -> set[str]:
-        return {segment.state for segment in self.segments if segment.state}
-
-
-class Follower(Store):
-    """A directory of results beside the one process that writes to it, on another host: it reads, and writes nothing."""
-
-    def __enter__(self) -> Follower:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-    def follow(self) -> None:
-        """Reads again what is committed."""
-        self.__init__(self.path)
-
-    def commit(self, kind: str, **fields: Any) -> None:
-        """Left to the writer, like all of the following."""
-
-    def write(self, file: str, tensors: Mapping[str, np.ndarray]) -> str:
-        return ""
-
-    def add_lanes(self, lanes: list[Lane]) -> str:
-        return _identified(lanes)[0]
-
-    def forget_states(self, lanes: str, keep: tuple[int, ...]) -> None:
-        pass
-
-
-def _identified(lanes: list[Lane]) -> tuple[str, list[tuple[str, list[int]]]]:
-    """The identity of a batch of lanes, and the lanes grouped by run."""
-    grouped: list[tuple[str, list[int]]] = []
-    for run, seed in lanes:
-        if not grouped or grouped[-1][0] != run:
-            grouped.append((run, []))
-        grouped[-1][1].append(int(seed))
-    return hashlib.sha256(json.dumps(grouped).encode()).hexdigest()[:16], grouped

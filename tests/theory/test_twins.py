@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import execute
+from selfconsume import room
 from selfconsume.conditionals import LinearModel
 from selfconsume.distributions import Normal
 from selfconsume.families.categorical import Categorical
@@ -67,7 +67,7 @@ def test_twins_differ_by_the_step_alone(layout):
 def test_lanes_beyond_the_memory_run_one_part_after_the_other(layout, monkeypatch):
     """And change no bit of the others."""
     whole = twins.measure(SMALL, range(4), 3, layout=layout)
-    monkeypatch.setattr(execute, "LANE_BYTES", 1)
+    monkeypatch.setattr(room, "LANE_BYTES", 1)
     parts, told = twins.begin([SMALL], range(4), layout), []
     split = twins.follow([SMALL], parts, range(4), 3, layout=layout, tell=told.append)
     for one, other in zip(whole, split, strict=True):

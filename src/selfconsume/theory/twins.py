@@ -25,7 +25,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from selfconsume import execute, room
+from selfconsume import room
 from selfconsume.batch import Batch
 from selfconsume.fit import Trainable
 from selfconsume.lanes import Layout
@@ -171,9 +171,8 @@ def _pairs(
 
 
 def _parts(run: Run, lanes: int, generations: int, layout: Layout) -> list[slice]:
-    """Lanes whose twins run together, as many as `execute.LANE_BYTES` allows: more of them run one part after the other."""
-    most = int(execute.LANE_BYTES // (2 * room.lane_bytes(run, max(generations - 1, 1))))
-    most = max(len(layout.devices), most)
+    """Lanes whose twins run together, as many as fit into memory: more of them run one part after the other."""
+    most = max(len(layout.devices), room.together(run, max(generations - 1, 1)) // 2)
     return [slice(i, min(i + most, lanes)) for i in range(0, lanes, most)]
 
 
