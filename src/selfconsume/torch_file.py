@@ -6,6 +6,7 @@ modules, which hold such streams inside. What is neither a tensor nor plain data
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
 import zipfile
@@ -160,6 +161,7 @@ def _archive(data: bytes, budget: Budget) -> Any:
         if order not in ("little", "big"):
             raise Unknown(f"has byte order {order[:20]!r}; expected little or big")
 
+        @functools.cache
         def raw(key: str, size: int) -> bytes:
             return archive.read(f"{root}data/{key}")
 

@@ -37,7 +37,8 @@ def test_what_is_told_is_what_was_done(blobs):
         angle, stretch, direction = np.arctan2(sin, cos + 1), np.hypot(along, across), np.arctan2(across, along)
 
         def turn(a):
-            return np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+            """From right to up, where y grows downwards: what the public networks of Karras et al. were told."""
+            return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
 
         errors = []
         for sign in (1, -1):  # a stretch along a direction, or its reverse along the opposite one
@@ -59,10 +60,21 @@ def test_how_often(blobs):
     _, _, told = blobs
     done = [told[:, 0], told[:, 1], told[:, 2], told[:, 4], told[:, 5], told[:, 7]]
     # Five binomial standard deviations.
-    for kind, expected in zip(done, [0.5, *[0.3] * 5], strict=True):
+    for kind, expected in zip(done, [0.5, 0.15, *[0.3] * 4], strict=True):
         assert np.mean(kind != 0) == pytest.approx(expected, abs=5 * 0.5 / N**0.5)
     assert told.shape == (N, LABELS)
     assert len(np.unique(told[told[:, 2] != 0, 2])) > 0.2 * N
+    # Every other stretch is along the rows.
+    assert np.mean(told[told[:, 5] != 0, 6] == 0) == pytest.approx(0.5, abs=5 * 0.5 / (0.3 * N) ** 0.5)
+
+
+def test_a_quarter_turn_goes_from_right_to_up():
+    """A bright spot on the right, in images that were turned by about a quarter and nothing else."""
+    z = np.repeat(np.float32(np.exp(-((X - 4) ** 2 + Y**2) / 6))[None, :, :, None], 4000, axis=0)
+    out, told = map(np.asarray, jax.jit(augmented, static_argnums=2)(jax.random.key(2), z, 0.2))
+    alone = ~told[:, [0, 1, 2, 5, 6, 7, 8]].any(axis=1)
+    up, down = (out[alone & (sign * told[:, 4] > 0.95)].mean(axis=(0, 3)) for sign in (1, -1))
+    assert Y[np.unravel_index(up.argmax(), up.shape)] < -3 and Y[np.unravel_index(down.argmax(), down.shape)] > 3
 
 
 def test_cubic_convolution_is_exact_on_quadratics_and_mirrors_the_border():

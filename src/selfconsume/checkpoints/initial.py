@@ -113,7 +113,7 @@ def _network(path: str, part: Any) -> tuple[dict[str, np.ndarray], dict[str, Any
         return arrays, {}
     if not isinstance(part, Inert):
         return {}, {}
-    arrays, left = {}, [("", part)]
+    arrays, left, seen = {}, [("", part)], {id(part)}
     for _ in range(MOST_PARTS):
         if not left:
             return arrays, _facts(part)
@@ -121,7 +121,9 @@ def _network(path: str, part: Any) -> tuple[dict[str, np.ndarray], dict[str, Any
         for name, value in _attributes(module):
             if isinstance(value, np.ndarray):
                 arrays[prefix + name] = value
-            elif isinstance(value, Inert):
+            elif isinstance(value, Inert) and id(value) not in seen:
+                # A module that holds itself would have names without end.
+                seen.add(id(value))
                 left.append((f"{prefix}{name}.", value))
     raise Problem(f"study.initial: {path!r} holds a network of more than {MOST_PARTS} parts, which is not read")
 

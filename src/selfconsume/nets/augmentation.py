@@ -26,19 +26,20 @@ def augmented(
     """Images under random geometric transformations, and what was done to each.
 
     Each image is mirrored left to right with probability 1/2; and, each with the given probability and independently, it is
-    mirrored top to bottom, scaled, turned by any angle, stretched along one direction and shrunk across it, and
-    translated. Values between pixels are interpolated by cubic convolution, beyond the border the image is mirrored. An
-    image to which nothing happens comes out exactly as it was.
+    scaled, turned by any angle, stretched along one direction and shrunk across it (every other time along its rows), and
+    translated; with half that probability it is mirrored top to bottom. Values between pixels are interpolated by cubic
+    convolution, beyond the border the image is mirrored. An image to which nothing happens comes out exactly as it was.
 
     Args:
         key: Randomness of the whole batch.
         z: Images in [-1, 1], at least 2 pixels high and wide.
-        probability: Of each kind but the first.
+        probability: Of each kind but those that mirror.
 
     Returns:
         The images, and for each: whether it was mirrored left to right; top to bottom; the exponent of its scale;
-        ``cos - 1`` and ``sin`` of the angle; the exponent of the stretch times cos and sin of its direction; the
-        translation right and down, in units of `SHIFT`. They are 0 where nothing was done.
+        ``cos - 1`` and ``sin`` of the angle, which grows from right to up; the exponent of the stretch times cos and sin of
+        its direction, which grows alike; the translation right and down, in units of `SHIFT`. They are 0 where nothing was
+        done. Public networks of Karras et al. were told the same numbers.
 
     Note:
         As in the paper, a stretch along a direction and the reverse along the opposite direction are told alike. Its own
@@ -49,8 +50,9 @@ def augmented(
     """
     n, height, width, _ = z.shape
     coins, uniform, gaussian = jax.random.split(key, 3)
-    coin = jax.random.uniform(coins, (6, n)) < jnp.array([0.5, *[probability] * 5])[:, None]
-    mirrored, upset, scaled, turned, stretched, moved = coin.astype(jnp.float32)
+    chances = jnp.array([0.5, probability / 2, *[probability] * 4, 0.5])
+    coin = jax.random.uniform(coins, (7, n)) < chances[:, None]
+    mirrored, upset, scaled, turned, stretched, moved, slanted = coin.astype(jnp.float32)
     angle, direction = jax.random.uniform(uniform, (2, n), minval=-jnp.pi, maxval=jnp.pi)
     scale, stretch, right, down = jax.random.normal(gaussian, (4, n))
     scale, stretch, angle = scale * scaled, stretch * stretched, angle * turned
@@ -66,9 +68,9 @@ def augmented(
     grown = jnp.exp2(-OCTAVES * scale)
     longer = jnp.exp2(-OCTAVES * stretch)
     # Without a stretch there is no direction either: a rotation there and back is the identity but for rounding.
-    along = direction * stretched
+    along = direction * slanted * stretched
     back = sizes(1 - 2 * mirrored, 1 - 2 * upset)
-    for after in (sizes(grown, grown), rotation(-angle), rotation(along), sizes(longer, 1 / longer), rotation(-along)):
+    for after in (sizes(grown, grown), rotation(angle), rotation(-along), sizes(longer, 1 / longer), rotation(along)):
         # Accelerators would round places to a hundredth of a pixel.
         back = jnp.matmul(back, after, precision="highest")
 
@@ -78,7 +80,7 @@ def augmented(
     across = back[:, 0, 0, None, None] * x + back[:, 0, 1, None, None] * y + (width - 1) / 2
     below = back[:, 1, 0, None, None] * x + back[:, 1, 1, None, None] * y + (height - 1) / 2
     told = [mirrored, upset, scale, jnp.cos(angle) - 1, jnp.sin(angle)]
-    told += [stretch * jnp.cos(direction), stretch * jnp.sin(direction), right, down]
+    told += [stretch * jnp.cos(along), stretch * jnp.sin(along), right, down]
     return jax.vmap(interpolated)(z, below, across), jnp.stack(told, axis=1)
 
 
