@@ -14,6 +14,7 @@ import pytest
 from selfconsume import split, store
 from selfconsume.lanes import Layout, lane_program
 from selfconsume.table import table
+from selfconsume.types import Problem
 
 ONE_LANE = """
     import sys, jax, numpy as np
@@ -156,6 +157,14 @@ def test_accelerators_without_a_lane_join_another_one(layout, lanes, divisor, ex
     assert ("split" in spread.record()) == (expected > 1)
     assert layout.spread(lanes, divisor).spread(lanes, divisor) == spread
     assert Layout(eight, loop=True).spread(lanes, divisor).split == 1
+
+
+def test_devices_of_a_lane_that_do_not_divide_a_batch_are_refused(layout):
+    """They would leave rows out."""
+    four = Layout(layout.devices[:1] * 4, loop=True, split=4)
+    assert four.spread(1, 8) == four and four.spread(1, None) == four
+    with pytest.raises(Problem, match="SELFCONSUME_SPLIT: 4 devices of one lane do not divide a batch of 10 examples"):
+        four.spread(1, 10)
 
 
 def test_a_number_of_devices_that_does_not_divide_is_refused(monkeypatch):

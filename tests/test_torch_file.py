@@ -202,6 +202,9 @@ def test_small_files_do_not_become_large(found):
     broken += call("torch._utils._rebuild_tensor_v2", storage(6), number(0), b"h\x01", b"h\x01", b"\x89")
     with pytest.raises(Problem, match="sizes are broken"):
         found(archive(broken))
+    kinds = (storage(6), storage(6, "torch.cuda.FloatStorage"))
+    with pytest.raises(Problem, match="storage '0' has two types"):
+        found(archive(several(*(tensor(held, 0, (6,), (1,)) for held in kinds))))
     deep = b"(" * 30_000 + b"t" * 30_000
     assert isinstance(found(pickled(deep)), tuple)
     assert len(found(pickled(b"}(" + deep + number(1) + b"u"))) == 1

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, provenance, registry, room, stats, study_file, tasks
+from selfconsume import config, cost, provenance, registry, room, stats, study_file, tasks
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.cohort import cohort_of
@@ -91,6 +91,8 @@ def plan(study: Study, out: Path) -> None:
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
         OUT.print(escape(f"  {cell.id}  {labels or config.label('regime', cell.run.regime)}"))
+    for line in cost.lines(todo):
+        OUT.print(escape(line))
     lanes = sum(len(task.seeds) * (task.until - task.after) for task in todo)
     OUT.print(f"to do: {lanes} generations of lanes in {len(todo)} batches" if todo else "to do: nothing")
 

@@ -131,8 +131,7 @@ def _announce(writer: Writer | Follower, study: Study, layout: Layout, text: str
 
 def _batch(cells: list[Cell], seeds: list[int], layout: Layout) -> Batch:
     """Lanes on the devices, several of them for each lane where there are more."""
-    family = cells[0].run.family
-    return Batch([cell.run for cell in cells], seeds, layout.spread(len(seeds), getattr(family, "batch", 1)))
+    return Batch([cell.run for cell in cells], seeds, layout.spread(len(seeds), cells[0].run.rows))
 
 
 def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) -> Iterator[tuple[float, str]]:

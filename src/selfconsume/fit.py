@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import equinox as eqx
@@ -99,6 +100,8 @@ class Trained(Family):
         cold_updates: Updates of a fit that starts from nothing, where it is to differ: generation 0 of a run with warm
             starts can so be trained to the end, and later ones only tuned. None: as `updates`.
         batch: Examples of a minibatch, drawn by weight (see `Batches`).
+        parts: A minibatch is worked through in so many equal parts, one after the other: the same gradients up to
+            rounding, in less memory.
         learning_rate: Adam's step size.
         schedule: "constant", or "cosine" down to 0 at the last update. Every fit starts its schedule anew.
         warmup_updates: Updates over which the learning rate rises linearly, at the start of every fit.
@@ -129,6 +132,7 @@ class Trained(Family):
     updates: Annotated[int, Ge(1)] = 800
     cold_updates: Annotated[int, Ge(1)] | None = None
     batch: Annotated[int, Ge(1)] = 256
+    parts: Annotated[int, Ge(1)] = 1
     learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_updates: Annotated[int, Ge(0)] = 0
@@ -198,10 +202,13 @@ class Trained(Family):
 
         def update(carry, given):
             optimizer, average, iteration, mean = carry
-            loss, gradient = jax.value_and_grad(
-                lambda net: self.loss(dataclasses.replace(state.generator, net=net), given)
-            )(optimizer.net)
-            loss, gradient = split.mean((loss, gradient))
+
+            def slope(part):
+                return jax.value_and_grad(lambda net: self.loss(dataclasses.replace(state.generator, net=net), part))(
+                    optimizer.net
+                )
+
+            loss, gradient = split.mean(self._over_parts(slope, given))
             step, moments = adam.update(gradient, optimizer.moments, optimizer.net)
             rate = self._rate(iteration, batches)
             net = jax.tree.map(lambda old, by: old - rate * by, optimizer.net, step)
@@ -240,10 +247,26 @@ class Trained(Family):
         return FitState(generator, optimizer, iteration, mean, batches)
 
     def check(self, source: Source) -> None:
+        self.check_batch()
         if len(source.shape) != 1:
             raise Problem(f"family: takes vectors, the source gives examples of shape {source.shape}; flatten them")
         if self.flip:
             raise Problem("family.flip: only images can be mirrored, the source gives vectors; leave it out")
+
+    def check_batch(self) -> None:
+        """Raises `Problem` if a minibatch has no such parts."""
+        if self.batch % self.parts:
+            raise Problem(f"family.parts: {self.parts} does not divide the batch of {self.batch}; give a divisor")
+
+    def _over_parts(self, f: Callable[[Any], Any], batch: Any) -> Any:
+        """The mean of ``f`` over the parts of a batch, which of means over the examples is the mean over all of them."""
+        if self.parts == 1:
+            return f(batch)
+        parts = jax.tree.map(lambda leaf: leaf.reshape(self.parts, -1, *leaf.shape[1:]), batch)
+        first = jax.tree.map(lambda leaf: leaf[0], parts)
+        total = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(f, first))
+        total, _ = jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, f(part)), None), total, parts)
+        return jax.tree.map(lambda leaf: leaf / self.parts, total)
 
     def _fresh(self, net: Any) -> Optimizer:
         return Optimizer(net, self._adam().init(net), jnp.zeros((), jnp.int32))

@@ -89,18 +89,26 @@ class Layout:
             raise Problem(f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it")
         return cls(devices, loop=devices[0].platform == "cpu", split=int(split))
 
-    def spread(self, lanes: int, divisor: int) -> Layout:
+    def spread(self, lanes: int, batch: int | None) -> Layout:
         """The layout for so many lanes: accelerators without a lane of their own join another one's.
 
         On CPUs nothing changes: there the number of lanes must change no bit.
 
         Args:
             lanes: Lanes that run together.
-            divisor: What the devices of a lane must divide: the examples of a batch.
+            batch: Examples that are worked through at once, which the devices of a lane must divide; None: nothing is split.
+
+        Raises:
+            Problem: The number of devices was set by hand, and does not divide it.
         """
-        if self.loop or self.split > 1:
+        if batch is not None and batch % self.split:
+            raise Problem(
+                f"SELFCONSUME_SPLIT: {self.split} devices of one lane do not divide a batch of {batch} examples (family.batch "
+                "/ family.parts); change either"
+            )
+        if self.loop or self.split > 1 or batch is None:
             return self
-        most = math.gcd(divisor, len(self.devices))
+        most = math.gcd(batch, len(self.devices))
         fits = (n for n in range(1, most + 1) if most % n == 0 and n * lanes <= len(self.devices))
         return dataclasses.replace(self, split=max(fits, default=1))
 

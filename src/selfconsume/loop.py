@@ -68,6 +68,11 @@ class Run:
         return isinstance(self.family, Trained) and is_image(self.source.shape)
 
     @property
+    def rows(self) -> int | None:
+        """Examples that one step of a fit works through at once, which several devices may share; None: all, on one."""
+        return self.family.batch // self.family.parts if isinstance(self.family, Trained) else None
+
+    @property
     def origin(self) -> tuple[Any, ...] | None:
         """What the fit of generation 0 depends on, seed aside: equal for runs that share it. None: it is no fit."""
         return (self.source, self.family) if self.initial == "fit" else None

@@ -6,7 +6,6 @@ modules, which hold such streams inside. What is neither a tensor nor plain data
 
 from __future__ import annotations
 
-import functools
 import io
 import sys
 import zipfile
@@ -161,7 +160,6 @@ def _archive(data: bytes, budget: Budget) -> Any:
         if order not in ("little", "big"):
             raise Unknown(f"has byte order {order[:20]!r}; expected little or big")
 
-        @functools.cache
         def raw(key: str, size: int) -> bytes:
             return archive.read(f"{root}data/{key}")
 
@@ -231,19 +229,21 @@ def _element(kind: str) -> str:
 
 
 def _storages(raw: Raw, order: str, budget: Budget) -> Callable[[Any], Any]:
-    """Storages by their identifiers, each read once."""
-    known: dict[tuple[str, str], Storage] = {}
+    """Storages by their identifiers, each read once: under one type, as PyTorch writes them."""
+    known: dict[str, tuple[str, Storage]] = {}
 
     def storage(identifier: Any) -> Any:
         if _is_module(identifier):
             return identifier[1]
         kind, key, count = _identified(identifier)
-        if (kind, key) not in known:
+        if key not in known:
             content = raw(key, count)
             if count < 0 or len(content) != count * _width(kind):
                 raise ValueError(f"storage {key[:20]!r} has {len(content)} bytes, not those of {count} elements")
-            known[kind, key] = Storage(_elements(content, _element(kind), order, budget))
-        return known[kind, key]
+            known[key] = kind, Storage(_elements(content, _element(kind), order, budget))
+        if known[key][0] != kind:
+            raise ValueError(f"storage {key[:20]!r} has two types")
+        return known[key][1]
 
     return storage
 

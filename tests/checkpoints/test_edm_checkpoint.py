@@ -290,3 +290,15 @@ def test_networks_that_are_not_the_family_s_are_refused(loaded):
     )
     refused("is a network of another factor", state, generator(SMALL._replace(factor=1.0), 8))
     refused(r"has model.map_layer0.weight of shape \(64, 16\)", state, generator(SMALL._replace(channels=32), 8))
+
+
+def test_modules_that_hold_themselves_and_names_that_are_none_end_in_words(monkeypatch, tmp_path):
+    tree = nodes(random(SMALL, 8))
+    tree["ema"].arguments[0]["state"]["sigma_data"] = -(10**400)
+    network = tree["ema"].arguments[0]["state"]["_modules"]["model"]
+    inside = network.arguments[0]["state"]
+    inside["_modules"] |= {"again": network, 10**5000: network}
+    inside["_parameters"] |= {10**5000: np.zeros(2, np.float32)}
+    monkeypatch.setattr(torch_file, "read", lambda path, where: tree)
+    (tmp_path / "net.pkl").write_bytes(b"\x80\x02")
+    assert load(str(tmp_path / "net.pkl"), generator(SMALL, 8), 0.5).temperature == 0.5

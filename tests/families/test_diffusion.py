@@ -203,7 +203,20 @@ def test_fewer_levels_are_spread_evenly_and_start_at_the_noisiest():
 
     ddim_sampler(KEY, epsilon, jnp.ones((1, 1)), a, 4, added="none").block_until_ready()
     jax.effects_barrier()
-    assert seen == [100, 75, 50, 25]
+    assert seen == [100, 67, 34, 1]
+
+
+def test_few_levels_keep_fine_detail():
+    """100 of 1,000 levels, from noise to a Gaussian far narrower than the data's range: levels 1, 11, ... 991 give 0.792."""
+    a = linear_alpha_bars(1000)
+    narrow, x = 0.05, jnp.array([[1.0]])
+
+    def epsilon(x, share):
+        signal = a[jnp.round(share * 1000).astype(int) - 1]
+        return jnp.sqrt(1 - signal) * x / (signal * narrow**2 + 1 - signal)
+
+    out = jax.jit(lambda x: ddim_sampler(KEY, epsilon, x, a, 100, added="none"))(x)
+    assert float(out[0, 0]) / narrow > 0.79
 
 
 def test_noise_on_the_way_scales():

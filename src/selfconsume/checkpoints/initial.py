@@ -132,7 +132,7 @@ def _attributes(module: Inert) -> Iterator[tuple[str, Any]]:
     """What a pickled module consists of: parameters, buffers, and modules by their names."""
     for kind in ("_parameters", "_buffers", "_modules"):
         if isinstance(held := _inside(module).get(kind), dict):
-            yield from ((str(name), value) for name, value in held.items())
+            yield from ((name, value) for name, value in held.items() if isinstance(name, str))
 
 
 def _inside(module: Inert) -> Mapping[str, Any]:
@@ -153,7 +153,9 @@ def _facts(module: Inert) -> dict[str, Any]:
     given = module.arguments[0] if isinstance(module.arguments, tuple) and module.arguments else None
     name = given.get("class_name") if isinstance(given, dict) else None
     name = name or (given.name if isinstance(given, Global) else module.name)
-    numbers = {key: value for key, value in _inside(module).items() if isinstance(value, int | float) and value < 2**31}
+    numbers = {
+        key: value for key, value in _inside(module).items() if isinstance(value, int | float) and abs(value) < 2**31
+    }
     return {**numbers, "class": " ".join(name.split())[:60] if isinstance(name, str) else module.name[:60]}
 
 

@@ -64,7 +64,7 @@ class DDPM(Networked):
         variance: Noise of "ancestral": "large" is the variance of the forward step (beta), "small" that of the forward
             posterior. All of them change the samples' spread by some percent even if the prediction is exact (see
             `selfconsume.families.diffusion.ddim_sampler`); "large" changes it least.
-        steps: Levels that sampling visits, evenly spaced; at most T.
+        steps: Levels that sampling visits, evenly spaced from T down to 1; at most T.
 
     Noise that ancestral sampling adds on its way is scaled by the temperature as well.
 
@@ -80,6 +80,10 @@ class DDPM(Networked):
     @classmethod
     def tiny(cls) -> DDPM:
         return cls(updates=8, batch=8, width=4, depth=1, T=21, steps=3)
+
+    @property
+    def evaluations(self) -> int:
+        return self.steps
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> NoisePredictor:
         net = self.network(key, shape)

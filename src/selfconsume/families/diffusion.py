@@ -168,7 +168,7 @@ def ddim_sampler(
         epsilon: The noise prediction, a function of all rows and the share ``t / T`` of one level, t = 1 ... T.
         x: Rows of pure noise.
         alpha_bars: Squared signal of each level.
-        steps: Levels that are visited, evenly spaced down from T.
+        steps: Levels that are visited, evenly spaced from T down to 1 (of one alone: T).
         added: Variance of the noise that is added on the way: "none" is DDIM; "small" and "large" are ancestral sampling
             with the variance of the forward posterior, or with that of the forward step.
         noise: Factor of the added noise's standard deviation.
@@ -183,7 +183,8 @@ def ddim_sampler(
         arXiv:2006.11239, algorithm 2 and the two variances of section 3.2.
     """
     T = alpha_bars.shape[0]
-    levels = jnp.round(jnp.arange(1, steps + 1) * (T / steps)).astype(jnp.int32)
+    # The last step starts at level 1: what it leaves out is noise of one grey level, and finer detail than that.
+    levels = jnp.round(jnp.linspace(T, 1, steps)).astype(jnp.int32)[::-1]
     squared = alpha_bars[levels - 1]
 
     def step(x, given):

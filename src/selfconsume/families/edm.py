@@ -139,6 +139,10 @@ class EDM(Networked):
     def tiny(cls) -> EDM:
         return cls(updates=8, batch=8, width=4, depth=1, steps=2)
 
+    @property
+    def evaluations(self) -> int:
+        return 2 * self.steps - 1
+
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Denoiser:
         net = self.network(key, shape)
         temperature = jnp.asarray(self.temperature, jnp.float32)

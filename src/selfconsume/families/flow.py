@@ -206,6 +206,7 @@ class NormalizingFlow(Trained):
 
     def check(self, source: Source) -> None:
         if is_image(source.shape):
+            self.check_batch()
             check_bytes(source)
             self._check_image(source.shape)
             return

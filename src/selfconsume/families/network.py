@@ -51,6 +51,11 @@ class Networked(Trained, abc.ABC):
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     augment: Annotated[float, Ge(0), Le(1)] = 0.0
 
+    @property
+    @abc.abstractmethod
+    def evaluations(self) -> int | None:
+        """Evaluations of the network that one sample takes; None where a solver decides."""
+
     def network(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
         """The network before any training, for examples of this shape."""
         if is_image(shape):
@@ -77,6 +82,7 @@ class Networked(Trained, abc.ABC):
                         f"shape {shape}; use {expected[-1]!r}"
                     )
             return
+        self.check_batch()
         if self.net == "mlp":
             raise Problem(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
         check_bytes(source)

@@ -54,3 +54,7 @@ class Network(eqx.Module):
 
         Without `training` it is the network that samples: nothing is dropped, and nothing is said to be augmented.
         """
+
+    def exact(self) -> Network:
+        """The same network, computing as exactly as float32 does: for solvers whose steps follow its errors."""
+        return self

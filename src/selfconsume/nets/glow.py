@@ -78,7 +78,8 @@ class Step(eqx.Module):
 
 
 def _reflected(y: Array, direction: Array) -> Array:
-    return y - 2 * (y @ direction)[..., None] * direction
+    # Where accelerators round the factors of products, the way back would not lead back.
+    return y - 2 * jnp.matmul(y, direction, precision="highest")[..., None] * direction
 
 
 class Glow(eqx.Module):

@@ -142,6 +142,10 @@ class GroupNorm(eqx.Module):
         return cls(jnp.ones(channels), jnp.zeros(channels), epsilon)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+        # Its float32 intermediates are most of what a gradient would keep of a network; they are cheap to compute again.
+        return jax.checkpoint(GroupNorm._normalised)(self, x)
+
+    def _normalised(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         n, _, _, channels = x.shape
         groups = math.gcd(channels, max(1, min(32, channels // 4)))
 

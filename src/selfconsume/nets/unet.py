@@ -7,6 +7,7 @@ no part of a network that samples.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -226,6 +227,9 @@ class UNet(Network):
                 h = jnp.concatenate([h, kept.pop()], axis=-1)
             h = layer(h, e, next(drops))
         return self.last(jax.nn.silu(self.norm(h)).astype(jnp.float32))
+
+    def exact(self) -> UNet:
+        return dataclasses.replace(self, compute="float32")
 
 
 def _dropping(training: Training | None, layer: int) -> Drop:
