@@ -157,6 +157,25 @@ def test_scaling_of_images_is_fixed_and_comes_back_as_bytes():
     assert ends[:, 0, 0, 0].tolist() == [0, 255, 0, 255, 128, 0]
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+def test_a_batch_in_parts_has_the_same_gradients(unscaled, parts):
+    one, several = (
+        run(Location(updates=6, batch=8, learning_rate=0.1, clip_norm=0.5, parts=each), X, WEIGHT, unscaled, 6)
+        for each in (1, parts)
+    )
+    np.testing.assert_allclose(several.generator.net, one.generator.net, rtol=1e-5)
+    np.testing.assert_allclose(several.loss, one.loss, rtol=1e-5)
+    assert not np.allclose(one.generator.net, unscaled.generator.net)
+
+
+def test_parts_divide_the_batch():
+    class Plane:
+        shape = (2,)
+
+    with pytest.raises(Problem, match=r"family\.parts: 3 does not divide the batch of 8; give a divisor"):
+        Location(batch=8, parts=3).check(Plane())
+
+
 def test_flips_mirror_half_of_the_images_left_to_right():
     def seen(flip):
         family = Pictures(batch=400, flip=flip)

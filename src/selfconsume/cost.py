@@ -88,17 +88,15 @@ def lines(tasks: Sequence[Task]) -> list[str]:
         return []
     training, sampling, adaptive = total(tasks)
     hours = (training + sampling) / RATE / 3600
-    result = [
-        f"networks, counted and not measured: {training:.2g} operations to train and {sampling:.2g} to sample"
-        + (" (without adaptive solvers, whose steps are not known)" if adaptive else "")
-        + f"; at {RATE / 1e12:.0f} TFLOP/s that is {_time(hours)}"
-    ]
+    sampled = f" and {sampling:.2g} to sample" if sampling else ""
+    unknown = ", and what adaptive solvers take to sample" if adaptive else ""
     largest = max(found, key=lambda each: each.kept)
-    result.append(
+    return [
+        f"networks, counted and not measured: {training:.2g} operations to train{sampled}, at {RATE / 1e12:.0f} TFLOP/s "
+        f"{_time(hours)}{unknown}",
         f"the largest has {largest.parameters:,} parameters; the gradient of what it works through at once keeps up to "
-        f"{room.text(largest.kept)} on a device: family.parts makes that less"
-    )
-    return result
+        f"{room.text(largest.kept)} on a device: family.parts makes that less",
+    ]
 
 
 def _time(hours: float) -> str:

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from selfconsume.families.otcfm import OTCFM, VelocityField
 from selfconsume.fit import Scaling
 from selfconsume.nets import Network
+from selfconsume.nets.unet import SIZES, Sizes
 from selfconsume.types import Density, Problem
 
 MEAN, DEVIATION = jnp.array([0.5, -1.0]), 0.6
@@ -160,3 +162,17 @@ def test_blocks_must_divide_the_batch():
         OTCFM(pairing_block=7).check(Plane())
     OTCFM(pairing_block=0).check(Plane())
     OTCFM(pairing_block=7, pairing="independent").check(Plane())
+
+
+def test_adaptive_steps_are_taken_in_float32(monkeypatch):
+    """Of the same weights, whatever the type of activations in training; equal steps keep to that type."""
+    monkeypatch.setitem(SIZES, "tiny", Sizes(8, (1,), 1, ()))
+    z, key = jax.random.normal(jax.random.key(0), (2, 4, 4, 1)), jax.random.key(1)
+
+    def velocity(solver, compute):
+        generator = OTCFM(solver=solver, compute=compute).init(key, (4, 4, 1))
+        generator = eqx.tree_at(lambda g: g.net.last.kernel, generator, jnp.ones_like(generator.net.last.kernel))
+        return np.asarray(generator.velocity(jnp.array(0.5), z))
+
+    np.testing.assert_array_equal(velocity("dopri5", "bfloat16"), velocity("dopri5", "float32"))
+    assert np.abs(velocity("euler", "bfloat16") - velocity("euler", "float32")).max() > 1e-4

@@ -69,6 +69,13 @@ def test_group_norm_sums_in_float32():
     np.testing.assert_allclose(rounded.astype(jnp.float32), GroupNorm.init(8)(x), atol=2**-5)
 
 
+def test_a_normalisation_keeps_its_input_and_nothing_larger_for_the_gradient():
+    """In 16 bits, if that is what came in; its own float32 numbers are computed again."""
+    norm, x = GroupNorm.init(8), jax.ShapeDtypeStruct((2, 16, 16, 8), jnp.bfloat16)
+    kept = jax.eval_shape(lambda x: jax.vjp(norm, x)[1], x)
+    assert sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept)) < 1.1 * 2 * x.size
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 def test_attention_agrees_with_numpy(heads):
     attention = Attention(
