@@ -6,6 +6,8 @@ from PIL import Image
 
 import selfconsume as sc
 from selfconsume import album
+from selfconsume.kept import Kept, readable
+from selfconsume.keys import Role, key_at
 from selfconsume.store import Store
 from selfconsume.types import Problem
 from selfconsume.writer import Writer
@@ -115,3 +117,31 @@ def test_figures_have_known_suffixes(points, tmp_path):
         album.figure(points[0], tmp_path / "x.gif")
     with pytest.raises(Problem, match="cannot be written"):
         album.figure(points[0], tmp_path / "nowhere" / "x.png")
+
+
+def test_a_figure_shows_each_run_s_own_generations_beside_its_real_data(images, points, tmp_path, monkeypatch):
+    seen, grid = [], album.views.sample_grid
+
+    def recorded(samples, shape, **options):
+        seen.append((samples, options["real"]))
+        return grid(samples, shape, **options)
+
+    monkeypatch.setattr(album.views, "sample_grid", recorded)
+    for store, _ in (images, points):
+        album.figure(store, tmp_path / "x.png")
+        samples, real = seen.pop()
+        cells = store.study["cells"]
+        assert len(samples) == len(real) == len(cells)
+        for cell, rows in zip(cells, samples.values(), strict=True):
+            for t in range(2):
+                array = np.load(album.write(store, tmp_path / "x.npy", (cell["id"], 0), t))
+                np.testing.assert_array_equal(rows[t], array)
+        assert all(len(rows) in (30, 40) for rows in real.values())
+
+
+def test_the_real_data_is_that_of_the_seed(points):
+    store, (run, _) = points
+    kept = Kept(store, readable(store), [(run, 0), (run, 1)], 9)
+    for seed in (0, 1):
+        expected = kept.runs[run].source.train(key_at(seed, 0, Role.TRAIN))[:9]
+        np.testing.assert_array_equal(kept.real((run, seed)), expected)

@@ -36,6 +36,9 @@ def test_a_generator_is_taken_out_and_starts_another_study(stored, tmp_path):
     assert facts["run"] == cell.id and facts["seed"] == "3" and facts["generation"] == "1"
     assert json.loads(facts["study"])["family"]["kind"] == "gaussian"
     assert facts["results_sha256"] in {s.sha256 for s in stored.segments}
+    before = export.generator(stored, tmp_path / "before.safetensors", seed=3, generation=-2)
+    with safe_open(before, "numpy") as opened:
+        assert opened.metadata()["generation"] == "0"
     last = export.generator(stored, tmp_path / "last.safetensors", run=cell.id[:6], seed=3)
     jax.tree.map(np.testing.assert_array_equal, load_file(last), load_file(file))
 

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from selfconsume import config, featured
+from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
+from selfconsume.families.gaussian import Gaussian
 from selfconsume.featured import Featured, features_of
 from selfconsume.metrics.frechet import Frechet
+from selfconsume.metrics.nearest import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 from selfconsume.metrics.parameters import Parameters
+from selfconsume.sources.toy import GaussianMixture
 from selfconsume.types import Problem
 
 
@@ -32,6 +36,8 @@ def test_what_cannot_be_is_said():
         config.recipe("metric", {"kind": "parameters", "features": "pixels"}, "metrics[0]")
     with pytest.raises(Problem, match=r"^metrics\[0\]: 'parameters' does not compare features$"):
         config.recipe("metric", Featured(Parameters(), Pixels()), "metrics[0]")
+    with pytest.raises(Problem, match="'classifier' is trained on labels, and this source has none"):
+        Featured(Frechet(), Classifier()).check(GaussianMixture(), Gaussian())
 
 
 def test_it_says_of_itself_what_its_metric_says():
@@ -40,6 +46,9 @@ def test_it_says_of_itself_what_its_metric_says():
     assert on_host.floored and on_host.better == "lower" and on_host.better_of("pixels.frechet") == "lower"
     assert in_lane.better["pixels.recall"] == in_lane.better_of("pixels.recall") == "higher"
     assert in_lane.better_of("pixels.density") is None
+    assert (on_host.split, on_host.floored) == ("test", True)
+    copies = Featured(NearestReal(), Pixels())
+    assert (copies.split, copies.floored) == ("train and test", False)
     assert hash(on_host) == hash(dataclasses.replace(on_host))
 
 
@@ -67,3 +76,9 @@ def test_weights_are_arguments_of_the_compiled_program():
     text = featured.compiled(Portioned()).lower(weights[0, 0], jnp.zeros((9, 2))).as_text()
     assert "tensor<f32>" in text
     assert jax.tree.leaves(Pixels().weights(None)) == []
+
+
+def test_pixels_of_bytes_are_shares_of_255():
+    x = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 1)).astype(np.uint8)
+    np.testing.assert_allclose(Pixels()((), jnp.asarray(x)), x.reshape(3, 8) / 255, rtol=1e-6)
+    np.testing.assert_array_equal(Pixels()((), jnp.asarray(x, jnp.float32)), x.reshape(3, 8))

@@ -112,6 +112,23 @@ def test_no_weight_at_all_still_gives_rows():
     assert ((rows >= 0) & (rows < 50)).all()
 
 
+def test_each_draw_by_itself_follows_the_weights():
+    """The first one too, whatever the order of the rows; and rows that follow each other are others for every key."""
+
+    @jax.jit
+    def first(weight):
+        x = jnp.zeros((50, 1))
+        return jax.vmap(lambda seed: Batches.of(jax.random.key(seed), x, weight, 1).rows(jnp.int32(0), 2))(
+            jnp.arange(2000)
+        )
+
+    rows = first(jnp.ones(50).at[0].set(49.0))
+    np.testing.assert_allclose((rows == 0).mean(axis=0), 0.5, atol=4.5 * 0.5 / 2000**0.5)
+    rows = np.asarray(first(jnp.ones(50)))
+    # Forty-nine steps from one row to the next, 41 of each expected.
+    assert np.bincount((rows[:, 1] - rows[:, 0]) % 50, minlength=50)[1:].min() > 10
+
+
 def test_batches_of_late_updates_are_as_even_as_early_ones():
     # The draw's number wraps around 2^32 inside the second batch.
     late = draw(0, jnp.ones(50), first=2**32 // 250 - 1)
@@ -179,11 +196,11 @@ def test_parts_divide_the_batch():
 def test_flips_mirror_half_of_the_images_left_to_right():
     def seen(flip):
         family = Pictures(batch=400, flip=flip)
-        x = jnp.array([[[[0], [255]], [[255], [255]]]], jnp.uint8)
+        x = jnp.array([[[[0], [255]], [[0], [0]]]], jnp.uint8)
         state = family.begin(jax.random.key(0), x, jnp.ones(1), None)
         return jax.jit(lambda state: family.advance(state, 1))(state).loss
 
-    # The loss is the mean of the upper left pixel, -1, or 1 in a mirrored image.
+    # The loss is the mean of the upper left pixel: -1, or 1 if the image is mirrored left to right, and only then.
     assert seen(False) == -1
     np.testing.assert_allclose(seen(True), 0.0, atol=4.5 / 400**0.5)
 

@@ -14,11 +14,14 @@ from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.featured import Featured, features_of
+from selfconsume.keys import Role, key_at
 from selfconsume.loop import Run
 from selfconsume.metrics.frechet import distance_to, real_moments
 from selfconsume.regimes import RealOnly
 from selfconsume.sources.digits import Digits
+from selfconsume.sources.toy import GaussianMixture
 from selfconsume.study import Study
+from selfconsume.types import Metric
 
 DIGITS = {"kind": "digits", "n": 60, "n_test": 40}
 TINY = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
@@ -119,6 +122,36 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     valid = layout.put(np.ones((2, 40), bool))
     found = batch.measure(config_metrics, references, 1, generator, generator, x, valid)
     assert len(found) == 3 and len(calls) == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class OfHost(Metric):
+    """What a metric on the host is given, as numbers."""
+
+    on = "host"
+
+    def prepare(self, key, source):
+        return float(np.mean(source.train(key)))
+
+    def __call__(self, key, generation, reference):
+        means = generation.generator.mean.sum(), generation.previous.mean.sum()
+        return {"drawn": jax.random.uniform(key), "real": reference, "now": means[0], "before": means[1]}
+
+
+def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
+    run = Run(GaussianMixture(k=2, n=20, n_test=10), Gaussian(), RealOnly())
+    batch, metric = Batch([run, run], [0, 1], layout), OfHost()
+    first = Gaussian().init(jax.random.key(0), (2,))
+    now, before = (
+        layout.put(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), dataclasses.replace(first, mean=first.mean + by)))
+        for by in (1.0, 2.0)
+    )
+    x, valid = layout.put(np.zeros((2, 20, 2), np.float32)), layout.put(np.ones((2, 20), bool))
+    found = batch.measure([metric], batch.references([metric]), 1, now, before, x, valid)[repr(metric)]
+    assert found["drawn"][0] != found["drawn"][1]
+    real = [np.mean(run.source.train(key_at(seed, 0, Role.TRAIN))) for seed in (0, 1)]
+    np.testing.assert_allclose(found["real"], real, rtol=1e-5)
+    assert (found["before"] - found["now"]).tolist() == [2.0, 2.0]
 
 
 def test_rows_whose_features_are_not_finite_are_not_valid(layout):

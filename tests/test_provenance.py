@@ -34,6 +34,15 @@ def test_cells_that_agree_are_one_row_and_no_warning():
     assert provenance.warnings(same) == []
 
 
+def test_both_parts_of_the_real_data_are_counted():
+    """Memorisation looks at 80 training examples and 50 test examples."""
+    both = store(cell())
+    both.study["measured"] = [{"name": "nearest_real", "split": "train and test"}]
+    both.study["tables"]["metrics"] = [{"kind": "nearest_real"}]
+    assert provenance.gather(both) == [("nearest_real", 100, "train and test", 130, "", "", 1)]
+    assert provenance.lines(both) == ["nearest_real: 100 samples against 130 real examples (train and test)"]
+
+
 def test_different_numbers_are_said():
     (line,) = provenance.warnings(store(cell(), cell(n=1000)))
     assert line.startswith("cells differ in their number of samples (100, 1000): classifier.frechet depend on it")

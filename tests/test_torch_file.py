@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from selfconsume import inert, torch_file
 from selfconsume.inert import Inert
 from selfconsume.torch_file import MAGIC, read
 from selfconsume.types import Problem
@@ -285,3 +286,31 @@ def test_what_pytorch_writes(tmp_path, how):
     assert got["module"].name == "torch.nn.modules.linear.Linear"
     for held in (got["module"].state["_parameters"], got["state"]):
         np.testing.assert_array_equal(held["weight"], layer.weight.detach().numpy())
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_limits_and_forms_that_are_not_read(found, monkeypatch):
+    def refused(data, words):
+        with pytest.raises(Problem, match=words):
+            found(data)
+
+    with io.BytesIO(archive(TWO_BY_THREE)) as file:
+        with zipfile.ZipFile(file, "a") as out:
+            out.writestr("model/data/0", bytes(24))
+        refused(file.getvalue(), "holds two records of one name")
+    view = several(text("0:0:2"), number(0), number(2))
+    held = several(text("storage"), name("torch.FloatStorage"), text("0"), text("cpu"), number(6), view) + b"Q"
+    refused(stream(tensor(held, 0, (2,), (1,))), "holds views of storages, as PyTorch before 0.4 wrote them")
+    older = stream(TWO_BY_THREE).replace(pickle.dumps(1001, 2), pickle.dumps(1000, 2))
+    refused(older, "has version '1000' of torch.save's old format; expected 1001")
+    # Only plain pickles hold files of the older format.
+    inside = call("torch.storage._load_from_bytes", blob(stream(storage(6))))
+    refused(archive(tensor(inside, 0, (6,), (1,))), "a tensor's storage holds further storages")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch_file, "MOST_BYTES", 100)
+        refused(archive(TWO_BY_THREE), "has more than 100 bytes, which is not read")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch_file, "MOST_ENTRIES", 1)
+        refused(archive(TWO_BY_THREE), "holds 2 records; at most 1 are read")
+    monkeypatch.setattr(inert, "MOST_OPCODES", 10)
+    refused(archive(TWO_BY_THREE), "more than 10 instructions")

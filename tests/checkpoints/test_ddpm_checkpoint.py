@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from selfconsume.checkpoints.ddpm import DDPM as LAYOUT
 from selfconsume.checkpoints.initial import load
 from selfconsume.checkpoints.layout import filled
 from selfconsume.families.ddpm import DDPM
-from selfconsume.nets.layers import parameters
+from selfconsume.nets.layers import embedding, parameters
 from selfconsume.nets.unet import SIZES, Sizes, UNet
 from selfconsume.types import Problem
 
@@ -80,6 +81,35 @@ def test_every_array_of_the_published_size_has_its_place():
     assert parameters(full) == parameters(net) == sum(array.size for array in state.values())
 
 
+def test_arrays_come_to_their_places():
+    rng = np.random.default_rng(0)
+    state = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes(SMALL, 8).items()}
+    like = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (8, 8, 3), SMALL))
+    net = filled(LAYOUT, like, 8, state, "file")
+    for ours, theirs in (
+        (net.middle[0], "mid.block_1"),
+        (net.middle[1], "mid.block_2"),
+        (net.down[0], "down.0.block.0"),
+    ):
+        for i in (1, 2):
+            np.testing.assert_array_equal(getattr(ours, f"norm_{i}").scale, state[f"{theirs}.norm{i}.weight"])
+            kernel = state[f"{theirs}.conv{i}.weight"].transpose(2, 3, 1, 0)
+            np.testing.assert_array_equal(getattr(ours, f"convolution_{i}").kernel, kernel)
+    project = net.middle[0].attention.project
+    for weight, bias, part in zip(np.split(project.weight, 3, axis=1), np.split(project.bias, 3), "qkv", strict=True):
+        np.testing.assert_array_equal(weight, state[f"mid.attn_1.{part}.weight"][:, :, 0, 0].T)
+        np.testing.assert_array_equal(bias, state[f"mid.attn_1.{part}.bias"])
+    # Levels are counted from 0 there: what the first layer makes of level t is what ours makes of t + 1.
+    t = np.array([0.0, 1.0, 500.0, 999.0])
+    angles = t[:, None] * 10_000.0 ** (-np.arange(64) / 63)
+    public = np.concatenate([np.sin(angles), np.cos(angles)], axis=1) @ state["temb.dense.0.weight"].T
+    own = (
+        embedding(jnp.asarray((t + 1) / 1000, jnp.float32), 128, like.frequency, to_end=like.to_end)
+        @ net.embed[0].weight
+    )
+    np.testing.assert_allclose(own, public, atol=0.02)
+
+
 def test_levels_that_it_was_not_trained_on_are_refused(monkeypatch, tmp_path):
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(SMALL, 8).items()}
     monkeypatch.setattr(torch_file, "read", lambda path, where: {"ema": state})
@@ -143,7 +173,6 @@ def reference(state, sizes, side, torch):
     return network
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True])
 def test_outputs_are_those_of_the_public_network(tmp_path, old):
     """Its levels 0 to 999 are 1 to 1000 here. The older format of files is what the public ones have."""

@@ -209,7 +209,6 @@ def reference(state, sizes, side, torch):
     return network
 
 
-@pytest.mark.slow
 def test_outputs_are_those_of_the_public_network(tmp_path, persistence):
     torch = pytest.importorskip("torch")
     state = random(SMALL, 8)

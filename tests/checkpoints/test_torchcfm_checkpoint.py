@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from selfconsume import torch_file
+from selfconsume.checkpoints import initial
 from selfconsume.checkpoints.initial import load
 from selfconsume.checkpoints.layout import filled
 from selfconsume.checkpoints.torchcfm import TORCHCFM
@@ -163,7 +164,6 @@ def reference(state, sizes, side, torch):
     return network
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_outputs_are_those_of_the_public_network(tmp_path, prefix):
     torch = pytest.importorskip("torch")
@@ -202,6 +202,28 @@ def test_arrays_come_to_their_places(holding):
     public = state["middle_block.1.qkv.weight"][:, :, 0].reshape(4, 3, 64, 256)
     ours = net.middle[0].attention.project.weight.T.reshape(3, 4, 64, 256)
     np.testing.assert_array_equal(ours, public.swapaxes(0, 1))
+    public, ours = state["middle_block.1.qkv.bias"].reshape(4, 3, 64), net.middle[0].attention.project.bias
+    np.testing.assert_array_equal(ours.reshape(3, 4, 64), public.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("last", "averaged", "prefix"),
+    [("model", "ema", ""), ("state_dict", "model_ema", "module."), ("model", "ema_state_dict", "")],
+)
+def test_the_averaged_weights_are_taken_where_both_are_there(holding, last, averaged, prefix):
+    """Also from a network that was trained on several devices, whose names have a prefix."""
+    state = random(SMALL, 8)
+    tree = {last: {name: np.zeros_like(array) for name, array in state.items()}}
+    tree[averaged] = {prefix + name: array for name, array in state.items()}
+    net = load(holding(tree), generator(OTCFM(net="tiny"), SMALL, 8)).net
+    np.testing.assert_array_equal(net.first.kernel, state["input_blocks.0.0.weight"].transpose(2, 3, 1, 0))
+
+
+def test_a_generator_of_this_package_may_begin_with_any_byte(monkeypatch, tmp_path):
+    """Its header's length comes first: one file in 256 begins like a pickle."""
+    (tmp_path / "own.safetensors").write_bytes(b"\x80" + bytes(7) + b'{"net": 0}')
+    monkeypatch.setattr(initial, "load_generator", lambda path, like: ("own", like))
+    assert load(str(tmp_path / "own.safetensors"), None) == ("own", None)
 
 
 def test_what_fits_no_family_or_net_is_refused(holding):
@@ -211,8 +233,9 @@ def test_what_fits_no_family_or_net_is_refused(holding):
         load(path, generator(DDPM(net="tiny"), SMALL, 8))
     with pytest.raises(Problem, match=words):
         load(path, jax.eval_shape(lambda: OTCFM().init(jax.random.key(0), (2,))))
-    with pytest.raises(Problem, match=r"a network of another epsilon; set family.net = 'torchcfm_32'"):
-        load(path, generator(OTCFM(net="tiny"), SMALL._replace(epsilon=1e-6), 8))
+    for field, value in {"epsilon": 1e-6, "factor": 0.5, "frequency": 2.0, "to_end": True, "corner": True}.items():
+        with pytest.raises(Problem, match=f"a network of another {field}; set family.net = 'torchcfm_32'"):
+            load(path, generator(OTCFM(net="tiny"), SMALL._replace(**{field: value}), 8))
     holding({"weights": {"layer.weight": np.zeros(3)}, "step": 3})
     with pytest.raises(
         Problem, match="no network in a layout that is known here: found a dictionary of 'weights', 'step'; known are"

@@ -45,3 +45,12 @@ def test_without_labels_it_says_so():
     with pytest.raises(Problem, match="'classifier' is trained on labels, and this source has none; use another"):
         Classifier().check(GaussianMixture())
     Classifier().check(Digits())
+
+
+def test_it_sees_examples_in_units_of_the_training_set():
+    """Their mean and deviation are taken once, and not trained."""
+    source = Digits(n=60, n_test=20, form="image")
+    judge = Classifier.tiny().weights(source)
+    x = np.asarray(source.train(jax.random.key(0)), np.float64) / 255
+    np.testing.assert_allclose(judge.centre, [x.mean()], rtol=1e-5)
+    np.testing.assert_allclose(judge.scale, x.std(), rtol=1e-5)

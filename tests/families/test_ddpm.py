@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from selfconsume.families.ddpm import DDPM, NoisePredictor
-from selfconsume.families.diffusion import linear_alpha_bars
+from selfconsume.families.diffusion import ddim_sampler, linear_alpha_bars
 from selfconsume.fit import Scaling
 from selfconsume.nets import Network
 from selfconsume.types import Problem
@@ -96,3 +96,17 @@ def test_the_sampler_s_field_and_what_cannot_be():
     assert DDPM(variance="small").init(key, (2,)).added == "small"
     with pytest.raises(Problem, match=r"family\.steps: 101 levels cannot be visited, there are T = 100"):
         DDPM(steps=101).check(Plane())
+
+
+def test_sampling_visits_as_many_levels_as_the_family_says():
+    """At temperature 0 nothing is random."""
+    generator = dataclasses.replace(exact("none", 0.0), steps=4)
+    assert jax.eval_shape(lambda: DDPM(T=100, steps=4).init(jax.random.key(0), (2,))).steps == 4
+
+    @jax.jit
+    def both(generator):
+        epsilon = lambda z, share: generator.net(z, jnp.reshape(share, 1))  # noqa: E731
+        z = ddim_sampler(jax.random.key(1), epsilon, jnp.zeros((3, 2)), linear_alpha_bars(T), 4, added="none")
+        return generator.sample(jax.random.key(0), 3), SCALING.decode(z)
+
+    np.testing.assert_allclose(*both(generator), rtol=1e-5)

@@ -152,6 +152,21 @@ def test_churn_adds_noise_between_its_levels_only():
     assert spread() > 0.1
     assert spread(S_tmin=100.0) < 1e-6
     assert spread(S_tmax=0.001) < 1e-6
+    np.testing.assert_allclose(spread(S_noise=1.1) / spread(), 1.1, rtol=1e-3)
+
+
+def test_churn_raises_a_level_by_at_most_the_root_of_two():
+    """Algorithm 2: gamma is at most sqrt(2) - 1 in any one step."""
+    x = jnp.full((5, 1), 30.0)
+    most, more = (karras(KEY, x, 4, options=(("S_churn", 4 * gamma),)) for gamma in (2**0.5 - 1, 9.0))
+    np.testing.assert_array_equal(most, more)
+
+
+def test_the_last_level_is_raised_as_well():
+    """Algorithm 2 adds noise before the step to 0, too."""
+    x = jnp.full((5, 1), 30.0)
+    options = (("S_churn", 20.0), ("S_tmax", 1.5))
+    assert float(karras(KEY, x, 2, 1.0, 80.0, options).std()) > 0.01
 
 
 # Ho et al., Song et al.

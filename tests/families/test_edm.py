@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from selfconsume.families.diffusion import karras_sampler, karras_sigmas
 from selfconsume.families.edm import EDM, Denoiser, Preconditioning, Sampling
 from selfconsume.fit import Scaling
 from selfconsume.nets import Network
@@ -122,3 +123,39 @@ def test_levels_must_fall():
 
     with pytest.raises(Problem, match=r"family\.sigma_min: 90 must be below sigma_max = 80"):
         EDM(sigma_min=90.0).check(Plane())
+
+
+def test_the_sampler_is_given_the_family_s_settings():
+    """At temperature 0 nothing is random, though the stochastic sampler still raises the levels between its bounds."""
+    family = EDM(steps=6, sigma_min=0.05, sigma_max=20.0, rho=3.0, S_churn=2.0, S_tmin=0.5, S_tmax=5.0)
+    sampling = Sampling(6, 0.05, 20.0, 3.0, 2.0, 0.5, 5.0, 1.0)
+    assert jax.eval_shape(lambda: family.init(jax.random.key(0), (2,))).sampling == sampling
+    generator = dataclasses.replace(exact(0.0), sampling=sampling)
+
+    @jax.jit
+    def both(generator):
+        options = {"S_churn": 2.0, "S_tmin": 0.5, "S_tmax": 5.0, "S_noise": 0.0}
+        levels = karras_sigmas(6, 0.05, 20.0, 3.0)
+        x = karras_sampler(jax.random.key(1), generator.denoised, jnp.zeros((3, 2)), levels, **options)
+        return generator.sample(jax.random.key(0), 3), SCALING.decode(x / SIGMA_DATA)
+
+    np.testing.assert_allclose(*both(generator), rtol=1e-5)
+
+
+class OfOneImage(Network):
+    """What makes the denoiser that of one image, in units of [-1, 1]."""
+
+    image: Float[Array, "h w c"]
+
+    def __call__(self, x, condition, training=None):
+        c_skip, c_out, c_in, _ = Preconditioning.at(jnp.exp(4 * condition)[:, None, None, None], SIGMA_DATA)
+        return (self.image - c_skip * x / c_in) / c_out
+
+
+def test_images_come_out_as_bright_as_they_are():
+    image = jnp.array([[[0], [70]], [[128], [255]]], jnp.uint8)
+    scaling = Scaling.identity((2, 2, 1))
+    sampling = Sampling(4, 0.002, 80.0, 7.0, 0.0, 0.0, 1e6, 1.0)
+    generator = Denoiser(OfOneImage(scaling.encode(image)), scaling, jnp.array(1.0), SIGMA_DATA, sampling)
+    x = jax.jit(lambda generator: generator.sample(jax.random.key(0), 3))(generator)
+    np.testing.assert_array_equal(x, jnp.broadcast_to(image, (3, 2, 2, 1)))

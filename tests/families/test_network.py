@@ -1,6 +1,7 @@
 """Diffusion and flow matching on images: what the three families share there."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -252,3 +253,8 @@ def test_networks_are_told_what_was_done_to_what_they_see(family):
     with_it, without = prepared(own), prepared(dataclasses.replace(own, augment=0.0, dropout=0.0))
     assert without.training is None
     np.testing.assert_array_equal(with_it.training.augmented, training.augmented)
+    # And the loss hands it on.
+    seen = []
+    for batch in (with_it, without):
+        own.loss(SimpleNamespace(net=lambda x, condition, training=None: seen.append(training) or x), batch)
+    assert seen[0] is with_it.training and seen[1] is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from selfconsume.families import otcfm
 from selfconsume.families.otcfm import OTCFM, VelocityField
 from selfconsume.fit import Scaling
 from selfconsume.nets import Network
@@ -176,3 +177,12 @@ def test_adaptive_steps_are_taken_in_float32(monkeypatch):
 
     np.testing.assert_array_equal(velocity("dopri5", "bfloat16"), velocity("dopri5", "float32"))
     assert np.abs(velocity("euler", "bfloat16") - velocity("euler", "float32")).max() > 1e-4
+
+
+@pytest.mark.parametrize(("given", "block"), [(0, 6), (3, 3)])
+def test_pairing_is_that_of_the_family_s_settings(monkeypatch, given, block):
+    asked = []
+    monkeypatch.setattr(otcfm, "paired", lambda key, x0, x1, **options: asked.append(options) or x0)
+    family = OTCFM(batch=6, pairing="sinkhorn", pairing_block=given, sinkhorn_epsilon=0.3, sinkhorn_iterations=7)
+    family.prepare(jax.random.key(0), None, jnp.zeros((6, 2)))
+    assert asked == [{"pairing": "sinkhorn", "block": block, "epsilon": 0.3, "iterations": 7}]

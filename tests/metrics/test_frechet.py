@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from selfconsume.metrics import frechet
 from selfconsume.metrics.frechet import Frechet, FrechetInfinity, distance_to, frechet_distance, line
 
 random = np.random.default_rng(1)
@@ -125,3 +126,11 @@ def test_extrapolation_of_a_point_mass_and_of_too_few(measure):
     point = np.ones((6, 3))
     assert measure(FrechetInfinity(), point, point)["frechet_infinity"] == 0.0
     assert np.isnan(measure(FrechetInfinity(), point, point[:3])["frechet_infinity"])
+
+
+def test_extrapolation_is_from_evenly_spaced_sizes_and_says_its_slope(measure, monkeypatch):
+    sizes, y = [], random.normal(size=(40, 2))
+    monkeypatch.setattr(frechet, "distance_to", lambda x, real: sizes.append(len(x)) or 1.0 + 3.0 / len(x))
+    found = measure(FrechetInfinity(sizes=4, smallest=0.25), y, y)
+    assert sizes == [10, 20, 30, 40]
+    assert found == {"frechet_infinity": pytest.approx(1.0), "frechet_infinity.slope": pytest.approx(3.0)}

@@ -38,6 +38,13 @@ def test_the_same_histogram_is_at_the_level_of_half_an_example(measure):
     assert found["labels.covered"] == 1.0
 
 
+def test_a_class_is_covered_with_a_tenth_of_its_share(measure):
+    """Of the test set's two classes one has 1 % where 50 % are real; others that samples are in do not count."""
+    real, own = scores([50, 50, 0, 0]), scores([1, 19, 80, 0])
+    for threshold, covered in ((0.1, 0.5), (0.01, 1.0)):
+        assert measure(Labels(threshold=threshold), real, own)["labels.covered"] == covered
+
+
 def test_rows_that_are_not_valid_are_left_out(measure):
     x = scores([5, 5])
     found = measure(Labels(), x, x, np.arange(10) < 6)

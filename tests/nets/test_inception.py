@@ -48,8 +48,9 @@ class Plain:
         self.arrays, self.block = arrays, block
 
     def unit(self, x, name, border=(0, 0), stride=1):
-        a = {part: self.arrays[f"{self.block}.{name}.{part}"].astype(float) for part in ("conv.weight", "bn.weight")}
-        a |= {part: self.arrays[f"{self.block}.{name}.bn.{part}"] for part in ("bias", "running_mean", "running_var")}
+        whole = f"{self.block}.{name}" if self.block else name
+        a = {part: self.arrays[f"{whole}.{part}"].astype(float) for part in ("conv.weight", "bn.weight")}
+        a |= {part: self.arrays[f"{whole}.bn.{part}"] for part in ("bias", "running_mean", "running_var")}
         seen = windows(x, a["conv.weight"].shape[2:], stride, border, 0.0)
         y = np.einsum("nhwcij,ocij->nhwo", seen, a["conv.weight"], optimize=True)
         y = (y - a["running_mean"]) / np.sqrt(a["running_var"] + 0.001) * a["bn.weight"] + a["bias"]
@@ -136,6 +137,16 @@ def test_blocks_agree_with_numpy(arrays, weights, name, like, channels):
     expected = np.concatenate(getattr(Plain(arrays, name), like)(x), axis=-1)
     # Sums of up to 20,000 float32 products of either sign.
     np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_the_layers_before_the_blocks_and_the_mean_behind_them_agree_with_numpy(arrays, weights, monkeypatch):
+    monkeypatch.setattr(inception, "NETWORK", NETWORK[:1])
+    x = np.random.default_rng(1).uniform(-1, 1, (2, 35, 37, 3))
+    got = jax.jit(features)({name: weights[name] for name, *_ in units()}, jnp.asarray(x, jnp.float32))
+    plain = Plain(arrays, "")
+    h = plain.units(x, ("Conv2d_1a_3x3", (0, 0), 2), ("Conv2d_2a_3x3",), ("Conv2d_2b_3x3", (1, 1)))
+    h = plain.units(plain.maximum(h, 2, (0, 0)), ("Conv2d_3b_1x1",), ("Conv2d_4a_3x3",))
+    np.testing.assert_allclose(got, plain.maximum(h, 2, (0, 0)).mean(axis=(1, 2)), atol=1e-4)
 
 
 def test_sizes_are_the_published_ones(weights):

@@ -56,6 +56,16 @@ def test_group_norm_agrees_with_numpy_and_keeps_examples_apart():
     np.testing.assert_array_equal(norm(x.at[1].set(0.0))[2], norm(x)[2])
 
 
+def test_groups_are_at_most_thirty_two():
+    """As in the public networks, whose deeper levels have 256 channels; and epsilon is added to variances."""
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 256)) * np.arange(1, 257)
+    grouped = x.reshape(2, 6, 32, 8)
+    mean, variance = (each(grouped, axis=(1, 3), keepdims=True) for each in (np.mean, np.var))
+    expected = (grouped - mean) / np.sqrt(variance + 0.5)
+    got = jax.jit(lambda x: GroupNorm.init(256, 0.5)(x))(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(got, expected.reshape(x.shape), atol=1e-4)
+
+
 def test_group_norm_of_one_grey_level_is_its_bias():
     norm = GroupNorm(jnp.ones(8), normal(1, 8))
     np.testing.assert_allclose(norm(jnp.full((2, 3, 3, 8), 7.0)), jnp.broadcast_to(norm.bias, (2, 3, 3, 8)), atol=1e-5)

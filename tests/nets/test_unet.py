@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from selfconsume.nets import Training
-from selfconsume.nets.layers import Convolution, parameters
-from selfconsume.nets.unet import SIZES, Halve, Sizes, UNet, doubled, halved
+from selfconsume.nets.layers import Convolution, Weights, parameters
+from selfconsume.nets.unet import SIZES, Halve, Residual, Sizes, UNet, doubled, halved
 
 SMALL = {
     "convolution": Sizes(8, (1, 2), 1, (2,), head=4),
@@ -136,3 +136,20 @@ def test_halving_convolutions_start_at_the_first_pixel_or_at_the_corner():
         )
         got = dataclasses.replace(halve, corner=corner)(X, C[:, None], lambda x: x)
         np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["halve", "double"])
+def test_a_residual_block_is_what_it_says(change):
+    """Its parts, one after the other, on weights away from where they start."""
+    sizes, random = SMALL["block"]._replace(channels=4), np.random.default_rng(0)
+    block = jax.eval_shape(lambda: Residual.init(Weights(), sizes, 2, 8, change=change))
+    block = jax.tree.map(lambda leaf: 0.3 * random.normal(size=leaf.shape).astype(np.float32), block)
+    resampled = {"halve": halved, "double": doubled}[change]
+
+    @jax.jit
+    def both(block, condition):
+        h = block.convolution_1(resampled(jax.nn.silu(block.norm_1(X)))) + block.condition(condition)[:, None, None]
+        h = block.convolution_2(7.0 * jax.nn.silu(block.norm_2(h)))
+        return block(X, condition, lambda x: 7.0 * x), (block.shortcut(resampled(X)) + h) * 0.5**0.5
+
+    np.testing.assert_allclose(*both(block, jax.random.normal(jax.random.key(3), (3, 16))), rtol=1e-4, atol=1e-4)

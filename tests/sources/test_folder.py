@@ -1,6 +1,7 @@
 """Pictures of the user's own as a source, and FFHQ as a special case."""
 
 import io
+import os
 import zipfile
 
 import jax
@@ -79,3 +80,12 @@ def test_ffhq_that_is_incomplete_or_of_another_size_is_refused():
         Ffhq64("large.zip").check()
     with pytest.raises(Problem, match=r"cannot find 'no.zip'"):
         Folder("no.zip").check()
+
+
+@pytest.mark.parametrize("kind", [Folder, Ffhq64])
+def test_a_changed_archive_is_read_again(kind):
+    dataset("x.zip", n=5)
+    first = kind("x.zip", n=3, n_test=2).fingerprint()
+    dataset("x.zip", n=6)
+    os.utime("x.zip", ns=(1, 1))
+    assert kind("x.zip", n=3, n_test=2).fingerprint() != first

@@ -75,4 +75,4 @@ def test_a_mixture_is_evaluated():
     assert found.rho == pytest.approx(0.2, abs=0.03)
     assert set(found.kinds.values()) <= {"estimate"} and "rho" in found.kinds
     assert found.ferbach is None or found.rho <= found.ferbach
-    assert any("standard error" in line for line in found.account)
+    assert any("standard error" in line for line in found.account) and 0 < found.rho_error < 0.05

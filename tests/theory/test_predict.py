@@ -27,6 +27,7 @@ from selfconsume.theory import predict as module
 from selfconsume.theory.mixing import mixed_moments
 from selfconsume.theory.moments import accumulate_moments, kernel_second_moment
 from selfconsume.theory.predict import predict
+from selfconsume.theory.prediction import END, Prediction
 from selfconsume.types import Plan, Regime
 
 COUNT = 4
@@ -273,3 +274,18 @@ def test_a_schedule_that_starts_later_has_no_limit():
 
 def test_the_example():
     assert doctest.testmod(module) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "centre", "what"),
+    [
+        ("mean", 0.0, "mean.0"),
+        ("mean_square", 3.0, "(mean.0 - 3)^2"),
+        ("mean_square", 0.0, "mean.0^2"),
+        ("mean_sqrt", 0.0, "sqrt mean.0"),
+        ("mean_log", 0.0, "log mean.0"),
+        ("mean_spread", 0.0, "mean.0 (1 - mean.0)"),
+    ],
+)
+def test_a_statistic_in_symbols(statistic, centre, what):
+    assert Prediction("error", "mean.0", statistic, END, END, "limit", "nothing", "nowhere", centre).what == what
