@@ -135,6 +135,12 @@ def call(tmp_path, monkeypatch, capsys):
     return run
 
 
+def test_nothing_is_trained_for_verdicts_that_cannot_be_given(call, tmp_path):
+    code, _, err = call()  # `parameters` has no floor, and no direction is better
+    assert code == 2 and err.count("\n") == 1 and "can be judged" in err and "--show contraction" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command(call, tmp_path):
     out = tmp_path / "out"
     assert call("--show", "contraction")[0] == 0

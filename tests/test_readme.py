@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from selfconsume import registry, study_file
+from selfconsume import cli, registry, study_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,9 +26,28 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "results" / "report.html").exists()
 
 
-def test_the_study_file_is_valid():
-    (text,) = blocks("README.md", "toml")
-    assert len(study_file.from_tables(tomllib.loads(text)).cells) == 4
+def test_the_study_files_are_valid():
+    assert [len(study_file.from_tables(tomllib.loads(text)).cells) for text in blocks("README.md", "toml")] == [4, 6]
+
+
+class Trains(Exception):
+    """Raised where training would begin: nothing before it has refused the command."""
+
+
+@pytest.mark.parametrize("command", ["theory", "threshold", "phase"])
+def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
+    def trains(*args, **options):
+        raise Trains
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("selfconsume.threshold_console.search", trains)
+    monkeypatch.setattr("selfconsume.phase.contractions", trains)
+    Path("gaussian.toml").write_text(blocks("README.md", "toml")[1])
+    (line,) = re.findall(rf"^selfconsume {command} .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    monkeypatch.setattr("sys.argv", shlex.split(line, comments=True))
+    with pytest.raises(SystemExit if command == "theory" else Trains) as stop:
+        cli.main()
+    assert command != "theory" or stop.value.code == 0
 
 
 def test_the_extension_in_the_docs_is_a_regime(monkeypatch):

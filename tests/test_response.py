@@ -11,14 +11,20 @@ from selfconsume.sources.toy import Gaussian as Source
 from selfconsume.study import Study
 
 
-def chains(rate, *, seeds=40, generations=12, k=3, shared=False, seed=0):
-    """Statistics of real sets, of training rows and of what comes of them, from the law that is assumed."""
-    rng = np.random.default_rng(seed)
+def chains(rate, *, seeds=40, generations=12, k=3, shared=False, seed=0, own=0.0, unread=0.0):
+    """Statistics of real sets, of training rows and of what comes of them.
+
+    From the law that is assumed, unless a fit keeps something of the real set beyond these statistics (``own``, its standard
+    deviation) or does not read some of the rows' chance (``unread``).
+    """
+    rng, more = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     real = np.zeros((seeds, k)) if shared else rng.normal(size=(seeds, k))
+    centre = real + own * more.normal(size=(seeds, k))
     scale, model, trained, made = 10.0 ** np.arange(k), rng.normal(size=(seeds, k)), [], []
     for t in range(generations):
         rows = model + rng.normal(size=(seeds, k))
-        model = np.sin(t) + rate * rows + (1 - rate) * real + 0.3 * rng.normal(size=(seeds, k))
+        model = np.sin(t) + rate * rows + (1 - rate) * centre + 0.3 * rng.normal(size=(seeds, k))
+        rows = rows + unread * more.normal(size=(seeds, k))
         trained.append(rows * scale)
         made.append((model + rng.normal(size=(seeds, k))) * scale)
     return real * scale + 5, np.stack(trained, axis=1), np.stack(made, axis=1)
@@ -32,6 +38,17 @@ def test_the_interval_covers_the_rate(shared):
     assert abs(covered - 190) < 4 * (200 * 0.95 * 0.05) ** 0.5
     rates = np.array([each.rate for each in found])
     assert abs(rates.mean() - 0.6) < 4 * rates.std() / 200**0.5
+
+
+def test_it_is_no_rate_where_means_and_products_are_not_what_a_fit_reads():
+    """As the module says: what a seed keeps beyond them raises the slope, chance that is not read lowers it."""
+
+    def mean(**law):
+        return np.mean([regressed(*chains(0.2, seeds=12, generations=6, seed=seed, **law)).rate for seed in range(50)])
+
+    assert mean() == pytest.approx(0.2, abs=0.03)
+    # Given the real set, rows vary by 0.8^2 + 1 + 0.3^2 / (1 - 0.2^2) or so, and 0.8^2 of it stays with the seed.
+    assert mean(own=1.0) > 0.4 and mean(unread=1.0) < 0.15
 
 
 def test_too_little_gives_none():

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from selfconsume import cli
+from selfconsume import cli, theory_console
+from selfconsume.theory.answers import Answers
 
 STUDY = """
 [study]
@@ -55,8 +56,9 @@ def test_json_of_a_mix(call, tmp_path):
     low, high = facts["measured_interval"]
     assert low < 0.2 < high and low < facts["measured"] < high
     assert facts["predictions"][0]["departs"] == []
+    assert facts["measured_note"] == facts["runs_note"] == "regression of parameters, exact"
     shown = call("theory", "--results", tmp_path / "out")[1]
-    assert "measured" in shown and "nowhere" in shown
+    assert "95 % over 40 seeds, regression of parameters, exact" in shown and "nowhere" in shown
 
 
 def test_cells_without_rates_and_without_predictions(call):
@@ -68,7 +70,26 @@ def test_cells_without_rates_and_without_predictions(call):
     assert replace["rho"] is None and replace["predictions"] and replace["ferbach"] is None
     assert window["rho"] is None and window["predictions"] == []
     code, out, _ = call("theory", text=STUDY + axes)
-    assert code == 0 and "which fails" in out and "predictions: none apply" in out and "0.5 (certificate" in out
+    assert code == 0 and "predictions: none apply" in out and "0.5 (certificate; condition: none, as L = 0)" in out
+    assert "bertrand none; needs ratio = 1 < 1/2, as L = 0, which fails" in out and "rates: none (known for" in out
+
+
+def test_a_rate_of_samples_is_not_shown_as_one_of_parameters(call, tmp_path):
+    study = STUDY.replace('kind = "parameters"', 'kind = "moments"')
+    few = ("--set", "study.generations=3", "--set", "study.seeds=10")
+    assert call("run", "--out", tmp_path / "out", *few, text=study)[0] == 0
+    facts = json.loads(call("theory", "--json", "--results", tmp_path / "out", *few, text=study)[1])
+    assert "means and products" in facts["measured_note"] and facts["measured"] == facts["runs"][0]
+    assert "products, a rate only where" in call("theory", "--results", tmp_path / "out", *few, text=study)[1]
+
+
+def test_a_rate_that_is_none_says_why_only_where_it_is_known(call, monkeypatch):
+    """Not every rate has a condition: there is no rho where a fit is no strict maximum."""
+    there = Answers(0.25, None, None, 0.4, {"bertrand": "estimate"}, {"ferbach": "alpha > 0"}, ())
+    monkeypatch.setattr(theory_console, "stability_of", lambda run: there)
+    lines = [line.strip() for line in call("theory")[1].splitlines()]
+    assert "rho      none  [local rate]" in lines and "bertrand 0.4 (estimate)  [Theorem 1]" in lines
+    assert "ferbach  none; needs alpha > 0, which fails  [Ferbach et al. 2024]" in lines
 
 
 def test_twins_are_measured_on_request(call):

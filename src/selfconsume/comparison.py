@@ -8,7 +8,7 @@ correlation between generations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -76,12 +76,16 @@ def statistic_of(values: np.ndarray, statistic: Statistic, centre: float = 0.0) 
 
 
 class Contraction(NamedTuple):
-    """A rate with the bounds of its interval, and the number of seeds it is from."""
+    """A slope from runs with the bounds of its interval, the number of seeds, and what was regressed.
+
+    Of parameters it is the rate of contraction, exactly; of the statistics of samples see `selfconsume.response`.
+    """
 
     rate: float
     low: float
     high: float
     seeds: int
+    of: Literal["parameters", "samples"]
 
 
 def contraction(frame: pl.DataFrame, cell: Cell, level: float = 0.95) -> Contraction | None:
@@ -114,7 +118,7 @@ def contraction(frame: pl.DataFrame, cell: Cell, level: float = 0.95) -> Contrac
     rate = product.sum() / square.sum()
     residual = (product - rate * square) / square.mean()
     half = stats.half_width(np.std(residual, ddof=1), np.array(seeds), level)
-    return Contraction(float(rate), float(rate - half), float(rate + half), seeds)
+    return Contraction(float(rate), float(rate - half), float(rate + half), seeds, "parameters")
 
 
 def _regresses(run: Run) -> bool:

@@ -1,6 +1,6 @@
 """Generators that are exact distributions: what closed-form families fit and what toy sources are.
 
-Every one has a `temperature`, the sampling bias of Alemohammad et al. 2023 (arXiv:2307.01850, their lambda). It acts on
+Every one has a `temperature`, the sampling bias of Alemohammad et al. 2024 (arXiv:2307.01850, their lambda). It acts on
 `sample` only; `log_prob` and `parameters` are those of the fitted distribution, temperature 1. A likelihood therefore
 judges the fit, and with temperature 1 the two agree.
 """

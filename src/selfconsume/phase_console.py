@@ -18,6 +18,10 @@ from selfconsume.types import Problem
 VERDICT, CONTRACTION = "verdict", "contraction"
 RESULTS = "results"
 """The stored study, a folder of its own: a store shares its directory with nothing."""
+NOT_JUDGED = (
+    "--show verdict: no metric of the study can be judged, for want of a noise floor and of a direction that is better; "
+    "give --show contraction, the name of a metric's value, or another metric"
+)
 
 
 def draw(
@@ -59,13 +63,14 @@ def draw(
     else:
         if not study.metrics:
             raise Problem(f"--show {show}: the study has no metrics; add [[metrics]], or give --show contraction")
+        if show == VERDICT and not any(metric.floored or metric.better for metric in study.metrics):
+            raise Problem(NOT_JUDGED)
         store = console.execute(study, out / RESULTS, text=text)
         if show == VERDICT:
             values = verdict.overall(verdict.verdicts(store))
             if not values:
-                raise Problem(
-                    "--show verdict: no metric of the study can be judged; give --show contraction or a metric"
-                )
+                # Real data may have been too few for the floors that would have been judged by.
+                raise Problem(NOT_JUDGED)
             figure = phase_plot.verdict_diagram(there, values, lines, notes)
             say("; ".join(f"{count} {word}" for word, count in Counter(values.values()).most_common()))
         else:

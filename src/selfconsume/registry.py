@@ -126,7 +126,7 @@ def kind_of(role: str, cls: type) -> str:
 
 
 def register(role: str, kind: str, cls: type) -> None:
-    """Makes your own class a kind, for study files, `selfconsume list` and the contract tests.
+    """Makes your own class a kind in this Python process, for the study files that it reads and runs.
 
     Raises:
         Problem: The name is taken by another class, or the class is not of that role.

@@ -1,23 +1,34 @@
-r"""The rate at which a loop forgets, from its runs alone: how much of the chance in its training rows a generation keeps.
+r"""The rate at which a loop forgets, from its runs alone: how much of what sets seeds' training rows apart comes back.
 
 A generation is trained on real rows and on rows that the last generation happened to draw. Seeds differ in what these rows
-are; how much of that difference comes back in what is sampled next is the rate ρ of
+are; how much of that difference is there again in what is sampled next is the slope ρ of
 
 .. math:: E[f_{t+1} | f_t, f_{real}] = a_t + \rho f_t + \kappa f_{real}
 
-with f the means and mean products of the coordinates. It needs no twins, no small step and no fixed point: the map as it is
-run, training noise included, in the directions in which chance moves it. Ordinary least squares across seeds, generation by
-generation and statistic by statistic, so that neither transients nor the fixed point of each seed's real set bias it.
-For maximum likelihood in an exponential family of these statistics it is λ/(1+λ); elsewhere it averages over directions, and
-a slow one that these statistics do not show is not in it.
+with f the means and mean products of the coordinates. It needs no twins, no small step and no fixed point. Ordinary least
+squares across seeds, generation by generation and statistic by statistic, so that transients do not bias it.
+
+Where the fit matches these statistics, from a new start or in closed form (maximum likelihood of a Gaussian), ρ is the rate
+of contraction, λ/(1+λ). Elsewhere it is a regression coefficient, and misleads:
+
+- What the fit keeps of the real set beyond these statistics stays with a seed in all its generations, and is read as memory:
+  it raises ρ, most where the rate is small.
+- Chance in these statistics that the fit does not read lowers ρ. (A median of Laplace draws follows half of what chance does
+  to their mean.)
+- With warm starts the last generator also acts without its rows: ρ lies between their part and the whole.
+
+So for other fits a ρ near λ/(1+λ) is no evidence of that rate. Nor is ρ a mean of rates over directions, and a slow direction
+that these statistics do not show is not in it. Regressing on the chance of the draw alone (rows less the law
+that they are from) would be free of the first, but would answer for chance alone, which the second makes smaller still.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import stdtrit
 
-from selfconsume import history, stats
+from selfconsume import history
 from selfconsume.batch import Batch
 from selfconsume.comparison import FEWEST, Contraction
 from selfconsume.lanes import Layout
@@ -31,10 +42,10 @@ MOST_COORDINATES = 8
 
 
 def contraction(store: Store, cell: Cell, *, level: float = 0.95, layout: Layout | None = None) -> Contraction | None:
-    """The rate of one cell of a store, over all the seeds that it holds to the end.
+    """The slope of one cell of a store, over all the seeds that it holds to the end; see above for when it is a rate.
 
     Returns:
-        The rate with its t interval over seeds; None where it is not defined or cannot be had: regimes other than fixed real
+        The slope with its t interval over seeds; None where it is not defined or cannot be had: regimes other than fixed real
         data with the latest generation, images, fewer than 10 seeds or three generations, samples not kept, a seed that
         diverged.
     """
@@ -115,5 +126,7 @@ def regressed(
         return None
     rate = float((x * y).sum() / total)
     scores = (x * (y - rate * x)).sum(axis=(1, 2)) * seeds / total
-    half = float(stats.half_width(np.sqrt((scores**2).sum() / (seeds - lost)), np.array(seeds), level))
-    return Contraction(rate, rate - half, rate + half, seeds)
+    # Each seed counts once; what was fitted before is lost to the degrees of freedom.
+    error = np.sqrt((scores**2).sum() / (seeds - lost) / seeds)
+    half = float(stdtrit(seeds - lost, (1 + level) / 2) * error)
+    return Contraction(rate, rate - half, rate + half, seeds, "samples")

@@ -28,6 +28,11 @@ from selfconsume.types import Problem
 
 FEWEST_SEEDS, FEWEST_GENERATIONS = 3, 4
 """What twins need for a rate with an interval."""
+REGRESSED = {
+    "parameters": "regression of parameters, exact",
+    "samples": "regression of the samples' means and products, a rate only where the fit matches these",
+}
+"""What the slope from the runs in the results is."""
 
 
 def theory(
@@ -112,6 +117,7 @@ def _facts(
         "rho_error": None if there is None else there.rho_error,
         **_rate(runs, paths),
         "runs": None if runs is None else list(runs[:3]),
+        "runs_note": None if runs is None else REGRESSED[runs.of],
         "kinds": {} if there is None else dict(there.kinds),
         "conditions": {} if there is None else dict(there.conditions),
         "account": [] if there is None else list(there.account),
@@ -151,7 +157,7 @@ def _rate(runs: comparison.Contraction | None, paths: twins.Paths | None) -> dic
         return {
             "measured": runs.rate,
             "measured_interval": [runs.low, runs.high],
-            "measured_note": "regression over the runs in the results",
+            "measured_note": REGRESSED[runs.of],
             "twins": None,
         }
     note = "not measured; --measure trains twin lanes, --results DIR reads what was run"
@@ -188,19 +194,22 @@ def _print(
     OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
     there = stability_of(cell.run)
     if there is None:
-        OUT.print("  rates: none apply (they are of fixed real data with the latest generation, trained by likelihood)")
+        where = "gaussian, categorical and mixture at temperature 1, on fixed real data with the latest generation"
+        OUT.print(f"  rates: none (known for {where})")
     else:
         for name, what in (("rho", "local rate"), ("ferbach", "Ferbach et al. 2024"), ("bertrand", "Theorem 1")):
             value = getattr(there, name)
-            condition = f"; condition: {there.conditions[name]}" if name in there.conditions else ""
-            shown = (
-                f"none{condition}, which fails" if value is None else f"{value:.6g} ({there.kinds[name]}{condition})"
-            )
+            condition = there.conditions.get(name)
+            if value is None:
+                shown = "none" if condition is None else f"none; needs {condition}, which fails"
+            else:
+                shown = f"{value:.6g} ({there.kinds[name]}{f'; condition: {condition}' if condition else ''})"
             OUT.print(escape(f"  {name:<8} {shown}  [{what}]"))
         for sentence in there.account:
             OUT.print(escape(f"  {sentence}"))
     if runs is not None:
-        OUT.print(f"  measured {runs.rate:.4g} \\[{runs.low:.4g}, {runs.high:.4g}], 95 % over {runs.seeds} seeds")
+        shown = f"{runs.rate:.4g} [{runs.low:.4g}, {runs.high:.4g}], 95 % over {runs.seeds} seeds"
+        OUT.print(escape(f"  measured {shown}, {REGRESSED[runs.of]}"))
     if paths is not None:
         for name in (paths.judged, "distribution" if paths.judged == "parameters" else "parameters"):
             OUT.print(escape(f"  twins    {_twin_text(paths.rate(of=name))}, in {name}"))

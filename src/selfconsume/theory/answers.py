@@ -38,7 +38,7 @@ class Answers(NamedTuple):
         ratio: λ, the weight of the synthetic rows over that of the real ones, as rounded by the run.
         rho: Spectral radius of the retraining map's Jacobian: the true local rate.
         ferbach: Upper bound on it (Ferbach et al. 2024, Theorem 2.2).
-        bertrand: Upper bound on it (Bertrand et al. 2023, Theorem 1).
+        bertrand: Upper bound on it (Bertrand et al. 2024, Theorem 1).
         kinds: "certificate" or "estimate" for each of the three that is not None.
         conditions: The condition of each bound, with its numbers.
         account: What a reader should know, in sentences.

@@ -37,7 +37,7 @@ def bertrand(ratio: float, alpha: float, lipschitz: float, epsilon: float) -> Bo
     Outside its condition the formula turns larger than 1, then negative; there is no bound then.
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429, Theorem 1.
+        Bertrand et al. 2024, arXiv:2310.00429, Theorem 1.
     """
     if not _usable(alpha, lipschitz, epsilon):
         return Bound(None, f"alpha = {alpha:.4g} > 0, L = {lipschitz:.4g} and eps = {epsilon:.4g} finite", 0.0)
@@ -110,7 +110,7 @@ def finite_sample_radius(
         for the one model where they are known exactly. The radius follows in a norm in which the map contracts with ρ.
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429, Theorem 2 and Assumption 3.
+        Bertrand et al. 2024, arXiv:2310.00429, Theorem 2 and Assumption 3.
     """
     if rate is None or not 0.0 <= rate < 1.0:
         return None

@@ -64,9 +64,9 @@ def reference_of(setting: Setting, temperature: float) -> str:
     if setting.accumulates:
         return "Gerstgrasser et al. 2024, arXiv:2404.01413; Kazdan et al. 2024, arXiv:2410.16713"
     if temperature != 1:
-        return "Alemohammad et al. 2023, arXiv:2307.01850"
+        return "Alemohammad et al. 2024, arXiv:2307.01850"
     if setting.fresh:
-        return "He et al. 2025, arXiv:2502.18049; Alemohammad et al. 2023, arXiv:2307.01850"
+        return "He et al. 2025, arXiv:2502.18049; Alemohammad et al. 2024, arXiv:2307.01850"
     if setting.closed:
-        return "Shumailov et al. 2023, arXiv:2305.17493; Alemohammad et al. 2023, arXiv:2307.01850"
-    return "regime of Bertrand et al. 2023, arXiv:2310.00429; law of total variance"
+        return "Shumailov et al. 2024, arXiv:2305.17493; Alemohammad et al. 2024, arXiv:2307.01850"
+    return "regime of Bertrand et al. 2024, arXiv:2310.00429; law of total variance"

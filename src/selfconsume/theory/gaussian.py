@@ -23,7 +23,7 @@ def std_factor(n: int, *, estimator: Estimator = "unbiased") -> float:
         ValueError: Fewer than two rows.
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429, Proposition 1.
+        Bertrand et al. 2024, arXiv:2310.00429, Proposition 1.
     """
     scale = shrinkage(n, estimator)
     log_ratio = scipy.special.gammaln(n / 2) - scipy.special.gammaln((n - 1) / 2)
@@ -46,7 +46,7 @@ def mean_std(
         temperature: Factor τ on the variance of all samples.
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429, Proposition 1.
+        Bertrand et al. 2024, arXiv:2310.00429, Proposition 1.
     """
     times = generations(t)
     return (temperature ** (times / 2) * std_factor(n, estimator=estimator) ** (times + (initial == "fit")))[()]
@@ -64,7 +64,7 @@ def mean_log_std(
     the law of large numbers: a typical run shrinks at this rate, even where the expected variance stays at 1.
 
     References:
-        The expected logarithm of a chi-square variable; the setting is that of Shumailov et al. 2023, arXiv:2305.17493.
+        The expected logarithm of a chi-square variable; the setting is that of Shumailov et al. 2024, arXiv:2305.17493.
     """
     times = generations(t)
     divisor = (n - 1) / shrinkage(n, estimator)

@@ -117,7 +117,7 @@ def stability(generator: Density, data: Samples | np.ndarray | Points, ratio: fl
         **options: Those of `linearise`.
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429, Theorem 1 and its proof (J); Ferbach et al. 2024, arXiv:2407.09499.
+        Bertrand et al. 2024, arXiv:2310.00429, Theorem 1 and its proof (J); Ferbach et al. 2024, arXiv:2407.09499.
     """
     return assess(linearise(generator, data, **options), ratio)
 

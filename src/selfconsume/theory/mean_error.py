@@ -78,7 +78,7 @@ def mixed_factor(t: Values, *, ratio: float) -> Curve:
         ratio: λ, synthetic over real examples.
 
     References:
-        The regime: Bertrand et al. 2023, arXiv:2310.00429. A linear recursion with rate λ/(1+λ).
+        The regime: Bertrand et al. 2024, arXiv:2310.00429. A linear recursion with rate λ/(1+λ).
     """
     return (1.0 + ratio / (1.0 + 2.0 * ratio) * (1.0 - (ratio / (1.0 + ratio)) ** (2.0 * _times(t))))[()]
 

@@ -53,7 +53,7 @@ def mixed_moments(
         kernel: h², variance that sampling adds to the fit's (a kernel density of ml rows), in units of σ².
 
     References:
-        Bertrand et al. 2023, arXiv:2310.00429 (fixed); Alemohammad et al. 2023, arXiv:2307.01850 (fixed, fresh); He et al.
+        Bertrand et al. 2024, arXiv:2310.00429 (fixed); Alemohammad et al. 2024, arXiv:2307.01850 (fixed, fresh); He et al.
         2025, arXiv:2502.18049 (fresh, weighted); Gillman et al. 2024, arXiv:2402.07087 (correction). The recursion
         follows from the law of total variance.
     """

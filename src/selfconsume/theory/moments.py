@@ -76,8 +76,8 @@ def replace_moments(
         ever larger values. `gaussian.mean_log_std` describes the typical run.
 
     References:
-        Alemohammad et al. 2023, arXiv:2307.01850, section 3 (bias :math:`\lambda` = ``temperature``);
-        Shumailov et al. 2023, arXiv:2305.17493; Bertrand et al. 2023, arXiv:2310.00429, Proposition 1.
+        Alemohammad et al. 2024, arXiv:2307.01850, section 3 (bias :math:`\lambda` = ``temperature``);
+        Shumailov et al. 2024, arXiv:2305.17493; Bertrand et al. 2024, arXiv:2310.00429, Proposition 1.
     """
     times = generations(t)
     ratio = temperature * shrinkage(n, estimator)

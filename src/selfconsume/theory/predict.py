@@ -141,11 +141,11 @@ def _collapse(run: Run, setting: Setting, t, variance: float, metric: str, said:
     if run.initial == "fit":
         std = std * gaussian.std_factor(run.source.size, **options)
         log = log + gaussian.mean_log_std(1, run.source.size, **options)
-    paper = "Bertrand et al. 2023, arXiv:2310.00429, Proposition 1"
+    paper = "Bertrand et al. 2024, arXiv:2310.00429, Proposition 1"
     yield Prediction(
         "standard deviation, fully synthetic", metric, "mean_sqrt", t, np.sqrt(variance) * std, "exact", said, paper
     )
-    chi = "expected logarithm of a chi-square variable; setting of Shumailov et al. 2023, arXiv:2305.17493"
+    chi = "expected logarithm of a chi-square variable; setting of Shumailov et al. 2024, arXiv:2305.17493"
     yield Prediction(
         "log variance, fully synthetic", metric, "mean_log", t, np.log(variance) + 2 * log, "exact", said, chi
     )

@@ -42,7 +42,7 @@ def regression(run: Run, setting: Setting, count: int) -> Iterator[Prediction]:
     paper = "Gerstgrasser et al. 2024, arXiv:2404.01413; Dohmatob et al. 2024, arXiv:2402.07712"
     if setting.fixed and setting.synthetic:
         paper = (
-            "regime of Bertrand et al. 2023, arXiv:2310.00429; Jain et al. 2024, arXiv:2402.04376, mix labels likewise"
+            "regime of Bertrand et al. 2024, arXiv:2310.00429; Jain et al. 2024, arXiv:2402.04376, mix labels likewise"
         )
     end: Kind = "limit" if excess.kind == "exact" else "asymptotic"
     for when, values, kind in ((np.arange(count), excess.curve, excess.kind), (END, excess.end, end)):
