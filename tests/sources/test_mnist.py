@@ -102,9 +102,17 @@ def false_header():
     return "mnist.npz"
 
 
+def without_suffix():
+    with zipfile.ZipFile("mnist.npz", "w") as archive:
+        for name in ARRAYS:
+            archive.writestr(name, b"abc")
+    return "mnist.npz"
+
+
 PROBLEMS = {
     "smaller": (npz, "source.n: 60000 training rows are asked for, but the data has 30"),
     "missing": (lambda: npz(y_test=None), "has no y_test; expected x_train, x_test, y_train, y_test"),
+    "other names": (without_suffix, "has no x_train, x_test, y_train, y_test; expected"),
     "floats": (lambda: npz(x_train=ARRAYS["x_train"] / 255), "images of .* are float64, expected uint8"),
     "ones": (lambda: npz(x_test=ARRAYS["x_test"] // 128), "no grey level of 'mnist.npz' is above 1"),
     "flat": (lambda: npz(x_train=ARRAYS["x_train"].reshape(30, -1)), r"array of shape \(30, 784\), expected images"),
