@@ -148,14 +148,8 @@ def test_what_is_wrong_is_said_in_one_line(case):
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 
 
-def test_the_real_digits():
-    data = os.environ.get("SELFCONSUME_DATA")
-    if data is None:
-        pytest.skip("SELFCONSUME_DATA is not set; set it to a directory that holds mnist.npz")
-    path = Path(data) / "mnist.npz"
-    if not path.is_file():
-        pytest.skip("the directory SELFCONSUME_DATA holds no mnist.npz")
-    source = Mnist(str(path))
+def test_the_real_digits(at_hand):
+    source = Mnist(str(at_hand("mnist.npz")))
     source.check()
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     np.testing.assert_array_equal(np.bincount(source.labels(KEY)), counts)
