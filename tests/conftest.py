@@ -1,5 +1,8 @@
 """Run-time shape checks where arrays are computed with, on in tests only, and JAX set up as every entry point does."""
 
+import os
+from pathlib import Path
+
 import hypothesis
 import jaxtyping
 import pytest
@@ -23,3 +26,17 @@ hypothesis.settings.load_profile("fixed")
 def layout():
     """The default layout of this machine."""
     return selfconsume.lanes.Layout.default()
+
+
+@pytest.fixture
+def at_hand():
+    """Finds real data by the names that it may have; skips the test where there is none."""
+
+    def find(*names):
+        data, wanted = os.environ.get("SELFCONSUME_DATA"), " or ".join(names)
+        if not data:
+            pytest.skip(f"SELFCONSUME_DATA is not set; set it to a directory that holds {wanted}")
+        found = [path for name in names if (path := Path(data, name)).exists()]
+        return found[0] if found else pytest.skip(f"the directory SELFCONSUME_DATA holds no {wanted}")
+
+    return find

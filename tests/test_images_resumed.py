@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -107,15 +106,9 @@ def test_a_killed_fit_to_digits_is_continued_to_the_same_bits(tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_two_generations_on_photographs(tmp_path, monkeypatch):
+def test_two_generations_on_photographs(tmp_path, monkeypatch, at_hand):
     """1,000 images of CIFAR-10, a network of toy size, killed within both generations."""
-    data = os.environ.get("SELFCONSUME_DATA")
-    if not data:
-        pytest.skip("SELFCONSUME_DATA is not set; set it to a directory that holds CIFAR-10 in the official layout")
-    names = ("cifar-10-batches-bin", "cifar-10-binary.tar.gz")
-    path = next((str(Path(data, name)) for name in names if Path(data, name).exists()), None)
-    if path is None:
-        pytest.skip(f"the directory SELFCONSUME_DATA holds none of {', '.join(names)}")
+    path = str(at_hand("cifar-10-batches-bin", "cifar-10-binary.tar.gz"))
     source = f"dict(kind='cifar10', path={path!r}, n=1000, n_test=200)"
     first = kill_and_resume(tmp_path, f"study({source}, updates=14)", monkeypatch, [2, 2])
     samples = [each for (_, name), each in first.items() if name.endswith("/samples")]

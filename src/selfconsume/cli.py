@@ -211,11 +211,12 @@ def list_(
     role: Annotated[
         str | None, typer.Argument(help="source, family, regime, curation, extractor, metric or presets; default: all.")
     ] = None,
+    kind: Annotated[str | None, typer.Argument(help="One of them, to be shown in full.")] = None,
 ) -> None:
-    """List all kinds with their fields and defaults."""
-    from selfconsume import console
+    """List all kinds with their fields, defaults and choices; with a kind, what it is and what each field means."""
+    from selfconsume import listing
 
-    console.kinds(role)
+    listing.show(role, kind)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -15,14 +14,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from selfconsume import config, cost, provenance, registry, room, stats, study_file, tasks
+from selfconsume import config, cost, provenance, room, stats, tasks
 from selfconsume import execute as execution
 from selfconsume import table as tables
 from selfconsume.cohort import cohort_of
 from selfconsume.lanes import Layout
 from selfconsume.store import DATA, LOG, Store
 from selfconsume.study import Study
-from selfconsume.types import Problem
 
 OUT = Console(highlight=False, soft_wrap=True)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -85,8 +83,9 @@ def plan(study: Study, out: Path) -> None:
     todo = tasks.pending(study, store, Layout.default())
     cohorts = {cohort_of(cell.run) for cell in study.cells}
     OUT.print(
-        f"{len(study.cells)} runs x {len(study.seeds)} seeds x {study.settings.generations} generations "
-        f"in {len(cohorts)} compiled cohorts; about {room.text(room.disk_bytes(study))} on disk"
+        f"{_many(len(study.cells), 'run')} x {_many(len(study.seeds), 'seed')} x "
+        f"{_many(study.settings.generations, 'generation')} in {_many(len(cohorts), 'compiled cohort')}; "
+        f"about {room.text(room.disk_bytes(study))} on disk"
     )
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
@@ -94,7 +93,8 @@ def plan(study: Study, out: Path) -> None:
     for line in cost.lines(todo):
         OUT.print(escape(line))
     lanes = sum(len(task.seeds) * (task.until - task.after) for task in todo)
-    OUT.print(f"to do: {lanes} generations of lanes in {len(todo)} batches" if todo else "to do: nothing")
+    parts = f"{_many(lanes, 'generation')} of lanes in {_many(len(todo), 'batch', 'batches')}"
+    OUT.print(f"to do: {parts if todo else 'nothing'}")
 
 
 def final_table(store: Store) -> None:
@@ -135,7 +135,7 @@ def final_table(store: Store) -> None:
         table.add_row(*map(escape, key), *(entry.get(name, "") for name in shown))
     OUT.print(table)
     if len(names) > len(shown):
-        OUT.print(f"and {len(names) - len(shown)} more values; see `selfconsume table` or the report")
+        OUT.print(f"and {_many(len(names) - len(shown), 'more value')}; see `selfconsume table` or the report")
     warn(store)
 
 
@@ -186,7 +186,7 @@ def status(store: Store, as_json: bool) -> None:
         )
     OUT.print(table)
     if facts["hidden_runs"]:
-        OUT.print(f"{facts['hidden_runs']} more runs are stored that the latest study does not name")
+        OUT.print(f"also stored: {_many(facts['hidden_runs'], 'run')} that the latest study does not name")
     for layout in layouts:
         OUT.print(escape("computed on " + ", ".join(f"{name} {value}" for name, value in sorted(layout.items()))))
     for line in provenance.lines(store):
@@ -194,35 +194,9 @@ def status(store: Store, as_json: bool) -> None:
     warn(store)
 
 
-def kinds(role: str | None) -> None:
-    """Prints all kinds of one role, or of all; or the presets.
-
-    Raises:
-        Problem: There is no such role.
-    """
-    if role is not None and role.removesuffix("s") not in (known := [*registry.roles(), "preset"]):
-        raise Problem(f"list: unknown {role!r}; {registry.suggest(role, known)}")
-    if role in ("preset", "presets"):
-        OUT.print("studies that come with the package; run one with `selfconsume run NAME --out DIR`")
-        for name, text in study_file.presets().items():
-            OUT.print(f"  [cyan]{name}[/cyan]  {escape(study_file.question(text))}")
-        return
-    for each in registry.roles():
-        if role is not None and role.removesuffix("s") != each:
-            continue
-        OUT.print(f"[bold]{each}[/bold]")
-        for kind in registry.kinds(each):
-            cls = registry.find(each, kind)
-            OUT.print(f"  [cyan]{kind}[/cyan]  {escape(config.summary(cls).replace('`', ''))}")
-            fields = [_field(field) for field in dataclasses.fields(cls)]
-            if fields:
-                OUT.print(f"      {escape(', '.join(fields))}", style="dim")
-
-
-def _field(field: dataclasses.Field) -> str:
-    if field.default is dataclasses.MISSING:
-        return f"{field.name} (required)"
-    return f"{field.name} = {json.dumps(field.default) if field.default is not None else 'none'}"
+def _many(n: int, one: str, more: str | None = None) -> str:
+    """A count and what is counted."""
+    return f"{n} {one if n == 1 else more or f'{one}s'}"
 
 
 def _with_error(row: dict) -> str:

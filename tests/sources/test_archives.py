@@ -115,6 +115,16 @@ def test_links_in_archives_are_refused(make):
         refused(make_tar(members=[info]), "'link.bin' of 'x.tar.gz' is no plain file")
 
 
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_name_has_one_form(make):
+    assert read_all(make(files={"./b//two.bin": b"two", "./.hidden": b"h", "a.bin": b""})) == {
+        "a.bin": b"",
+        "b/two.bin": b"two",
+    }
+    for other in ("./a.bin", "././/a.bin"):
+        refused(make(files={"a.bin": b"a", other: b"b"}), "holds 'a.bin' twice")
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_one_name_twice_is_refused(make):

@@ -152,22 +152,14 @@ def test_what_is_wrong_is_said_in_one_line(case):
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 
 
-def test_the_real_images():
-    data = os.environ.get("SELFCONSUME_DATA")
-    if data is None:
-        pytest.skip("SELFCONSUME_DATA is not set; set it to a directory that holds cifar-10-batches-bin")
-    path = Path(data) / "cifar-10-batches-bin"
-    if not path.is_dir():
-        pytest.skip("the directory SELFCONSUME_DATA holds no cifar-10-batches-bin")
+def test_the_real_images(at_hand):
+    path = at_hand("cifar-10-batches-bin")
     n = sum(file.stat().st_size for file in path.glob("data_batch_*.bin")) // 3073
     source = Cifar10(str(path), n=n, n_test=100)
     source.check()
     first = source.rows()
-    assert first.labels[0] == 6 and first.examples[0, 0, 0].tolist() == [
-        59,
-        62,
-        63,
-    ]  # the frog that all files begin with
+    # The frog that all files begin with.
+    assert first.labels[0] == 6 and first.examples[0, 0, 0].tolist() == [59, 62, 63]
     x, labels = np.asarray(source.train(KEY)), np.asarray(source.labels(KEY))
     assert (np.abs(np.bincount(labels, minlength=10) - n / 10) < 4.5 * np.sqrt(0.09 * n) + 1).all()
     # The known means of the whole set, up to five standard errors of what is here.

@@ -102,9 +102,17 @@ def false_header():
     return "mnist.npz"
 
 
+def without_suffix():
+    with zipfile.ZipFile("mnist.npz", "w") as archive:
+        for name in ARRAYS:
+            archive.writestr(name, b"abc")
+    return "mnist.npz"
+
+
 PROBLEMS = {
     "smaller": (npz, "source.n: 60000 training rows are asked for, but the data has 30"),
     "missing": (lambda: npz(y_test=None), "has no y_test; expected x_train, x_test, y_train, y_test"),
+    "other names": (without_suffix, "has no x_train, x_test, y_train, y_test; expected"),
     "floats": (lambda: npz(x_train=ARRAYS["x_train"] / 255), "images of .* are float64, expected uint8"),
     "ones": (lambda: npz(x_test=ARRAYS["x_test"] // 128), "no grey level of 'mnist.npz' is above 1"),
     "flat": (lambda: npz(x_train=ARRAYS["x_train"].reshape(30, -1)), r"array of shape \(30, 784\), expected images"),
@@ -140,14 +148,8 @@ def test_what_is_wrong_is_said_in_one_line(case):
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 
 
-def test_the_real_digits():
-    data = os.environ.get("SELFCONSUME_DATA")
-    if data is None:
-        pytest.skip("SELFCONSUME_DATA is not set; set it to a directory that holds mnist.npz")
-    path = Path(data) / "mnist.npz"
-    if not path.is_file():
-        pytest.skip("the directory SELFCONSUME_DATA holds no mnist.npz")
-    source = Mnist(str(path))
+def test_the_real_digits(at_hand):
+    source = Mnist(str(at_hand("mnist.npz")))
     source.check()
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     np.testing.assert_array_equal(np.bincount(source.labels(KEY)), counts)

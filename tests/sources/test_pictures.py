@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import struct
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -139,6 +141,23 @@ def test_labels_of_a_dataset_file():
     assert read(archive({**files, "dataset.json": b'{"labels": null}'})).labels is None
 
 
+def tarred(files, path="x.tgz"):
+    """As `tar -C x -czf x.tgz .` makes it."""
+    folder(files)
+    with tarfile.open(path, "w:gz") as found:
+        found.add("x", ".")
+    return path
+
+
+@pytest.mark.parametrize("pack", [folder, archive, tarred])
+@pytest.mark.parametrize("around", ["", "d/", "d/e/"])
+def test_labels_are_found_however_pictures_are_packed(pack, around):
+    """Names in the table are as seen from where it lies."""
+    table = json.dumps({"labels": [["b/0.png", 101], ["a.png", 100]]}).encode()
+    files = {f"{around}a.png": noise(), f"{around}b/0.png": noise(), f"{around}dataset.json": table}
+    assert read(pack(files)).labels.tolist() == [100, 101]
+
+
 def test_labels_from_folders_are_sorted():
     files = {name: noise() for name in ("dog/a.png", "cat/x/b.png", "cat/a.png")}
     assert read(folder(files), labels_from="folder").labels.tolist() == [0, 0, 1]
@@ -155,6 +174,30 @@ def wide_png(width, height):
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
     return bytes(content)
+
+
+def deep_png(kind, channels):
+    """16 bits a channel, which Pillow cannot write."""
+    rows = b"".join(b"\0" + RNG.bytes(6 * 2 * channels) for _ in range(6))
+    head = struct.pack(">2I5B", 6, 6, 16, kind, 0, 0, 0)
+    chunks = (b"IHDR" + head, b"IDAT" + zlib.compress(rows), b"IEND")
+    packed = [len(each[4:]).to_bytes(4, "big") + each + zlib.crc32(each).to_bytes(4, "big") for each in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def animated(kind):
+    frames = [Image.fromarray(noise()) for _ in range(3)]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+
+
+def crafted_exif():
+    """A picture to be turned whose resolution says that it is a text: Pillow fails on that with a TypeError."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    content = encoded(noise(), "jpeg", exif=exif)
+    claim = content.replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02")
+    assert claim != content
+    return claim
 
 
 def transparent():
@@ -183,7 +226,16 @@ PROBLEMS = {
     "png without an end": (two(cut(0.97, "png")), {}, "'1.png' of 'x' cannot be read as a picture"),
     "jpeg cut short": (two(cut(0.6, "jpeg")), {}, "'1.png' of 'x' cannot be read as a picture"),
     "webp cut short": (two(cut(0.6, "webp")), {}, "'1.png' of 'x' cannot be read as a picture"),
-    "16 bit": (two(encoded(Image.fromarray(np.zeros((6, 6), np.uint16)))), {}, "colour mode I;16, expected 8-bit"),
+    "16 bit": (
+        two(encoded(Image.fromarray(np.zeros((6, 6), np.uint16)))),
+        {},
+        "colour mode I;16 in 16 bits, expected 8",
+    ),
+    "16 bit colour": (two(deep_png(2, 3)), {}, "'1.png' of 'x' is of the colour mode RGB in 16 bits, expected 8-bit"),
+    "16 bit alpha": (two(deep_png(6, 4)), {}, "'1.png' of 'x' is of the colour mode RGBA in 16 bits, expected 8-bit"),
+    "animated png": (two(animated("png")), {}, "'1.png' of 'x' is an animation of 3 pictures"),
+    "animated webp": (two(animated("webp")), {}, "'1.png' of 'x' is an animation of 3 pictures"),
+    "crafted exif": (two(crafted_exif()), {}, "'1.png' of 'x' cannot be read as a picture .bad operand type"),
     "cmyk": (two(encoded(Image.new("CMYK", (6, 6), (9, 9, 9, 9)), "jpeg")), {}, "colour mode CMYK, expected 8-bit"),
     "transparent": (two(transparent()), {}, "'1.png' of 'x' is transparent in places"),
     "bomb": (two(wide_png(9000, 9000)), {}, "'1.png' of 'x' has 9000 x 9000 pixels, at most 67108864 are read"),
@@ -194,13 +246,28 @@ PROBLEMS = {
         {"labels_from": "folder"},
         "source.labels_from: '0.png' of 'x' lies in no subfolder",
     ),
-    "no json": (labelled(b"{"), {}, "dataset.json of 'x' is not of the form"),
-    "no labels": (labelled(b"[]"), {}, "dataset.json of 'x' is not of the form"),
-    "deep json": (labelled(b"[" * 100_000), {}, "dataset.json of 'x' is not of the form"),
+    "one folder": (
+        lambda: folder({"a/b/0.png": noise(), "a/c/1.png": noise()}),
+        {"labels_from": "folder"},
+        "source.labels_from: all pictures of 'x' lie in the one folder 'a'",
+    ),
+    "two tables": (
+        lambda: folder({"a/0.png": noise(), "a/dataset.json": b"", "b/1.png": noise(), "b/dataset.json": b""}),
+        {},
+        "'a/dataset.json' of 'x' is one of 2 files of that name; keep one, or set labels_from to 'nothing'",
+    ),
+    "outside the table": (
+        lambda: folder({"a/0.png": noise(), "a/dataset.json": b'{"labels": [["0.png", 1]]}', "b/0.png": noise()}),
+        {},
+        "'a/dataset.json' of 'x' gives 'b/0.png' no class",
+    ),
+    "no json": (labelled(b"{"), {}, "'dataset.json' of 'x' is not of the form"),
+    "no labels": (labelled(b"[]"), {}, "'dataset.json' of 'x' is not of the form"),
+    "deep json": (labelled(b"[" * 100_000), {}, "'dataset.json' of 'x' is not of the form"),
     "label missing": (labelled(b'{"labels": [["0.png", 0]]}'), {}, "gives '1.png' no class"),
     "label a vector": (labelled(b'{"labels": [["0.png", [0.5]], ["1.png", 0]]}'), {}, "gives '0.png' no class"),
     "label below 0": (labelled(b'{"labels": [["0.png", 0], ["1.png", -1]]}'), {}, "gives '1.png' no class"),
-    "labels too large": (labelled(b'{"labels": [["0.png", 0], ["1.png", 9]]}'), {}, "go from 0 to 9, expected 0 to 1"),
+    "label too large": (labelled(b'{"labels": [["0.png", 0], ["1.png", 2147483648]]}'), {}, "gives '1.png' no class"),
 }
 
 

@@ -34,16 +34,7 @@ DDPM = Layout(
     double="up.{below}.upsample.conv",
     norm="norm_out",
     last="conv_out",
-    parts=MappingProxyType(
-        {
-            "norm_1": "norm1",
-            "convolution_1": "conv1",
-            "condition": "temb_proj",
-            "norm_2": "norm2",
-            "convolution_2": "conv2",
-            "shortcut": "nin_shortcut",
-        }
-    ),
+    parts=("norm1", "conv1", "temb_proj", "norm2", "conv2", "nin_shortcut"),
     attention_norm="norm",
     projections=("q", "k", "v"),
     back="proj_out",

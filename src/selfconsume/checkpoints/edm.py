@@ -22,16 +22,7 @@ EDM = Layout(
     double="model.dec.{side}x{side}_up",
     norm="model.dec.{side}x{side}_aux_norm",
     last="model.dec.{side}x{side}_aux_conv",
-    parts=MappingProxyType(
-        {
-            "norm_1": "norm0",
-            "convolution_1": "conv0",
-            "condition": "affine",
-            "norm_2": "norm1",
-            "convolution_2": "conv1",
-            "shortcut": "skip",
-        }
-    ),
+    parts=("norm0", "conv0", "affine", "norm1", "conv1", "skip"),
     attention_norm="norm2",
     projections=("qkv",),
     back="proj",

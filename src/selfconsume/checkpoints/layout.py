@@ -17,6 +17,9 @@ from selfconsume.types import Problem
 State = Mapping[str, np.ndarray]
 """Arrays by their public names."""
 
+PARTS = ("norm_1", "convolution_1", "condition", "norm_2", "convolution_2", "shortcut")
+"""Of a residual block, in the order in which layouts name them."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -44,7 +47,7 @@ class Layout:
         double: What doubles images before a level.
         norm: The last normalisation.
         last: The last convolution.
-        parts: Names of a block's parts, by ours.
+        parts: Names of a block's parts, in the order of `PARTS`.
         projections: The layer, or the layers, that give queries, keys and values.
         back: The layer behind attention.
         attention_norm: The normalisation before it.
@@ -69,7 +72,7 @@ class Layout:
     double: str
     norm: str
     last: str
-    parts: Mapping[str, str]
+    parts: tuple[str, str, str, str, str, str]
     projections: tuple[str, ...]
     back: str
     attention_norm: str
@@ -185,7 +188,7 @@ def _layer(layout: Layout, place: str, layer: Residual | Halve | Double, names: 
     if not isinstance(layer, Residual):
         yield Spot(f"{place}.convolution", layer.convolution, (block,))
         return
-    for ours, theirs in layout.parts.items():
+    for ours, theirs in zip(PARTS, layout.parts, strict=True):
         if (module := getattr(layer, ours)) is not None:
             yield Spot(f"{place}.{ours}", module, (f"{block}.{theirs}",))
     if (attends := layer.attention) is not None:

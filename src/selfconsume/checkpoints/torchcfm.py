@@ -30,16 +30,7 @@ TORCHCFM = Layout(
     double="output_blocks.{last}.{pooled}.conv",
     norm="out.0",
     last="out.2",
-    parts=MappingProxyType(
-        {
-            "norm_1": "in_layers.0",
-            "convolution_1": "in_layers.2",
-            "condition": "emb_layers.1",
-            "norm_2": "out_layers.0",
-            "convolution_2": "out_layers.3",
-            "shortcut": "skip_connection",
-        }
-    ),
+    parts=("in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3", "skip_connection"),
     attention_norm="norm",
     projections=("qkv",),
     back="proj_out",

@@ -75,10 +75,11 @@ def entries(path: str) -> Iterator[Entries]:
                 infos = [info for info in archive.infolist() if not info.is_dir()]
             except BROKEN as error:
                 raise _broken(path, error) from None
-            names = _sorted(path, [_checked_zip(path, info) for info in infos])
+            names = [_checked_zip(path, info) for info in infos]
+            stored = dict(zip(names, infos, strict=True))
             if (total := sum(info.file_size for info in infos)) > MOST_TOTAL:
                 raise Problem(f"source.path: '{path}' claims to unpack to {total} bytes, at most {MOST_TOTAL} are read")
-            yield Entries(path, names, lambda name: _limited(archive.open(name)))
+            yield Entries(path, _sorted(path, names), lambda name: _limited(archive.open(stored[name])))
     elif suffix.endswith((".tar", ".tar.gz", ".tgz")):
         contents = dict(_unpacked(path, place, zipped=not suffix.endswith(".tar")))
         yield Entries(path, _sorted(path, contents), contents.__getitem__)
@@ -88,6 +89,9 @@ def entries(path: str) -> Iterator[Entries]:
 
 def version(path: str) -> tuple[int, int]:
     """What changes when a file is written again, or an entry is added to or taken from a folder: a key for caches.
+
+    It does not change with what a folder's own folders hold, nor when a file in it is written over: looking at every file
+    of tens of thousands takes seconds, and sources ask for it hundreds of times.
 
     Raises:
         Problem: There is no such file or folder.
@@ -118,14 +122,14 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _checked_zip(path: str, info: zipfile.ZipInfo) -> str:
-    _refuse_outside(path, info.filename)
+    name = _inside(path, info.filename)
     if info.file_size > MOST_BYTES:
         raise _too_large(path, info.filename)
     if stat.S_ISLNK(info.external_attr >> 16):
         raise Problem(
             f"source.path: {shown(info.filename)} of '{path}' is a link; put the file itself into the archive"
         )
-    return info.filename
+    return name
 
 
 def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes]]:
@@ -140,16 +144,16 @@ def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes
             for member in archive:
                 if member.isdir():
                     continue
-                _refuse_outside(path, member.name)
+                name = _inside(path, member.name)
                 # A sparse file unpacks to any size from a few bytes.
                 if not member.isfile() or member.issparse():
                     raise Problem(f"source.path: {shown(member.name)} of '{path}' is no plain file, and is not read")
                 if member.size > MOST_BYTES:
                     raise _too_large(path, member.name)
-                if member.name in seen:
-                    raise _twice(path, member.name)
-                seen.add(member.name)
-                yield member.name, archive.extractfile(member).read()
+                if name in seen:
+                    raise _twice(path, name)
+                seen.add(name)
+                yield name, archive.extractfile(member).read()
     except BROKEN as error:
         raise error if isinstance(error, Problem) else _broken(path, error) from None
 
@@ -166,10 +170,12 @@ def _sorted(path: str, names: Iterator[str] | list[str] | dict[str, bytes]) -> t
     return tuple(sorted(kept))
 
 
-def _refuse_outside(path: str, name: str) -> None:
+def _inside(path: str, name: str) -> str:
+    """The name in its one plain form: ``./a`` and ``b//c`` are ``a`` and ``b/c``. A name that leads outside is refused."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or name[1:2] == ":":
         raise Problem(f"source.path: '{path}' holds a file named {shown(name)}, which leads outside; it is not read")
+    return pure.as_posix()
 
 
 def _limited(file: io.BufferedIOBase) -> bytes:

@@ -20,15 +20,16 @@ class Folder(Images):
     Rows are uint8 (H, W, C), in the order of the files' names before they are split, in one fixed random order, into test
     rows, training rows and the reserve. With a side, each picture is turned as its EXIF data says, converted to `channels`,
     cut to the largest centred square, and reduced; none is ever enlarged. Without one all must be of one size. Nothing is
-    unpacked to disk; files of other kinds are passed over.
+    unpacked to disk; files of other kinds are passed over. A Python process reads the pictures once: if you change some
+    that lie in subfolders, or write over one, start a new process.
 
     Attributes:
         path: The folder or archive.
         side: Height and width of the images in pixels; None takes them as they are.
         channels: 3 for RGB (grey pictures are repeated), 1 for grey (ITU-R 601 luma of colours).
         resample: How pictures are reduced: "lanczos", as in the EDM and StyleGAN dataset tools, or "box", plain averaging.
-        labels_from: "file": those of its ``dataset.json``, ``{"labels": [[name, class], ...]}``, if there is one; "folder":
-            classes are the outermost folders, sorted; "nothing": no labels.
+        labels_from: "file": those of its ``dataset.json``, ``{"labels": [[name, class], ...]}``, if there is one, with names
+            as seen from where that file lies; "folder": classes are the outermost folders, sorted; "nothing": no labels.
         n: Training examples; None takes all that are not test examples, and leaves no reserve.
         n_test: Held-out examples, the same ones for every ``n``; None takes a fifth of the images, at most 1000.
     """

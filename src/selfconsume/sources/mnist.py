@@ -71,8 +71,7 @@ def _load(changed: tuple[int, int], path: str) -> Loaded:
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     with entries(path) as found:
-        names = [name.removesuffix(".npy") for name in found.names]
-        if missing := [name for name in ARRAYS if name not in names]:
+        if missing := [name for name in ARRAYS if f"{name}.npy" not in found.names]:
             raise Problem(f"source.path: '{path}' has no {', '.join(missing)}; expected {', '.join(ARRAYS)}")
         return {name: _read_npy(path, name, found.read(f"{name}.npy")) for name in ARRAYS}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -24,6 +23,8 @@ MOST_PIXELS = 2**26
 MOST_ARRAY = 32 * 2**30
 """Bytes of all pictures together, after they are resized."""
 DATASET = "dataset.json"
+MOST_CLASSES = 2**31
+"""Labels are int32."""
 THREADS = 4
 
 
@@ -80,7 +81,7 @@ def read(
         labels = None
         if labels_from != "nothing":
             labels = _folders(path, names) if labels_from == "folder" else _listed(found, names)
-    return Rows(checked(path, pictures), None if labels is None else classes(path, labels, len(names), len(names)))
+    return Rows(checked(path, pictures), None if labels is None else classes(path, labels, len(names), MOST_CLASSES))
 
 
 def _picture(found: Entries, name: str, side: int | None, channels: int, resample: str) -> np.ndarray:
@@ -88,20 +89,26 @@ def _picture(found: Entries, name: str, side: int | None, channels: int, resampl
 
     content = found.read(name)
     where = f"source.path: {shown(name)} of '{found.path}'"
-    broken = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise Problem(f"{where} has {image.width} x {image.height} pixels, at most {MOST_PIXELS} are read")
-            if image.mode not in MODES:
-                raise Problem(f"{where} is of the colour mode {image.mode}, expected 8-bit grey or RGB; convert it")
+            # Pillow cuts colours of 16 bits to 8 by itself. The depth stands behind a PNG's width and height.
+            deep = image.format == "PNG" and content[24] > 8
+            if deep or image.mode not in MODES:
+                mode = f"{image.mode} in 16 bits" if deep else image.mode
+                raise Problem(f"{where} is of the colour mode {mode}, expected 8-bit grey or RGB; convert it")
+            # What a JPEG holds behind its picture are previews and the like.
+            if image.format in ("PNG", "WEBP") and (frames := getattr(image, "n_frames", 1)) > 1:
+                raise Problem(f"{where} is an animation of {frames} pictures; save those that are meant as files")
             picture = ImageOps.exif_transpose(image)
             if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
                 raise Problem(f"{where} is transparent in places; put it on a background")
             picture = picture.convert("L" if channels == 1 else "RGB")
-    except (*broken, Image.DecompressionBombWarning) as error:
-        if isinstance(error, Problem):
-            raise
+    except Problem:
+        raise
+    # What a damaged file makes a decoder stumble over has no bounds: TypeError from crafted EXIF data, for one.
+    except Exception as error:
         reason = "it is no PNG, JPEG or WebP" if isinstance(error, UnidentifiedImageError) else first_line(error)
         raise Problem(f"{where} cannot be read as a picture ({reason})") from None
     if side is not None:
@@ -118,26 +125,36 @@ def _folders(path: str, names: list[str]) -> np.ndarray:
     parts = [PurePosixPath(name).parts for name in names]
     if alone := [name for name, each in zip(names, parts, strict=True) if len(each) < 2]:
         raise Problem(f"source.labels_from: {shown(alone[0])} of '{path}' lies in no subfolder that could be its class")
+    found = {each[0] for each in parts}
+    if len(found) == 1:
+        raise Problem(
+            f"source.labels_from: all pictures of '{path}' lie in the one folder {shown(*found)}; give the folder that holds "
+            "those of the classes, or set labels_from to 'nothing'"
+        )
     return np.unique([each[0] for each in parts], return_inverse=True)[1]
 
 
 def _listed(found: Entries, names: list[str]) -> np.ndarray | None:
     """Labels of a ``dataset.json`` beside the pictures: ``{"labels": [[name, class], ...]}``, or null for none."""
-    if DATASET not in found.names:
+    tables = [name for name in found.names if PurePosixPath(name).name == DATASET]
+    if not tables:
         return None
-    where = f"source.path: {DATASET} of '{found.path}'"
+    where = f"source.path: {shown(tables[0])} of '{found.path}'"
+    if len(tables) > 1:
+        raise Problem(f"{where} is one of {len(tables)} files of that name; keep one, or set labels_from to 'nothing'")
+    beside = tables[0].removesuffix(DATASET)
     try:
-        table: Any = json.loads(found.read(DATASET))
+        table: Any = json.loads(found.read(tables[0]))
         given = table["labels"]
         if given is None:
             return None
-        labels = {name: label for name, label in given}
+        labels = {beside + name: label for name, label in given}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, Problem):
             raise
         raise Problem(f'{where} is not of the form {{"labels": [[name, class], ...]}} or {{"labels": null}}') from None
     for name in names:
-        if type(labels.get(name)) is not int or not 0 <= labels[name] < 2**31:
+        if type(labels.get(name)) is not int or not 0 <= labels[name] < MOST_CLASSES:
             raise Problem(f"{where} gives {shown(name)} no class, or one that is not an integer from 0 on")
     return np.array([labels[name] for name in names])
 
