@@ -22,6 +22,20 @@ hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("fixed")
 
 
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command line with these words; gives exit code, output and errors."""
+    from selfconsume import cli
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["selfconsume", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code, *capsys.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def layout():
     """The default layout of this machine."""

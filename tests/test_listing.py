@@ -14,7 +14,7 @@ KINDS = [(role, kind) for role in registry.roles() for kind in registry.kinds(ro
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Runs `selfconsume list`; gives exit code, output and errors."""
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(listing.OUT, "width", 100)  # whoever imported it first has set it
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["selfconsume", "list", *words])

@@ -1,12 +1,13 @@
 """Phase diagrams: which plane, what theory draws over it, and the command from file to picture."""
 
+import functools
 import json
 import math
 
 import numpy as np
 import pytest
 
-from selfconsume import cli, phase, phase_plot
+from selfconsume import phase, phase_plot
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.regimes import Mix
 from selfconsume.sources.toy import Gaussian as Source
@@ -122,17 +123,10 @@ kind = "parameters"
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def call(tmp_path, command):
     path = tmp_path / "study.toml"
     path.write_text(STUDY)
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["selfconsume", "phase", str(path), "--out", str(tmp_path / "out"), *words])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code, *capsys.readouterr())
-
-    return run
+    return functools.partial(command, "phase", path, "--out", tmp_path / "out")
 
 
 def test_nothing_is_trained_for_verdicts_that_cannot_be_given(call, tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from selfconsume import cli, theory_console
+from selfconsume import theory_console
 from selfconsume.theory.answers import Answers
 
 STUDY = """
@@ -25,17 +25,14 @@ kind = "parameters"
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Runs the command line on a study file; gives exit code, output and errors."""
+def call(tmp_path, monkeypatch, command):
+    """A command on a study file."""
     path = tmp_path / "study.toml"
     monkeypatch.setenv("COLUMNS", "160")
 
-    def run(*words, text=STUDY):
+    def run(word, *words, text=STUDY):
         path.write_text(text)
-        monkeypatch.setattr("sys.argv", ["selfconsume", words[0], str(path), *map(str, words[1:])])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code, *capsys.readouterr())
+        return command(word, path, *words)
 
     return run
 

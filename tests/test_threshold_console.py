@@ -1,10 +1,9 @@
 """`selfconsume threshold`: what it prints, writes and refuses."""
 
+import functools
 import json
 
 import pytest
-
-from selfconsume import cli
 
 STUDY = """
 [study]
@@ -24,17 +23,10 @@ kind = "mix"
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
+def call(tmp_path, command):
     path = tmp_path / "study.toml"
     path.write_text(STUDY)
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["selfconsume", "threshold", str(path), *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return (stop.value.code, *capsys.readouterr())
-
-    return run
+    return functools.partial(command, "threshold", path)
 
 
 def test_json_and_files(call, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from selfconsume.lanes import Layout
 from selfconsume.store import Store
 from selfconsume.study import Cell, Study
 from selfconsume.theory import twins
-from selfconsume.theory.answers import stability_of
+from selfconsume.theory.answers import Answers, stability_of
 from selfconsume.theory.predict import Prediction, predict
 from selfconsume.theory.setting import setting_of
 from selfconsume.types import Problem
@@ -55,13 +55,14 @@ def theory(
     runs = {cell.id: None if frame is None else _of_runs(frame, Store(results), cell) for cell in study.cells}
     if figure is not None:
         rates_plot.save(rates_plot.draw(study, paths, runs), figure)
+    known = (_known(study, cell, frame, paths.get(cell.id), runs[cell.id]) for cell in study.cells)
     if as_json:
-        cells = [_facts(study, cell, frame, paths.get(cell.id), runs[cell.id]) for cell in study.cells]
+        cells = [_facts(each) for each in known]
         # A study of one cell is read without an index.
         print(json.dumps({**(cells[0] if len(cells) == 1 else {}), "cells": cells}, indent=2, allow_nan=False))
         return
-    for cell in study.cells:
-        _print(study, cell, frame, paths.get(cell.id), runs[cell.id])
+    for each in known:
+        _print(each, study.settings.generations)
 
 
 def _of_runs(frame: pl.DataFrame, store: Store, cell: Cell) -> comparison.Contraction | None:
@@ -96,17 +97,33 @@ def _measured(study: Study, results: Path) -> pl.DataFrame:
     return frame
 
 
-def _facts(
+class Known(NamedTuple):
+    """One cell: what theory says of it, and what was measured of it; None where a thing does not apply or was not measured."""
+
+    cell: Cell
+    there: Answers | None
+    found: list[Prediction]
+    beside: pl.DataFrame | None
+    """The predictions beside the results."""
+    paths: twins.Paths | None
+    runs: comparison.Contraction | None
+
+
+def _known(
     study: Study,
     cell: Cell,
     frame: pl.DataFrame | None,
     paths: twins.Paths | None,
     runs: comparison.Contraction | None,
-) -> dict[str, Any]:
-    """One cell as plain values; null where a thing does not apply or was not measured."""
-    there = stability_of(cell.run)
+) -> Known:
     found = predict(cell.run, study.settings.generations, study.metrics)
     beside = None if frame is None else comparison.compare(frame, cell, found)
+    return Known(cell, stability_of(cell.run), found, beside, paths, runs)
+
+
+def _facts(known: Known) -> dict[str, Any]:
+    """One cell as plain values; null where a thing does not apply or was not measured."""
+    cell, there, found, beside, paths, runs = known
     return {
         "run": cell.id,
         "labels": cell.labels,
@@ -182,17 +199,10 @@ def _departures(beside: pl.DataFrame, prediction: Prediction) -> list[int] | Non
     return rows.filter("departs")["generation"].to_list() if len(rows) else None
 
 
-def _print(
-    study: Study,
-    cell: Cell,
-    frame: pl.DataFrame | None,
-    paths: twins.Paths | None,
-    runs: comparison.Contraction | None,
-) -> None:
-    count = study.settings.generations
+def _print(known: Known, count: int) -> None:
+    cell, there, found, beside, paths, runs = known
     labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
     OUT.print(f"[bold]{escape(labels or config.label('regime', cell.run.regime))}[/bold]  {cell.id}")
-    there = stability_of(cell.run)
     if there is None:
         where = "gaussian, categorical and mixture at temperature 1, on fixed real data with the latest generation"
         OUT.print(f"  rates: none (known for {where})")
@@ -213,11 +223,9 @@ def _print(
     if paths is not None:
         for name in (paths.judged, "distribution" if paths.judged == "parameters" else "parameters"):
             OUT.print(escape(f"  twins    {_twin_text(paths.rate(of=name))}, in {name}"))
-    found = predict(cell.run, count, study.metrics)
     if not found:
         OUT.print("  predictions: none apply")
         return
-    beside = None if frame is None else comparison.compare(frame, cell, found)
     OUT.print(_table(found, count - 1, beside, setting_of(cell.run, count).text))
     for what, field in (("assumes", "assumptions"), ("reference", "reference")):
         for line in dict.fromkeys(getattr(each, field) for each in found):
