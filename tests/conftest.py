@@ -1,9 +1,11 @@
 """Run-time shape checks where arrays are computed with, on in tests only, and JAX set up as every entry point does."""
 
 import os
+import re
 from pathlib import Path
 
 import hypothesis
+import jax
 import jaxtyping
 import pytest
 
@@ -54,3 +56,16 @@ def at_hand():
         return found[0] if found else pytest.skip(f"the directory SELFCONSUME_DATA holds no {wanted}")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def for_accelerators():
+    """Fails if a program cannot be built for CUDA and TPU, or needs the host in its middle: seen without having either."""
+
+    def lowered(f, *arguments):
+        traced = jax.jit(f).trace(*arguments)
+        for platform in ("cuda", "tpu"):
+            called = re.findall(r'custom_call @"?(\w+)', traced.lower(lowering_platforms=(platform,)).as_text())
+            assert not [name for name in called if re.search("lapack|callback|cpu", name, re.IGNORECASE)]
+
+    return lowered

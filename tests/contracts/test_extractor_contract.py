@@ -43,3 +43,7 @@ def test_its_fingerprint_is_a_sha256(extractor):
     assert re.fullmatch("[0-9a-f]{64}", extractor.fingerprint(SOURCE))
     assert extractor.fingerprint(SOURCE) == extractor.fingerprint(SOURCE)
     assert extractor.portion >= 1
+
+
+def test_its_program_can_be_built_for_accelerators(extractor, for_accelerators):
+    for_accelerators(extractor, extractor.weights(SOURCE), np.asarray(SOURCE.test(jax.random.key(0))))

@@ -179,3 +179,13 @@ def test_parameters_are_named_arrays(family, source):
     generator = eqx.filter_eval_shape(lambda: family.init(jax.random.key(0), source.shape).parameters())
     for name, array in generator.items():
         assert name.isidentifier() and array.dtype == jnp.float32
+
+
+def test_its_programs_can_be_built_for_accelerators(family, source, for_accelerators):
+    def generation(x, data):
+        state = family.begin(jax.random.wrap_key_data(data), x, jnp.ones(len(x)), None)
+        generator = family.advance(state, family.updates_of(False)).generator
+        return generator.attempt(jax.random.wrap_key_data(data), SAMPLES)
+
+    x = source.train(jax.random.key(0))
+    for_accelerators(jax.vmap(generation), x[None], jax.random.key_data(jax.random.key(0))[None])

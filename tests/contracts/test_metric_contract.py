@@ -14,6 +14,7 @@ from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop import Run
 from selfconsume.regimes import RealOnly
 from selfconsume.sources.toy import GaussianMixture
+from selfconsume.types import Generation
 
 SOURCE = GaussianMixture(k=2, n=40, n_test=40)
 N = SOURCE.n
@@ -140,3 +141,16 @@ def test_floors_are_real_data_against_real_data(metric, measured):
         good, bad = (values[lane][name.removesuffix(".floor")] for lane in ("perfect", "broken"))
         if metric.better_of(name.removesuffix(".floor")) is not None:
             assert abs(floor - good).max() < abs(good - bad)
+
+
+def test_its_program_can_be_built_for_accelerators(metric, for_accelerators):
+    if metric.on == "host":
+        return
+    x, valid, generator = lanes()["perfect"]
+    reference = metric.prepare(jax.random.key(0), SOURCE)
+
+    def value(x, valid, generator, reference, data):
+        generation = Generation(jnp.ones((), jnp.int32), generator, generator, x, valid)
+        return metric(jax.random.wrap_key_data(data), generation, reference)
+
+    for_accelerators(value, x, valid, generator, reference, jax.random.key_data(jax.random.key(0)))

@@ -133,6 +133,17 @@ def test_a_run_ends_where_no_solution_is_reached(least, monkeypatch):
     assert not out.alive and not out.valid.any() and not out.samples.any()
 
 
+@pytest.mark.parametrize("family", [*FAMILIES, NormalizingFlow.tiny()], ids=lambda family: type(family).__name__)
+def test_programs_of_images_can_be_built_for_accelerators(family, least, for_accelerators):
+    def generation(x, data):
+        key = jax.random.wrap_key_data(data)
+        state = family.begin(key, x, jnp.ones(len(x)), None)
+        return family.advance(state, jnp.int32(3)).generator.attempt(key, 4)
+
+    x = DIGITS.train(jax.random.key(0))
+    for_accelerators(jax.vmap(generation), x[None], jax.random.key_data(jax.random.key(0))[None])
+
+
 @pytest.mark.parametrize("shape", [(2, 2, 1), (4,)])
 def test_portions_are_equal_and_cut_to_the_number_asked_for(monkeypatch, shape):
     asked = []
