@@ -116,3 +116,8 @@ def test_sample_grid_has_real_data_first_and_a_row_for_each_cell():
     without = views.sample_grid(samples, (2,))
     assert [ax.get_title() for ax in without.axes[:2]] == ["generation 0", "generation 3"]
     figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
+def test_sample_grid_without_real_data_begins_with_the_first_cell_that_has_samples():
+    samples = {"diverged": {}, "mix": {0: RNG.normal(size=(20, 2))}}
+    assert [ax.get_title() for ax in views.sample_grid(samples, (2,)).axes] == ["generation 0", ""]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from selfconsume import pool
-from selfconsume.types import Generator, Samples, Source
+from selfconsume.types import Generator, Problem, Samples, Source
 
 
 class Real(Source):
@@ -100,5 +100,11 @@ class Seen(Real):
     def _once(self, role: str, load: Callable[[], Samples]) -> Array:
         """Features of a set that has no key, kept for all metrics; under tracing they live as long as this object."""
         if role not in self._made:
-            self._made[role] = self._extract(load())
+            made = self._extract(load())
+            if not isinstance(made, jax.core.Tracer) and not jnp.isfinite(made).all():
+                raise Problem(
+                    f"features: not finite for some real examples of the {role} set; nothing can be compared with them, "
+                    "mend the extractor"
+                )
+            self._made[role] = made
         return self._made[role]

@@ -235,7 +235,7 @@ def sample_grid(
     generations = sorted({t for each in samples.values() for t in each})
     known = [rows[:most].reshape(-1, *shape) for rows in by_label.values() if rows is not None]
     look = view(
-        np.concatenate(known) if known else next(iter(samples.values()))[generations[0]].reshape(-1, *shape),
+        np.concatenate(known or [_first(samples, generations).reshape(-1, *shape)]),
         image=image,
         ink=ink,
     )
@@ -257,6 +257,11 @@ def sample_grid(
             wrapped = textwrap.fill(label, 18)
             grid[i, 0].text(-0.1, 0.5, wrapped, transform=grid[i, 0].transAxes, ha="right", va="center", fontsize=8)
     return figure
+
+
+def _first(samples: Mapping[str, Mapping[int, np.ndarray]], generations: list[int]) -> np.ndarray:
+    """Examples of the earliest generation that any cell has."""
+    return next(each[generations[0]] for each in samples.values() if generations[0] in each)
 
 
 def flat(rows: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def test_counts_and_reserve():
     source = Arrays("x.npy", n=10, n_test=3)
     assert source.size == 10 and source.reserve == 7 and source.test(KEY).shape == (3, 3)
     np.testing.assert_array_equal(everything(source), ROWS)
-    assert Arrays("x.npy", n_test=1).size == 19
+    assert Arrays("x.npy", n_test=2).size == 18
     np.save("large.npy", np.zeros((9000, 1)))
     assert Arrays("large.npy").size == 8000
 

@@ -42,14 +42,14 @@ class Arrays(Finite):
     columns: Annotated[tuple[str, ...], MinLen(1)] | None = None
     label: str | None = None
     n: Annotated[int, Ge(1)] | None = None
-    n_test: Annotated[int, Ge(1)] | None = None
+    n_test: Annotated[int, Ge(2)] | None = None
 
     def rows(self) -> Rows:
         return _load(_version(self.path), self.path, self.array, self.columns, self.label)
 
     def counts(self) -> tuple[int, int]:
         there = len(self.rows().examples)
-        n_test = max(1, min(1000, there // 5)) if self.n_test is None else self.n_test
+        n_test = max(2, min(1000, there // 5)) if self.n_test is None else self.n_test
         return (there - n_test if self.n is None else self.n), n_test
 
     def fingerprint(self) -> str:

@@ -31,7 +31,7 @@ class Categorical(Law):
     p: Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(1)] | None = None
     k: Annotated[int, Ge(1)] | None = None
     n: Annotated[int, Ge(1)] = 1000
-    n_test: Annotated[int, Ge(1)] = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
 
     @classmethod
     def tiny(cls) -> Categorical:

@@ -45,7 +45,7 @@ class Cifar10(Images):
     path: str | None = None
     fetch: bool = False
     n: Annotated[int, Ge(1)] = 50_000
-    n_test: Annotated[int, Ge(1)] = 10_000
+    n_test: Annotated[int, Ge(2)] = 10_000
 
     def loaded(self) -> Loaded:
         path = located(self.path, self.fetch, URL, SHA256)

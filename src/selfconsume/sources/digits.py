@@ -30,7 +30,7 @@ class Digits(Finite):
     """
 
     n: Annotated[int, Ge(1)] = 1000
-    n_test: Annotated[int, Ge(1)] = 500
+    n_test: Annotated[int, Ge(2)] = 500
     form: Literal["flat", "image"] = "flat"
 
     @classmethod

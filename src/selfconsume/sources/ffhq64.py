@@ -32,7 +32,7 @@ class Ffhq64(Images):
 
     path: str
     n: Annotated[int, Ge(1)] = 60_000
-    n_test: Annotated[int, Ge(1)] = 10_000
+    n_test: Annotated[int, Ge(2)] = 10_000
 
     def loaded(self) -> Loaded:
         return _load(version(self.path), self.path)

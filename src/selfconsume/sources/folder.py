@@ -40,14 +40,14 @@ class Folder(Images):
     resample: Literal["lanczos", "box"] = "lanczos"
     labels_from: Literal["file", "folder", "nothing"] = "file"
     n: Annotated[int, Ge(1)] | None = None
-    n_test: Annotated[int, Ge(1)] | None = None
+    n_test: Annotated[int, Ge(2)] | None = None
 
     def loaded(self) -> Loaded:
         return _load(version(self.path), self.path, self.side, self.channels, self.resample, self.labels_from)
 
     def counts(self) -> tuple[int, int]:
         there = len(self.rows().examples)
-        n_test = max(1, min(1000, there // 5)) if self.n_test is None else self.n_test
+        n_test = max(2, min(1000, there // 5)) if self.n_test is None else self.n_test
         return (there - n_test if self.n is None else self.n), n_test
 
 

@@ -35,7 +35,7 @@ class Linear(Law):
     n: Annotated[int, Ge(1)] = 50
     sigma: Annotated[float, Number, Ge(0)] = 1.0
     norm: Annotated[float, Number, Ge(0)] = 1.0
-    n_test: Annotated[int, Ge(1)] = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
 
     @classmethod
     def tiny(cls) -> Linear:

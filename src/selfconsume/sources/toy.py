@@ -35,7 +35,7 @@ class Gaussian(Law):
 
     dim: Count = 1
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
     mean: Annotated[float, Number] = 0.0
     std: Width = 1.0
 
@@ -89,7 +89,7 @@ class GaussianMixture(_Modes):
     dim: Count = 2
     k: Count = 4
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
     separation: Width = 5.0
     std: Width = 1.0
 
@@ -124,7 +124,7 @@ class EightGaussians(_Modes):
     """
 
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
     radius: Width = 4 / math.sqrt(2)
     std: Width = 0.5 / math.sqrt(2)
 
@@ -170,7 +170,7 @@ class TwoMoons(Law):
     """
 
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
     noise: Annotated[float, Number, Ge(0)] = 0.1
 
     @classmethod
@@ -215,7 +215,7 @@ class SwissRoll(Law):
     """
 
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
     noise: Annotated[float, Number, Ge(0)] = 1.0
 
     @classmethod
@@ -260,7 +260,7 @@ class Checkerboard(Law):
     """
 
     n: Count = 1000
-    n_test: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
 
     @classmethod
     def tiny(cls) -> Checkerboard:
