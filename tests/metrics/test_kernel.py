@@ -96,3 +96,13 @@ def test_unbiased_needs_two_samples_and_biased_one(measure, metric):
     one = np.arange(20) == 4
     assert np.isnan(*measure(metric(estimator="unbiased"), y, y, one).values())
     assert np.isfinite(*measure(metric(), y, y, one).values())
+
+
+@pytest.mark.parametrize("estimator", ["biased", "unbiased"])
+@pytest.mark.parametrize("scale", [1e19, 1e25])
+def test_samples_beyond_float32_are_infinitely_far(measure, estimator, scale):
+    random = np.random.default_rng(0)
+    real, far = (random.normal(size=(40, 12)).astype(np.float32) for _ in range(2))
+    metric = EnergyDistance(estimator=estimator)
+    assert measure(metric, real, far * np.float32(scale))["energy_distance"] == np.inf
+    assert np.isnan(measure(metric, real, far, np.zeros(40, bool))["energy_distance"])

@@ -52,3 +52,9 @@ def test_subsets_have_the_same_expectation(measure):
     assert abs(values.mean() - whole) < 4 * values.std(ddof=1) / np.sqrt(len(values))
     larger = KID(subset_size=1000, subsets=2)
     np.testing.assert_allclose(measure(larger, Y, X)["kid"], whole, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e10, 1e19, 1e25])
+@pytest.mark.parametrize("subset", [None, 20])
+def test_samples_beyond_float32_are_infinitely_far(measure, scale, subset):
+    assert measure(KID(subset_size=subset, subsets=3), Y, X * np.float32(scale))["kid"] == np.inf

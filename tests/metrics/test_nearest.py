@@ -56,13 +56,14 @@ def test_distances_are_those_of_scikit_learn():
 
 def test_values_are_what_they_say(judged):
     own, which = distances(FRESH)
-    real, _ = distances(TEST)
+    real, real_which = distances(TEST)
     apart, _ = distances(TRAIN, others=True)
     expected = {
         "ratio": np.sort(own)[(len(own) - 1) // 2] / np.sort(real)[(len(real) - 1) // 2],
         "rank": np.mean(own[:, None] > real[None, :]),
         "copies": np.mean(own <= np.sort(real)[4]),
         "authentic": np.mean(own > apart[which]),
+        "authentic_test": np.mean(real > apart[real_which]),
     }
     found = judged(FRESH)
     assert set(found) == set(expected)
@@ -74,18 +75,26 @@ def test_values_are_what_they_say(judged):
 
 def test_copies_are_found(judged):
     found = judged(TRAIN[:40])
-    assert found == {"ratio": 0.0, "rank": 0.0, "copies": 1.0, "authentic": 0.0}
+    fresh = found.pop("authentic_test")
+    assert found == {"ratio": 0.0, "rank": 0.0, "copies": 1.0, "authentic": 0.0} and fresh > 0.3
     half = judged(np.concatenate([TRAIN[:40], FRESH[:40] + 100.0]))
     assert half["copies"] == half["authentic"] == half["rank"] == 0.5
 
 
 def test_the_test_set_is_its_own_measure(judged):
     found = judged(TEST)
+    assert found["authentic"] == pytest.approx(found["authentic_test"])
     assert found["ratio"] == 1.0 and found["rank"] == pytest.approx(0.5) and found["copies"] == pytest.approx(0.1)
 
 
 def test_a_point_mass_is_defined(judged):
     point = np.ones((30, D), np.float32)
     same = judged(point, train=point, test=point)
-    assert same == {"ratio": 1.0, "rank": 0.5, "copies": 1.0, "authentic": 0.0}
+    assert same == {"ratio": 1.0, "rank": 0.5, "copies": 1.0, "authentic": 0.0, "authentic_test": 0.0}
     assert all(np.isnan(value) for value in judged(point, np.zeros(30, bool)).values())
+
+
+@pytest.mark.parametrize("scale", [1e19, 1e25])
+def test_what_has_left_float32_is_no_copy(judged, scale):
+    found = judged((RANDOM.normal(size=(70, D)) * scale).astype(np.float32))
+    assert (found["ratio"], found["rank"], found["copies"], found["authentic"]) == (np.inf, 1.0, 0.0, 1.0)

@@ -143,3 +143,12 @@ def test_kth_smallest_counts_duplicates(k):
     expected = [sort[0, min(k, 5) - 1], 0, sort[2, min(k, 2) - 1]]
     np.testing.assert_array_equal(kth_smallest(jnp.asarray(x), k), expected)
     np.testing.assert_array_equal(kth_smallest(jnp.full((2, 3), jnp.inf), k), [0, 0])
+
+
+@pytest.mark.parametrize("scale", [1e19, 1e25])
+def test_what_has_left_float32_is_near_nothing(measure, scale):
+    """In more dimensions than `DIRECT`: norms of 1e19 are inf."""
+    random = np.random.default_rng(3)
+    real, far = (random.normal(size=(60, 12)).astype(np.float32) for _ in range(2))
+    found = measure(Neighbours(), real, far * np.float32(scale))
+    assert (found["precision"], found["recall"], found["density"], found["coverage"]) == (0, 0, 0, 0)

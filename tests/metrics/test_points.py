@@ -30,7 +30,13 @@ def test_squared_distances_are_those_of_scipy(d):
     np.testing.assert_allclose(pairs(x, y), cdist(x, y, "sqeuclidean"), rtol=2e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("d", [2, 9, 784])
+@pytest.mark.parametrize("d", [DIRECT, DIRECT + 1])
+def test_norms_beyond_float32_are_infinitely_far(d):
+    x = np.full((3, d), 1e25, np.float32) * np.array([1, 1, -1], np.float32)[:, None]
+    assert (np.asarray(pairs(x, np.zeros((2, d), np.float32))) == np.inf).all()
+
+
+@pytest.mark.parametrize("d", [2, 9, 784, 3072])
 @pytest.mark.parametrize("offset", [0.0, 30.0])
 def test_equal_rows_are_at_distance_exactly_zero(d, offset):
     x = (np.random.default_rng(d).normal(size=(50, d)) + offset).astype(np.float32)

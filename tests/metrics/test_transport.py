@@ -152,3 +152,15 @@ def test_sinkhorn_of_point_masses(measure):
     assert measure(sinkhorn, y, y)["wasserstein"] == pytest.approx(0, abs=3e-2)
     far = np.sqrt(((y - [101.0, 2.0]) ** 2).sum(axis=1).mean())
     assert measure(sinkhorn, y, x + np.array([100.0, 0.0]))["wasserstein"] == pytest.approx(far, rel=1e-2)
+
+
+@pytest.mark.parametrize("n", [30, 40])
+def test_projections_beyond_float32_are_infinitely_far(measure, n):
+    random = np.random.default_rng(0)
+    real, far = random.normal(size=(40, 3)).astype(np.float32), random.normal(size=(n, 3)).astype(np.float32)
+    assert measure(SlicedWasserstein(n_projections=8), real, far * np.float32(1e25))["sliced_wasserstein"] == np.inf
+
+
+@pytest.mark.parametrize(("method", "numbers"), [("exact", (8, 8)), ("sinkhorn", (10, 8))])
+def test_it_says_how_many_points_it_compares(method, numbers):
+    assert Wasserstein(method=method, max_points=10).compared(30, 8) == numbers

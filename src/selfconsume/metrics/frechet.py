@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 from jaxtyping import Float, PRNGKeyArray
 
-from selfconsume.metrics.points import host_points
+from selfconsume.metrics.points import host_points, real_set
 from selfconsume.types import Generation, Metric, Source
 
 Moments = Mapping[str, Float[np.ndarray, "..."]]
@@ -21,7 +21,8 @@ Moments = Mapping[str, Float[np.ndarray, "..."]]
 def real_moments(y: Float[np.ndarray, "m d"]) -> Moments:
     """Mean and a root of the unbiased covariance of at least two examples, the root of rank at most min(m, d)."""
     mean = y.mean(axis=0)
-    residual = (y - mean) / np.sqrt(len(y) - 1)
+    residual = y - mean
+    residual /= np.sqrt(len(y) - 1)
     if len(y) <= y.shape[1]:
         root = residual.T
     else:
@@ -33,11 +34,17 @@ def real_moments(y: Float[np.ndarray, "m d"]) -> Moments:
 def distance_to(x: Float[np.ndarray, "n d"], real: Moments) -> float:
     """Squared Fréchet distance of at least two examples to prepared moments."""
     mean = x.mean(axis=0)
-    residual = (x - mean) / np.sqrt(len(x) - 1)
+    residual = x - mean
+    residual /= np.sqrt(len(x) - 1)
     # tr (C_x C_y)^{1/2} is the sum of the roots of the eigenvalues of A^T C_x A with C_y = A A^T, which is symmetric and
-    # positive semi-definite whatever the ranks. B B^T and B^T B share their non-zero eigenvalues: take the smaller.
-    b = real["root"].T @ residual.T
-    product = b @ b.T if b.shape[0] <= b.shape[1] else b.T @ b
+    # positive semi-definite whatever the ranks. With many examples C_x is small; with few, B B^T, B = A^T X^T, has the
+    # same non-zero eigenvalues as B^T B: take the smaller.
+    root = real["root"]
+    if len(x) > x.shape[1]:
+        product = root.T @ (residual.T @ residual) @ root
+    else:
+        b = root.T @ residual.T
+        product = b @ b.T if b.shape[0] <= b.shape[1] else b.T @ b
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(product), 0)).sum()
     spread = np.sum(residual**2) + real["variance"] - 2 * cross
     return float(np.sum((mean - real["mean"]) ** 2) + max(spread, 0.0))
@@ -74,16 +81,25 @@ def frechet_distance(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -
 
 @dataclasses.dataclass(frozen=True)
 class Frechet(Metric):
-    """Squared Fréchet distance between Gaussians fitted to samples and to held-out real data.
+    """Squared Fréchet distance between Gaussians fitted to samples and to real data.
 
     The key is `frechet`, in squared units of the data (pixels in [0, 1] for uint8 images: this is not the FID, which needs
     Inception features). Blind to everything but means and covariances. Biased upwards by O(d/n): for a Gaussian fitted to n
     samples of N(0, I_d), d/n + d(d+1)/(4n) against the truth; compare at equal n, or with the floor. Nan with fewer than two
     valid samples. See `frechet_distance`.
+
+    Attributes:
+        against: The real data: "test" is held out; "train" is what published inception distances are measured against.
     """
+
+    against: Literal["test", "train"] = "test"
 
     on: ClassVar[str] = "host"
     featured: ClassVar[bool] = True
+
+    @property
+    def split(self) -> str:
+        return self.against
 
     @classmethod
     def tiny(cls) -> Frechet:
@@ -91,8 +107,8 @@ class Frechet(Metric):
         return cls()
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Moments:
-        """Mean and covariance root of the test set."""
-        return real_moments(host_points(source.test(key)))
+        """Mean and covariance root of the real set."""
+        return real_moments(host_points(real_set(source, key, self.against)))
 
     def __call__(self, key: PRNGKeyArray, generation: Generation, reference: Moments) -> Mapping[str, float]:
         """The distance of one generation."""
@@ -109,12 +125,13 @@ class FrechetInfinity(Metric):
     `frechet_infinity.slope`, b: a generator with a large b is flattered more by more samples. So it depends on n far less
     than `frechet` does, at the price of more noise, and it can fall below 0.
 
-    Only the samples' side is extrapolated: the test set stays as it is, and its own bias, of order d/m, stays. It misleads
+    Only the samples' side is extrapolated: the real set stays as it is, and its own bias, of order d/m, stays. It misleads
     where the line does not hold: subsets should be larger than the dimension. Nan with fewer than four valid samples.
 
     Attributes:
         sizes: Number of subsets, of evenly spaced sizes up to all samples.
         smallest: Share of the samples in the smallest one; at least two.
+        against: The real data, as of `frechet`.
 
     References:
         Chong and Forsyth 2020, arXiv:1911.07023, section 4 (there with quasi-random samples, which need a generator).
@@ -122,10 +139,15 @@ class FrechetInfinity(Metric):
 
     sizes: Annotated[int, Ge(2)] = 10
     smallest: Annotated[float, Gt(0), Lt(1)] = 0.25
+    against: Literal["test", "train"] = "test"
 
     on: ClassVar[str] = "host"
     featured: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"frechet_infinity": "lower"}
+
+    @property
+    def split(self) -> str:
+        return self.against
 
     @classmethod
     def tiny(cls) -> FrechetInfinity:
@@ -133,8 +155,8 @@ class FrechetInfinity(Metric):
         return cls(sizes=3)
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Moments:
-        """Mean and covariance root of the test set."""
-        return real_moments(host_points(source.test(key)))
+        """Mean and covariance root of the real set."""
+        return real_moments(host_points(real_set(source, key, self.against)))
 
     def __call__(self, key: PRNGKeyArray, generation: Generation, reference: Moments) -> Mapping[str, float]:
         """The line's value at 1/n = 0, and its slope."""

@@ -87,6 +87,8 @@ class EnergyDistance(Metric):
         x, y = points(generation.samples) - reference["centre"], reference["points"]
         across = mean_pair(jnp.sqrt, x, generation.valid, y, jnp.ones(y.shape[0], bool), self.block)
         value = 2 * across - self._within(x, generation.valid) - reference["within"]
+        # Samples beyond float32 are infinitely far, whatever lies between themselves.
+        value = jnp.where(jnp.isinf(across), jnp.inf, value)
         # Only rounding makes the V-statistic negative.
         return {"energy_distance": jnp.maximum(value, 0.0) if self.estimator == "biased" else value}
 

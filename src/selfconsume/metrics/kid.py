@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import points, row_blocks
+from selfconsume.metrics.points import points, real_set, row_blocks
 from selfconsume.types import Generation, Metric, Source
 
 
@@ -51,7 +51,8 @@ class KID(Metric):
 
     Key `kid`; it is *the* KID on Inception features only (`features = "inception"`). Unlike a Fréchet distance it has no
     bias at any n, so that values at different n have the same expectation; it can be negative. It sees moments up to the
-    third. Nan with fewer than two valid samples. Not invariant to a shift or to the scale of the features.
+    third. Not invariant to a shift or to the scale of the features. Nan with fewer than two valid samples, inf where a
+    kernel exceeds float32.
 
     By default the whole of both sets is compared. With `subset_size`, it is the mean over `subsets` random subsets of both,
     as in the paper (100 of 1000): the same expectation, with more noise; the generation's key draws them.
@@ -59,6 +60,7 @@ class KID(Metric):
     Attributes:
         subset_size: Examples of a subset, at most those there are; None: the whole sets, once.
         subsets: Number of subsets.
+        against: The real data, as of `frechet`.
         block: Rows of kernel values held at once. Changes memory and time, and the value by float32 rounding only.
 
     References:
@@ -67,18 +69,28 @@ class KID(Metric):
 
     subset_size: Annotated[int, Ge(2)] | None = None
     subsets: Annotated[int, Ge(1)] = 100
+    against: Literal["test", "train"] = "test"
     block: Annotated[int, Ge(1)] = 512
 
     featured: ClassVar[bool] = True
+
+    @property
+    def split(self) -> str:
+        return self.against
 
     @classmethod
     def tiny(cls) -> KID:
         """The smallest configuration, for tests."""
         return cls(block=16)
 
+    def compared(self, n: int, m: int) -> tuple[int, int]:
+        """The whole sets, or subsets of both."""
+        most = self.subset_size or max(n, m)
+        return min(n, most), min(m, most)
+
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
-        """The test set, and its mean kernel where the whole of it is compared."""
-        y = points(source.test(key))
+        """The real set, and its mean kernel where the whole of it is compared."""
+        y = points(real_set(source, key, self.against))
         if self.subset_size is not None:
             return {"points": y}
         every = jnp.ones(y.shape[0], bool)
@@ -118,4 +130,6 @@ class KID(Metric):
         within: Float[Array, ""],
     ) -> Float[Array, ""]:
         own = mean_kernel(x, x_valid, x, x_valid, self.block, itself=True)
-        return own + within - 2 * mean_kernel(x, x_valid, y, y_valid, self.block)
+        value = own + within - 2 * mean_kernel(x, x_valid, y, y_valid, self.block)
+        # Where a kernel overflows, its sums are inf or inf - inf; the samples are far away, not absent.
+        return jnp.where(jnp.isfinite(value) | (jnp.sum(x_valid) < 2), value, jnp.inf)

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
@@ -44,6 +46,7 @@ class Labels(Metric):
     most: Annotated[int, Ge(0)] = 10
 
     featured: ClassVar[bool] = True
+    of_probabilities: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"labels.covered": "higher", "labels.kl": "lower"}
 
     @classmethod
@@ -76,11 +79,16 @@ class Labels(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `Problem` for examples that are not vectors of probabilities by themselves."""
-        if len(source.shape) != 1:
-            raise Problem(
-                f"metrics.labels: expected vectors of class probabilities, the examples are {source.shape}; add "
-                "features = { kind = 'classifier', output = 'scores' }"
-            )
+        found = f"the examples are {source.shape}"
+        if len(source.shape) == 1:
+            rows = np.asarray(source.test(jax.random.key(0)))
+            if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
+                return
+            found = "the test set holds others"
+        raise Problem(
+            f"metrics.labels: expected vectors of class probabilities, {found}; add "
+            "features = { kind = 'classifier', output = 'scores' }"
+        )
 
 
 def _xlogx(x: Float[Array, " k"]) -> Float[Array, " k"]:

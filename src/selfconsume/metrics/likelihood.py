@@ -41,6 +41,10 @@ class LogLikelihood(Metric):
         """The smallest configuration, for tests."""
         return cls()
 
+    def compared(self, n: int, m: int) -> tuple[int, int]:
+        """The generator, at all real examples."""
+        return 0, m
+
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
         """The test set."""
         return {"test": source.test(key)}

@@ -27,7 +27,8 @@ class NearestReal(Metric):
     - `nearest_real.copies`: the share of samples with d at most that of the nearest `quantile` of the test set; so
       `quantile` itself is right, and 1 is a copy of the training set.
     - `nearest_real.authentic`: the share of samples whose nearest training example has another training example nearer
-      than the sample. It is about 1/2 for fresh real examples in many dimensions, and 0 for copies.
+      than the sample; 0 for copies. What is right depends on dimension and n.
+    - `nearest_real.authentic_test`: the same share of the test set: what `authentic` is for real examples.
 
     Nothing in it is better when higher or lower: a broken generator is far from the training set. Test examples that are
     copies of training examples, as in CIFAR-10, make copying look normal. It has no floor: the test set is its measure.
@@ -55,22 +56,24 @@ class NearestReal(Metric):
         return cls(quantile=0.1, block=16)
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
-        """The centred training set, the distance of each to its nearest other, and those of the test set, ascending."""
+        """The centred training set, how far each is from its nearest other, and what the test set's distances say."""
         train, test = points(source.train(key)), points(source.test(key))
         centre = jnp.mean(train, axis=0)
         train = train - centre
-        distances, _ = nearest(test - centre, train, self.block)
+        distances, which = nearest(test - centre, train, self.block)
+        apart, _ = nearest(train, train, self.block, others=True)
         return {
             "points": train,
             "centre": centre,
-            "apart": nearest(train, train, self.block, others=True)[0],
+            "apart": apart,
             "test": jnp.sort(distances),
+            "authentic": jnp.mean(distances > apart[which]),
         }
 
     def __call__(
         self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
-        """The four values of one generation; nan if no sample is valid."""
+        """The values of one generation; nan if no sample is valid."""
         x, valid, test = points(generation.samples) - reference["centre"], generation.valid, reference["test"]
         squared, which = nearest(x, reference["points"], self.block)
         n, m = jnp.sum(valid), test.shape[0]
@@ -88,4 +91,5 @@ class NearestReal(Metric):
             "nearest_real.rank": share(below),
             "nearest_real.copies": share(near),
             "nearest_real.authentic": share(squared > reference["apart"][which]),
+            "nearest_real.authentic_test": jnp.where(n > 0, reference["authentic"], jnp.nan),
         }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import points, row_blocks, squared_distances
+from selfconsume.metrics.points import points, real_set, row_blocks, squared_distances
 from selfconsume.types import Generation, Metric, Source
 
 TIE = 1e-5
@@ -53,7 +53,7 @@ def radii(
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours(Metric):
-    """Precision, recall, density and coverage of samples against held-out real data.
+    """Precision, recall, density and coverage of samples against real data.
 
     With the ball of an example reaching to its k-th nearest neighbour in its own set (itself left out): `precision` is the
     share of samples inside some real ball, `recall` the share of real examples inside some sample's ball (both with `k`),
@@ -68,6 +68,7 @@ class Neighbours(Metric):
     Attributes:
         k: Neighbours for precision and recall; 3 in Kynkäänniemi et al.
         k_density: Neighbours for density and coverage; 5 in Naeem et al.
+        against: The real data, as of `frechet`.
         block: Rows of distances held at once. Changes memory and time only.
 
     References:
@@ -76,6 +77,7 @@ class Neighbours(Metric):
 
     k: Annotated[int, Ge(1)] = 3
     k_density: Annotated[int, Ge(1)] = 5
+    against: Literal["test", "train"] = "test"
     block: Annotated[int, Ge(1)] = 512
 
     featured: ClassVar[bool] = True
@@ -85,14 +87,18 @@ class Neighbours(Metric):
         "coverage": "higher",
     }
 
+    @property
+    def split(self) -> str:
+        return self.against
+
     @classmethod
     def tiny(cls) -> Neighbours:
         """The smallest configuration, for tests."""
         return cls(k=1, k_density=2, block=16)
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
-        """The centred test set and its squared radii."""
-        y = points(source.test(key))
+        """The centred real set and its squared radii."""
+        y = points(real_set(source, key, self.against))
         centre = jnp.mean(y, axis=0)
         y = y - centre
         radius, radius_density = radii(y, jnp.ones(y.shape[0], bool), (self.k, self.k_density), self.block)

@@ -11,14 +11,14 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from selfconsume.types import Samples
+from selfconsume.types import Samples, Source
 
 DIRECT = 8
 """Up to this dimension distances are sums of squared differences; above it they come from a matrix product."""
 
-SNAP = 8 * float(np.finfo(np.float32).eps)
+SNAP = 16 * float(np.finfo(np.float32).eps)
 """Squared distances below this share of the squared norms are rounding of the matrix product, and are set to 0."""
 
 
@@ -36,8 +36,13 @@ def host_points(x: Samples | np.ndarray, valid: Array | np.ndarray | None = None
     return flat if valid is None else flat[np.asarray(valid)]
 
 
+def real_set(source: Source, key: PRNGKeyArray, against: str) -> Samples:
+    """The real examples that samples are compared with: the "test" or the "train" set."""
+    return source.train(key) if against == "train" else source.test(key)
+
+
 def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
-    """Squared Euclidean distances of all pairs; exactly 0 for equal rows.
+    """Squared Euclidean distances of all pairs; 0 for equal rows, inf beyond float32.
 
     In more than `DIRECT` dimensions they are ``|x|^2 + |y|^2 - 2 x.y``, whose rounding error is relative to the norms, not
     to the distance: points should be centred first, and points closer than about 1/1000 of their norm count as equal.
@@ -49,7 +54,8 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[A
         return total
     norms = jnp.sum(jnp.square(x), axis=1)[:, None] + jnp.sum(jnp.square(y), axis=1)[None, :]
     squared = norms - 2 * jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
-    return jnp.where(squared <= SNAP * norms, 0.0, squared)
+    # Norms beyond float32 are far from everything; inf <= SNAP * inf would make them equal to everything.
+    return jnp.where(jnp.isfinite(norms), jnp.where(squared <= SNAP * norms, 0.0, squared), jnp.inf)
 
 
 def row_blocks(

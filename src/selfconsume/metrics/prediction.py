@@ -31,6 +31,10 @@ class PredictionError(Metric):
         """The smallest configuration, for tests."""
         return cls()
 
+    def compared(self, n: int, m: int) -> tuple[int, int]:
+        """The generator, at all real examples."""
+        return 0, m
+
     def prepare(self, key: PRNGKeyArray, source: Source) -> Float[Array, "m d"]:
         """The test set."""
         return source.test(key)
