@@ -24,7 +24,7 @@ def test_features_may_be_named_in_short_or_in_full():
     short = config.recipe("metric", {"kind": "frechet", "features": "pixels"}, "metrics[0]")
     assert short == Featured(Frechet(), Pixels())
     table = config.table_of("metric", short)
-    assert table == {"kind": "frechet", "features": {"kind": "pixels"}}
+    assert table == {"kind": "frechet", "against": "test", "features": {"kind": "pixels"}}
     assert config.recipe("metric", table, "metrics[0]") == config.recipe("metric", short, "metrics[0]") == short
     assert config.kinds_of(short) == ("frechet", "pixels") and config.kinds_of(Frechet()) == ("frechet",)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume import registry
-from selfconsume.types import Extractor, Family, Generation, Metric, Reference, Samples, Source
+from selfconsume.types import Extractor, Family, Generation, Metric, Problem, Reference, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,9 @@ class Featured(Metric):
         """What the names of its values begin with."""
         return registry.kind_of("extractor", type(self.features)) + "."
 
+    def compared(self, n: int, m: int) -> tuple[int, int]:
+        return self.metric.compared(n, m)
+
     def better_of(self, name: str) -> str | None:
         return self.metric.better_of(name.removeprefix(self.prefix))
 
@@ -67,6 +70,17 @@ class Featured(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         self.features.check(source)
+        name, seen = registry.kind_of("metric", type(self.metric)), registry.kind_of("extractor", type(self.features))
+        if self.metric.of_probabilities and not self.features.probabilities:
+            raise Problem(
+                f"metrics.{name}: expected class probabilities, {seen!r} gives other features; write "
+                "features = { kind = 'classifier', output = 'scores' }"
+            )
+        if self.metric.split == "train" and self.features.trained:
+            raise Problem(
+                f"metrics.{name}: {seen!r} is trained on the training set, which cannot be its reference; "
+                "use against = 'test', or another extractor"
+            )
 
 
 def extractor_of(metric: Metric) -> Extractor | None:

@@ -1,8 +1,7 @@
 """The contract: what a source, a family, a generator, a regime and a metric are.
 
 One generation of self-consuming training, in words: *plan* the pool, *fit* a generator to it, *sample* from it, *curate* the
-samples, *measure* them, *push* them into the pool. Every noun of that sentence is one class of this page; everything else
-in the package is an instance of one of them or moves them around.
+samples, *measure* them, *push* them into the pool. Its nouns are the classes of this page; all else serves them.
 
 Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values: they are the
 configuration itself. Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built,
@@ -192,10 +191,8 @@ class Regime(abc.ABC):
 
     lookback: int | None = 1
     """How many of the latest generations are ever used; None: all of them. May be a property."""
-
     whole: ClassVar[bool] = True
-    """Whether a synthetic block, once used, is in later generations used by as many rows or not at all. Then its summary
-    can stand for it."""
+    """Whether a synthetic block, once used, is later used by as many rows or not at all: its summary can stand for it."""
 
     @abc.abstractmethod
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
@@ -258,6 +255,10 @@ class Extractor(abc.ABC):
 
     portion: ClassVar[int] = 256
     """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
+    trained: ClassVar[bool] = False
+    """Whether its weights come from the source's training set: it then sees these examples like no others."""
+    probabilities: ClassVar[bool] = False
+    """Whether its features are probabilities of classes. May be a property."""
 
     @abc.abstractmethod
     def weights(self, source: Source) -> Any:
@@ -271,6 +272,10 @@ class Extractor(abc.ABC):
     def fingerprint(self, source: Source) -> str:
         """The sha256 of what it computes with: values of equal kinds and fingerprints can be compared."""
 
+    def accuracy(self, source: Source) -> float | None:
+        """Share of held-out real examples whose class it knows; None where it is not made to tell classes apart."""
+        return None
+
     def check(self, source: Source) -> None:
         """Raises `Problem` if this extractor is not defined for this source, or its weights cannot be had."""
 
@@ -280,16 +285,14 @@ class Metric(abc.ABC):
 
     on: ClassVar[str] = "lane"
     """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
-
     floored: ClassVar[bool] = True
     """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
-
     featured: ClassVar[bool] = False
     """Whether an extractor can stand before it: it compares vectors, whatever they are, and does not ask the generator."""
-
     split: ClassVar[str] = "test"
-    """Which real data it compares with: "test", "train and test", or "" for none."""
-
+    """Which real data it compares with: "test", "train", "train and test", or "" for none. May be a property."""
+    of_probabilities: ClassVar[bool] = False
+    """Whether the vectors that it compares are probabilities of classes."""
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
     """``"lower"``, ``"higher"``, or None where neither is better; for values that differ in it, a mapping from their names,
     in which a name that is missing has no direction. Read it by `better_of`."""
@@ -298,6 +301,10 @@ class Metric(abc.ABC):
     def better_of(cls, name: str) -> str | None:
         """Which way the value of that name is better."""
         return cls.better.get(name) if isinstance(cls.better, Mapping) else cls.better
+
+    def compared(self, n: int, m: int) -> tuple[int, int]:
+        """How many of ``n`` valid samples and ``m`` real examples a value compares; no samples: it asks the generator."""
+        return n, m
 
     @abc.abstractmethod
     def prepare(self, key: PRNGKeyArray, source: Source) -> Reference:
