@@ -30,7 +30,7 @@ def study(regimes=REGIMES, metrics=METRICS, family=None, axes=None, **settings):
 
 
 def arrays(directory):
-    """Everything stored but metric values: ``{(run, seed, name): bytes}``."""
+    """Everything stored but metric values and what they compare: ``{(run, seed, name): bytes}``."""
     opened = store.Store(directory)
     found = {}
     for segment in opened.segments:
@@ -38,7 +38,7 @@ def arrays(directory):
             continue
         with opened.tensors(segment.file, segment.sha256) as file:
             for key in file.keys():  # noqa: SIM118
-                if "/value/" not in key:
+                if "/value/" not in key and "/compared/" not in key:
                     rows = file.get_tensor(key)
                     for row, lane in enumerate(opened.lanes[segment.lanes]):
                         found[*lane, key] = rows[row].tobytes()

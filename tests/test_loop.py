@@ -138,15 +138,32 @@ def test_slots_that_matter_do_not_depend_on_the_horizon():
 
 def test_the_noise_floor_is_made_of_data_that_nobody_has_seen():
     keys = keys_of(0, 0)
-    fresh = loop.real_sample(Source(n=10), keys, 50)
+    fresh = loop.real_sample(Source(n=10), keys, 50, fresh=True)
     assert fresh.shape == (50, 1)
     digits = Digits(n=40, n_test=1700)  # 57 in reserve
-    inside = loop.real_sample(digits, keys, 57)
+    inside = loop.real_sample(digits, keys, 57, fresh=True)
     for other in (digits.train(keys.train), digits.test(keys.train)):
         assert not (inside[:, None] == other[None]).all(axis=2).any()
     larger = Digits(n=60, n_test=1700)  # 37 in reserve: only the training set is large enough
-    np.testing.assert_array_equal(loop.real_sample(larger, keys, 58), larger.train(keys.train)[:58])
-    assert loop.real_sample(larger, keys, 61) is None
+    np.testing.assert_array_equal(loop.real_sample(larger, keys, 58, fresh=False), larger.train(keys.train)[:58])
+
+
+@pytest.mark.parametrize(
+    ("n", "split", "trained", "found"),
+    [
+        (37, "test", True, "fresh"),
+        (58, "test", False, "train"),
+        (58, "test", True, None),
+        (61, "test", False, None),
+        (37, "train", False, "fresh"),
+        (58, "train", False, "test"),
+        (1701, "train", False, None),
+    ],
+)
+def test_a_floor_is_never_made_of_its_reference(n, split, trained, found):
+    """Nor of what its extractor was trained on. Of 1797 digits 1700 are the test set, 60 the training set, 37 left."""
+    assert loop.floor_set(Digits(n=60, n_test=1700), n, split, trained=trained) == found
+    assert loop.floor_set(Source(n=10), n, split, trained=trained) == "fresh"
 
 
 def test_generation_zero_may_be_the_truth_or_a_checkpoint(tmp_path):

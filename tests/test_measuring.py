@@ -21,7 +21,7 @@ from selfconsume.regimes import RealOnly
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.toy import GaussianMixture
 from selfconsume.study import Study
-from selfconsume.types import Metric
+from selfconsume.types import Metric, Problem
 
 DIGITS = {"kind": "digits", "n": 60, "n_test": 40}
 TINY = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
@@ -93,9 +93,12 @@ def test_the_store_says_what_was_measured_on_what(judged):
         assert (row.n, row.split, row.reference, row.extractor, row.cells) == (60, "test", 40, "classifier", 1)
         assert row.sha256 == Classifier(width=4, updates=10, batch=8).fingerprint(Digits(n=60, n_test=40))
         assert rows["nonfinite"].split == rows["nonfinite"].sha256 == ""
-        assert provenance.warnings(store) == []
+        assert row.accuracy == Classifier(width=4, updates=10, batch=8).accuracy(Digits(n=60, n_test=40)) < 0.9
+        (line,) = provenance.warnings(store)
+        assert "of real examples that it was not trained on: classifier.frechet, classifier.labels see little" in line
         page = report.write(store).read_text()
-        through = f"through classifier (sha256 {row.sha256[:12]})"
+        known = f"right on {row.accuracy:.0%} of held-out examples"
+        through = f"through classifier (sha256 {row.sha256[:12]}, {known})"
         assert f"classifier.frechet: 60 samples against 40 real examples (test), {through}" in page
 
 
@@ -120,8 +123,9 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     x = layout.put(np.asarray(np.random.default_rng(0).random((2, 40, 64)), np.float32))
     generator = layout.put(jax.tree.map(lambda a: np.stack([a, a]), Gaussian().init(jax.random.key(0), (64,))))
     valid = layout.put(np.ones((2, 40), bool))
-    found = batch.measure(config_metrics, references, 1, generator, generator, x, valid)
+    found, compared = batch.measure(config_metrics, references, 1, generator, generator, x, valid)
     assert len(found) == 3 and len(calls) == 1
+    assert {name: counts.tolist() for name, counts in compared.items()} == {name: [40, 40] for name in found}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +151,7 @@ def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
         for by in (1.0, 2.0)
     )
     x, valid = layout.put(np.zeros((2, 20, 2), np.float32)), layout.put(np.ones((2, 20), bool))
-    found = batch.measure([metric], batch.references([metric]), 1, now, before, x, valid)[repr(metric)]
+    found = batch.measure([metric], batch.references([metric]), 1, now, before, x, valid)[0][repr(metric)]
     assert found["drawn"][0] != found["drawn"][1]
     real = [np.mean(run.source.train(key_at(seed, 0, Role.TRAIN))) for seed in (0, 1)]
     np.testing.assert_allclose(found["real"], real, rtol=1e-5)
@@ -162,3 +166,23 @@ def test_rows_whose_features_are_not_finite_are_not_valid(layout):
     np.testing.assert_array_equal(out["valid"], [[True, True, False, True, True], [True] * 5])
     assert np.isfinite(out["samples"]).all()
     assert features_of(Overflowing(), (), x[1]).shape == (5, 3)
+
+
+def test_a_floor_is_real_data_that_is_neither_the_reference_nor_trained_on(tmp_path, layout):
+    """Of 1797 digits 1700 are the test set and 37 are left: too few for 60 fresh ones."""
+    source = {"kind": "digits", "n": 60, "n_test": 1700}
+    seen = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
+    metrics = [{"kind": "frechet", "against": "train"}, {"kind": "neighbours"}, {"kind": "frechet", "features": seen}]
+    found = values(execute.execute(study(metrics, source, seeds=1, generations=1), tmp_path / "out", layout=layout))
+    real, key = Digits(n=60, n_test=1700), jax.random.key(0)
+    train, test = (np.asarray(rows, np.float64) for rows in (real.train(key), real.test(key)))
+    np.testing.assert_allclose(found["frechet.floor"], distance_to(test[:60], real_moments(train)), rtol=1e-4)
+    assert "coverage.floor" in found and "classifier.frechet" in found and "classifier.frechet.floor" not in found
+
+
+def test_the_training_set_is_no_reference_for_what_is_trained_on_it():
+    with pytest.raises(
+        Problem, match=r"^metrics.kid: 'classifier' is trained on the training set, which cannot be its"
+    ):
+        study([{"kind": "kid", "against": "train", "features": "classifier"}])
+    study([{"kind": "kid", "against": "train", "features": "pixels"}])

@@ -9,6 +9,7 @@ from selfconsume import programs
 from selfconsume.real import Real, Seen
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.toy import GaussianMixture
+from selfconsume.types import Problem
 
 SOURCE = Digits(n=1000, n_test=100, form="image")
 KEY = jax.random.key(5)
@@ -46,6 +47,11 @@ def test_an_extractor_sees_features_and_computes_those_of_a_set_once():
     assert seen.truth() is None and seen.modes() is None
 
 
+def test_real_features_that_are_not_finite_are_a_problem():
+    with pytest.raises(Problem, match=r"^features: not finite for some real examples of the test set"):
+        Seen(SOURCE, lambda x: x.reshape(x.shape[0], -1) / jnp.zeros(())).test(KEY)
+
+
 @pytest.mark.parametrize("n", [50, 900])
 def test_programs_hold_no_data(layout, n, monkeypatch):
     """Neither the reserve (n = 50) nor the training set (n = 900): both are arguments."""
@@ -60,5 +66,5 @@ def test_programs_hold_no_data(layout, n, monkeypatch):
 
     monkeypatch.setattr(Digits, "rows", refuse)
     monkeypatch.setattr(Digits, "reserve", reserve)
-    samples = programs.real_sample(SOURCE, n, layout)(2, shared, {"numbers": {"source": {}}, "keys": keys})
+    samples = programs.real_sample(SOURCE, n, n == 50, layout)(2, shared, {"numbers": {"source": {}}, "keys": keys})
     np.testing.assert_array_equal(samples[1], expected)

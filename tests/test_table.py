@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume import execute
+from selfconsume import execute, provenance
 from selfconsume.store import Store
 from selfconsume.study import Study
 from selfconsume.table import check_path, save, table
@@ -133,3 +133,58 @@ def test_where_a_table_cannot_be_written(tmp_path):
     with pytest.raises(Problem, match="there is no folder"):
         check_path(tmp_path / "nowhere" / "table.csv")
     check_path(tmp_path / "table.csv")
+
+
+def test_each_value_says_what_it_rests_on(tmp_path):
+    """A verifier that keeps one sample in three leaves fewer rows to compare; subsets and floors have numbers of their own."""
+    metrics = [
+        {"kind": "frechet", "features": "pixels"},
+        {"kind": "wasserstein", "max_points": 25},
+        {"kind": "kid", "against": "train"},
+        {"kind": "log_likelihood"},
+        {"kind": "nonfinite"},
+    ]
+    source = {"kind": "eight_gaussians", "n": 60, "n_test": 40}
+    axes = {"curation": ["none", {"kind": "verifier", "keep_right": 0.3, "keep_wrong": 0.3, "oversample": 1}]}
+    made = Study(source, {"kind": "kde"}, {"kind": "real_only"}, metrics, axes, generations=2, seeds=2)
+    store = execute.execute(made, tmp_path / "out")
+    plain, frame = table(store), table(store, measured=True)
+    assert frame.columns == [*plain.columns, "n", "split", "reference", "extractor", "sha256"]
+    assert frame.select(plain.columns).equals(plain)
+    rests = {
+        name: set(rows.filter(curation="none").select("n", "split", "reference", "extractor").iter_rows())
+        for (name,), rows in frame.group_by("metric")
+    }
+    assert rests["pixels.frechet"] == rests["pixels.frechet.floor"] == {(60, "test", 40, "pixels")}
+    assert rests["wasserstein"] == {(25, "test", 25, None)}
+    assert rests["kid"] == {(60, "train", 60, None)}
+    assert rests["log_likelihood"] == {(None, "test", 40, None)}
+    assert rests["nonfinite"] == {(60, None, None, None)}
+    assert set(frame.filter(metric="pixels.frechet")["sha256"]) == {made.metrics[0].features.fingerprint(None)}
+    curated = frame.filter(pl.col("curation") != "none", metric="pixels.frechet").sort("seed", "generation")
+    valid = {(seed, t): _valid(store, seed, t) for seed in (0, 1) for t in (0, 1)}
+    assert curated["n"].to_list() == [valid[key] for key in sorted(valid)] and max(valid.values()) < 40
+    assert set(frame.filter(pl.col("curation") != "none", metric="pixels.frechet.floor")["n"]) == {60}
+    (line,) = provenance.warnings(store)
+    assert line.startswith("not all samples were valid: some values of kid, pixels.frechet, wasserstein compare")
+    assert f"{min(valid.values()) / 60:.0%}" in line
+
+
+def _valid(store, seed, t):
+    """Valid samples of the curated cell, as they are stored."""
+    run = store.study["cells"][1]["id"]
+    for segment in store.segments:
+        if (run, seed) in store.lanes[segment.lanes] and segment.first <= t <= segment.last:
+            with store.tensors(segment.file, segment.sha256) as tensors:
+                return int(tensors.get_tensor(f"{t}/valid")[store.lanes[segment.lanes].index((run, seed))].sum())
+
+
+def test_directories_stored_before_counts_were_have_none(path):
+    class Old(Store):
+        def compared(self, segment, t, metric):
+            return None
+
+    old = Old(path)
+    del old.study["measured"]
+    frame = table(old, measured=True)
+    assert len(frame) and frame["n"].null_count() == frame["split"].null_count() == len(frame)

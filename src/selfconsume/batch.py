@@ -137,7 +137,7 @@ class Batch:
             alive = out.alive
             clock.lap("sample", out)
             previous = (fit or new).generator
-            values = self.measure(metrics, references, t, new.generator, previous, out.samples, out.valid)
+            values, compared = self.measure(metrics, references, t, new.generator, previous, out.samples, out.valid)
             if t == 0:
                 for name, floors in self.floors(metrics, references, new.generator).items():
                     values[name].update(floors)
@@ -149,7 +149,7 @@ class Batch:
                 for name in each:
                     each[name] = np.where(host_alive, each[name], np.nan)
             clock.lap("fetch")
-            yield Record(t, host_alive, samples, valid, host_fit, values, clock.seconds)
+            yield Record(t, host_alive, samples, valid, host_fit, values, clock.seconds, compared)
 
     def resample(self, t: int, generator: Any) -> tuple[np.ndarray, np.ndarray]:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
@@ -164,8 +164,8 @@ class Batch:
 
     def measure(
         self, metrics: Sequence[Metric], references: Sequence[Any], t: int, generator, previous, samples, valid
-    ) -> dict[str, Values]:
-        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``."""
+    ) -> tuple[dict[str, Values], Values]:
+        """The values of every metric in one generation, and how many samples they compare, see `measuring`."""
         lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
         return self._measuring.measure(metrics, references, t, lane)
 

@@ -73,7 +73,10 @@ def table(
     results: Results,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .csv, .json or .parquet file.")] = None,
 ) -> None:
-    """Write every measured value as one tidy table; without --out, as csv to standard output."""
+    """Write every measured value as one tidy table; without --out, as csv to standard output.
+
+    A file also says in each row what the value was measured on.
+    """
     from selfconsume import console
     from selfconsume import table as tables
     from selfconsume.store import Store
@@ -81,7 +84,7 @@ def table(
     if out is not None:
         tables.check_path(out)
     store = Store(results)
-    frame = tables.table(store)
+    frame = tables.table(store, measured=out is not None)
     console.warn(store)
     if out is None:
         sys.stdout.write(frame.write_csv())

@@ -21,7 +21,7 @@ from selfconsume import history, provenance, room, tensors
 from selfconsume.batch import Batch
 from selfconsume.history import lacking
 from selfconsume.lanes import Layout
-from selfconsume.records import Losses, Partial, Record
+from selfconsume.records import Losses, Partial, Record, Values
 from selfconsume.store import Store
 from selfconsume.study import Cell, Study
 from selfconsume.tasks import Task, pending
@@ -157,7 +157,7 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
     ):
         if isinstance(item, Partial):
             if time.monotonic() - since > CHECKPOINT_SECONDS:
-                _flush(writer, lanes, buffer, study, layout)
+                _flush(writer, lanes, buffer, study, task.cells, layout)
                 name = f"{lanes}-{item.t:06d}.unfinished.safetensors"
                 # A new name each time: the checkpoint before must stay whole until this one is committed.
                 name = name.replace(".unf", f"-{int(item.fit.iteration[0])}.unf")
@@ -175,14 +175,21 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
         # Whoever starts from generation 0 needs its whole fit again, which is stored at the end of a segment only.
         anchor = item.t == 0 and (task.anchors or run.start == "first")
         if anchor or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
-            _flush(writer, lanes, buffer, study, layout, anchor=anchor)
+            _flush(writer, lanes, buffer, study, task.cells, layout, anchor=anchor)
             since = time.monotonic()
         yield finished, ""
-    _flush(writer, lanes, buffer, study, layout)
+    _flush(writer, lanes, buffer, study, task.cells, layout)
 
 
 def _flush(
-    writer: Writer | Follower, lanes: str, buffer: list[Record], study: Study, layout: Layout, *, anchor: bool = False
+    writer: Writer | Follower,
+    lanes: str,
+    buffer: list[Record],
+    study: Study,
+    cells: list[Cell],
+    layout: Layout,
+    *,
+    anchor: bool = False,
 ) -> None:
     """Commits the generations in the buffer and empties it; ``anchor``: their last whole fit is kept for good."""
     if not buffer:
@@ -198,6 +205,7 @@ def _flush(
             arrays |= tensors.named(record.fit.generator, f"{record.t}/generator")
         for metric, values in record.values.items():
             arrays |= {f"{record.t}/value/{metric}/{name}": value for name, value in values.items()}
+        arrays |= {f"{record.t}/compared/{metric}": numbers for metric, numbers in record.compared.items()}
     start, last = buffer[0].t, buffer[-1]
     stem = f"{lanes}-{start:06d}-{last.t:06d}"
     state = f"{stem}.state.safetensors"
@@ -213,6 +221,7 @@ def _flush(
         file=f"{stem}.safetensors",
         sha256=sha,
         metrics=names,
+        fewest=provenance.fewest(study.metrics, cells, [(record.alive, record.compared) for record in buffer]),
         kept=keep,
         layout=layout.record(),
         seconds={name: round(sum(part.get(name, 0.0) for part in parts), 4) for name in parts[0]},
@@ -242,6 +251,7 @@ def _add_metrics(
     references = batch.references(metrics)
     arrays: dict[str, np.ndarray] = {}
     names: dict[str, set[str]] = {}
+    found: list[tuple[np.ndarray, Values]] = []
     started = time.monotonic()
     for t in generations:
         record = history.generation(writer, batch, lanes, t)
@@ -253,7 +263,10 @@ def _add_metrics(
             )
         generator, previous = layout.put(record.fit.generator), layout.put(before.fit.generator)
         on_device = layout.put({"samples": record.samples, "valid": record.valid})
-        values = batch.measure(metrics, references, t, generator, previous, on_device["samples"], on_device["valid"])
+        samples, valid = on_device["samples"], on_device["valid"]
+        values, compared = batch.measure(metrics, references, t, generator, previous, samples, valid)
+        arrays |= {f"{t}/compared/{metric}": numbers for metric, numbers in compared.items()}
+        found.append((record.alive, compared))
         if t == 0:
             for metric, floors in batch.floors(metrics, references, generator).items():
                 values[metric].update(floors)
@@ -273,6 +286,7 @@ def _add_metrics(
         file=file,
         sha256=sha,
         metrics={metric: sorted(each) for metric, each in names.items()},
+        fewest=provenance.fewest(metrics, cells, found),
         kept="values",
         layout=layout.record(),
         seconds={"measure": round(time.monotonic() - started, 4)},

@@ -223,14 +223,23 @@ def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference
     return dict(metric(key, generation, reference))
 
 
-def real_sample(source: Source, keys: Keys, n: int) -> Samples | None:
-    """``n`` real examples as a perfect generator would give them: the noise floor's sample.
+def floor_set(source: Source, n: int, split: str, *, trained: bool) -> Literal["fresh", "train", "test"] | None:
+    """Where ``n`` real examples come from that stand for a perfect generator's: the noise floor's sample.
 
-    Fresh ones where the source has enough beyond its test set, else the training set; None if that is smaller than n.
+    Fresh ones where the source has enough. Else the set that is not the reference, unless an extractor was ``trained`` on
+    it: features of such examples are not those of others. None if that is too small too; then there is no floor.
     """
     if source.reserve is None or n <= source.reserve:
-        return source.draw(keys.floor, n, 0)
-    return source.train(keys.train)[:n] if n <= source.size else None
+        return "fresh"
+    if split == "train":
+        there = jax.eval_shape(source.test, jax.random.key(0)).shape[0] if source.fixed else 0
+        return "test" if n <= there else None
+    return "train" if n <= source.size and not trained else None
+
+
+def real_sample(source: Source, keys: Keys, n: int, *, fresh: bool) -> Samples:
+    """``n`` real examples, fresh ones or those of the training set."""
+    return source.draw(keys.floor, n, 0) if fresh else source.train(keys.train)[:n]
 
 
 def fit_structure(run: Run, t: int) -> FitState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -43,6 +43,7 @@ class Measuring:
         self.count = len(self.runs)
         self.run = self.runs[0]
         self.source = programs.static(self.run).source
+        self.sizes = real_sizes(self.run.source)
         self._weights: dict[Extractor, Any] = {}
         self._seen: dict[Extractor, Seen] = {}
 
@@ -50,8 +51,11 @@ class Measuring:
         """What each metric prepares from the real data: one for all lanes where the source is fixed."""
         return [self._reference(metric) for metric in metrics]
 
-    def measure(self, metrics: Sequence[Metric], references: Sequence[Any], t: int, lane: Lane) -> dict[str, Values]:
-        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``.
+    def measure(
+        self, metrics: Sequence[Metric], references: Sequence[Any], t: int, lane: Lane
+    ) -> tuple[dict[str, Values], Values]:
+        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``, and how many samples
+        they compare, ``{repr(metric): (lanes,)}``.
 
         Features are computed once for all metrics on one extractor, and brought to the host once for all that are there.
         """
@@ -75,21 +79,41 @@ class Measuring:
             )
             rows = self.layout.fetch(values.values)[: self.count]
             result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
-        return result
+        valid = {
+            each: self.layout.fetch(view["valid"])[: self.count, : self.run.sampled] for each, view in views.items()
+        }
+        counts = {each: rows.sum(axis=1).tolist() for each, rows in valid.items()}
+        return result, {
+            repr(metric): np.array([compared(metric, n, self.sizes)[0] for n in counts[extractor_of(metric)]], np.int32)
+            for metric in metrics
+        }
 
     def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
-        chosen = [(m, r) for m, r in zip(metrics, references, strict=True) if m.floored]
-        n, source = self.run.sampled, self.run.source
-        if not chosen or (source.reserve is not None and n > max(source.reserve, source.size)):
-            return {}
-        shared = {**self.real["shared"], **stock(source, self.layout)}
-        own = {**self.lane(0), **self.real["lane"]}
-        samples = programs.real_sample(self.source, n, self.layout)(self.count, shared, own)
-        valid = self.layout.put(np.ones((self.count, n), bool))
-        lane = {"generator": generator, "previous": generator, "samples": samples, "valid": valid}
-        values = self.measure(*zip(*chosen, strict=True), 0, lane)
-        return {m: {f"{name}.floor": value for name, value in each.items()} for m, each in values.items()}
+        groups: dict[str, list[tuple[Metric, Any]]] = {}
+        for metric, reference in zip(metrics, references, strict=True):
+            extractor = extractor_of(metric)
+            trained = extractor is not None and extractor.trained
+            role = loop.floor_set(self.run.source, self.run.sampled, metric.split, trained=trained)
+            if metric.floored and role is not None:
+                groups.setdefault(role, []).append((metric, reference))
+        result = {}
+        valid = self.layout.put(np.ones((self.count, self.run.sampled), bool))
+        for role, chosen in groups.items():
+            lane = {"generator": generator, "previous": generator, "samples": self._real_sample(role), "valid": valid}
+            for metric, each in self.measure(*zip(*chosen, strict=True), 0, lane)[0].items():
+                result[metric] = {f"{name}.floor": value for name, value in each.items()}
+        return result
+
+    def _real_sample(self, role: str) -> Any:
+        """Real examples of every lane, see `loop.floor_set`."""
+        shared, source = dict(self.real["shared"]), self.run.source
+        if role == "fresh":
+            shared |= stock(source, self.layout)
+        elif role == "test":
+            shared["real"] = self.layout.share(source.test(key_at(0, 0, Role.TEST)))
+        program = programs.real_sample(self.source, self.run.sampled, role == "fresh", self.layout)
+        return program(self.count, shared, {**self.lane(0), **self.real["lane"]})
 
     def _features(self, extractor: Extractor, lane: Lane) -> Lane:
         program = programs.features(extractor, self.run.sampled, self.layout)
@@ -134,7 +158,18 @@ class Measuring:
             own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
             generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
             rows.append(loop.measure(metric, keys[i], generation, reference["host"][i]))
-        return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
+        with np.errstate(over="ignore"):  # Beyond float32 is inf.
+            return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
+
+
+def compared(metric: Metric, n: int, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """How many of ``n`` valid samples, and of the real examples (`real_sizes`), a value of a metric compares."""
+    return metric.compared(n, sum(sizes[part] for part in metric.split.split(" and ") if part))
+
+
+def real_sizes(source: Source) -> dict[str, int]:
+    """How many real examples there are to compare with, by split."""
+    return {"train": source.size, "test": jax.eval_shape(source.test, jax.random.key(0)).shape[0]}
 
 
 def stock(source: Source, layout: Layout) -> dict[str, Any]:

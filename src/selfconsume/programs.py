@@ -119,10 +119,10 @@ def train(source: Source, layout: Layout) -> Program:
 
 
 @built
-def real_sample(source: Source, n: int, layout: Layout) -> Program:
-    """seed -> real examples as a perfect generator would give them."""
+def real_sample(source: Source, n: int, fresh: bool, layout: Layout) -> Program:
+    """seed -> real examples as a perfect generator would give them (`loop.real_sample`)."""
     return lane_program(
-        lambda shared, lane: loop.real_sample(source_in(source, shared, lane), keys_in(lane), n), layout
+        lambda shared, lane: loop.real_sample(source_in(source, shared, lane), keys_in(lane), n, fresh=fresh), layout
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
+import numpy as np
 
 from selfconsume import config
 from selfconsume.featured import extractor_of
+from selfconsume.measuring import compared, real_sizes
 from selfconsume.store import Store
 from selfconsume.study import Cell
 from selfconsume.types import Metric, Source
@@ -17,41 +18,59 @@ SHORT = 12
 """Digits of a checksum that are shown."""
 
 
+UNSURE = 0.9
+"""Accuracy below which a classifier is warned of: with ten classes, it is then wrong as often as a class is there."""
+
+
 class Measured(NamedTuple):
     """How the values of one metric came about, in all cells of the latest study that agree on it.
 
     Attributes:
         metric: Kind of the metric, and of the extractor before it: ``classifier.frechet``.
-        n: Samples of a generation.
-        split: Which real data they are compared with: "test", "train and test", or "" for none.
-        reference: Examples in that data.
+        n: Samples of a generation that are compared, where all of them are valid; 0 where the generator is asked itself.
+        fewest: The fewest that any value compares: others were not valid.
+        split: Which real data they are compared with: "test", "train", "train and test", or "" for none.
+        reference: Examples of it that are compared.
         extractor: Kind of the extractor, or "".
         sha256: Fingerprint of the extractor's weights, or "".
+        accuracy: Share of held-out real examples whose class the extractor knows; None where it is no classifier.
         cells: How many cells.
     """
 
     metric: str
     n: int
+    fewest: int
     split: str
     reference: int
     extractor: str
     sha256: str
+    accuracy: float | None
     cells: int
 
 
 def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """What the store keeps beside each cell: samples, real examples by split, and the extractor's checksum by metric."""
-    extractors = {_name(metric): each for metric in metrics if (each := extractor_of(metric)) is not None}
-    known: dict[Source, dict[str, Any]] = {}
-    result = []
+    """What the store keeps beside each cell: samples, real examples by split, and by metric what differs from these, and
+    the extractor's checksum and accuracy."""
+    known: dict[tuple[Source, int], dict[str, Any]] = {}
     for cell in cells:
-        source = cell.run.source
-        if source not in known:
-            test = jax.eval_shape(source.test, jax.random.key(0)).shape[0]
-            seen = {name: extractor.fingerprint(source) for name, extractor in extractors.items()}
-            known[source] = {"train": source.size, "test": test} | ({"extractors": seen} if seen else {})
-        result.append({"n": cell.run.sampled, **known[source]})
-    return result
+        source, n = cell.run.source, cell.run.sampled
+        if (source, n) not in known:
+            known[source, n] = {"n": n} | _of_source(source, n, metrics)
+    return [known[cell.run.source, cell.run.sampled] for cell in cells]
+
+
+def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, Any]:
+    sizes = real_sizes(source)
+    parts: dict[str, dict[str, Any]] = {"compared": {}, "extractors": {}, "accuracy": {}}
+    for metric in metrics:
+        name, extractor = _name(metric), extractor_of(metric)
+        if metric.split:
+            parts["compared"][name] = compared(metric, n, sizes)
+        if extractor is not None:
+            parts["extractors"][name] = extractor.fingerprint(source)
+            if (accuracy := extractor.accuracy(source)) is not None:
+                parts["accuracy"][name] = accuracy
+    return sizes | {name: part for name, part in parts.items() if part}
 
 
 def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -59,19 +78,87 @@ def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     return [{"name": _name(metric), "split": metric.split} for metric in metrics]
 
 
-def gather(store: Store) -> list[Measured]:
-    """How the values of the latest study came about; empty for studies that were stored before this was."""
-    study = store.study
-    found: dict[tuple[Any, ...], int] = {}
-    for about, given in zip(study.get("measured", ()), study["tables"]["metrics"], strict=False):
-        extractor = given.get("features", {}).get("kind", "")
+def fewest(
+    metrics: Sequence[Metric], cells: Sequence[Cell], found: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]
+) -> dict[str, dict[str, int]]:
+    """What the store keeps beside a stretch of generations: by metric and run the fewest samples that were compared.
+
+    Args:
+        metrics: The metrics.
+        cells: The cell of each lane.
+        found: Of each generation, which lanes are alive, and `Record.compared`.
+    """
+    run = cells[0].run
+    sizes = real_sizes(run.source)
+    result: dict[str, dict[str, int]] = {}
+    for metric in metrics:
+        if not metric.split:
+            continue
+        most = compared(metric, run.sampled, sizes)[0]
+        least = np.min([np.where(alive, counts[repr(metric)], most) for alive, counts in found], axis=0)
+        for cell, number in zip(cells, least.tolist(), strict=True):
+            if number < most:
+                few = result.setdefault(repr(metric), {})
+                few[cell.id] = min(number, few.get(cell.id, number))
+    return result
+
+
+def described(study: Mapping[str, Any]) -> dict[str, dict[str, Measured]]:
+    """How values come about that are measured while a study is the latest, by metric (its `repr`) and run; each one cell.
+
+    Empty for studies that were stored before this was.
+    """
+    result = {}
+    tables = study["tables"]["metrics"]
+    for text, about, given in zip(study["metrics"], study.get("measured", ()), tables, strict=False):
+        name, split, extractor = about["name"], about["split"], given.get("features", {}).get("kind", "")
+        result[text] = {}
         for cell in study["cells"]:
-            on, split = cell["measured"], about["split"]
-            reference = sum(on[part] for part in split.split(" and ")) if split else 0
-            sha256 = on.get("extractors", {}).get(about["name"], "")
-            row = (about["name"], on["n"], split, reference, extractor, sha256)
-            found[row] = found.get(row, 0) + 1
-    return [Measured(*row, cells) for row, cells in found.items()]
+            on = cell["measured"]
+            whole = on["n"], sum(on[part] for part in split.split(" and ")) if split else 0
+            n, reference = on.get("compared", {}).get(name, whole)
+            sha256, accuracy = (on.get(key, {}).get(name) for key in ("extractors", "accuracy"))
+            result[text][cell["id"]] = Measured(name, n, n, split, reference, extractor, sha256 or "", accuracy, 1)
+    return result
+
+
+def gather(store: Store) -> list[Measured]:
+    """How the stored values of the latest study came about; empty for studies that were stored before this was.
+
+    What was measured while an earlier study was the latest is described as it was then.
+    """
+    runs, few = _holding(store)
+    now = described(store.study)
+    studies = {index: described(store.studies[index]) for index in {index for index, _ in runs}}
+    found: dict[tuple[Any, ...], Measured] = {}
+    for text, cells in now.items():
+        indices = sorted(index for index, metric in runs if metric == text)
+        for run, row in cells.items():
+            rows = {studies[index].get(text, {}).get(run, row) for index in indices if run in runs[index, text]} or {
+                row
+            }
+            for each in rows:
+                key = each._replace(fewest=0)
+                old = found.get(key, each._replace(cells=0))
+                least = min(old.fewest, few.get((text, run), each.n))
+                found[key] = each._replace(fewest=least, cells=old.cells + 1)
+    return list(found.values())
+
+
+def _holding(store: Store) -> tuple[dict[tuple[int, str], set[str]], dict[tuple[str, str], int]]:
+    """Runs with values, by study that was the latest and by metric; and the fewest samples by metric and run."""
+    runs: dict[tuple[int, str], set[str]] = {}
+    few: dict[tuple[str, str], int] = {}
+    named = {batch: {run for run, _ in lanes} for batch, lanes in store.lanes.items()}
+    for segment in store.segments:
+        if segment.first >= store.study["generations"]:
+            continue
+        for text in segment.metrics:
+            runs.setdefault((segment.study, text), set()).update(named[segment.lanes])
+        for text, each in segment.fewest.items():
+            for run, number in each.items():
+                few[text, run] = min(number, few.get((text, run), number))
+    return runs, few
 
 
 def lines(store: Store) -> list[str]:
@@ -79,11 +166,14 @@ def lines(store: Store) -> list[str]:
     groups: dict[tuple[Any, ...], list[str]] = {}
     for row in gather(store):
         if row.split:
-            groups.setdefault(row[1:], []).append(row.metric)
+            groups.setdefault(row[1:-1], []).append(row.metric)
     result = []
-    for (n, split, reference, extractor, sha256, _), names in groups.items():
-        through = f", through {extractor} (sha256 {sha256[:SHORT]})" if extractor else ""
-        result.append(f"{', '.join(names)}: {n} samples against {reference} real examples ({split}){through}")
+    for (n, few, split, reference, extractor, sha256, accuracy), names in groups.items():
+        what = f"{n} samples" if n else "generators"
+        what += f" (where not all are valid, as few as {few})" if few < n else ""
+        known = "" if accuracy is None else f", right on {accuracy:.0%} of held-out examples"
+        through = f", through {extractor} (sha256 {sha256[:SHORT]}{known})" if extractor else ""
+        result.append(f"{_names(names)}: {what} against {reference} real examples ({split}){through}")
     return result
 
 
@@ -96,18 +186,26 @@ def warnings(store: Store) -> list[str]:
         if apart:
             counts = ", ".join(map(str, sorted({numbers(row) for row in rows if row.metric in apart})))
             result.append(
-                f"cells differ in their number of {what} ({counts}): {_names(apart)} depend on it by themselves; compare "
-                "each cell with its own floor, not with cells of another number"
+                f"cells differ in their number of {what} ({counts}), on which bias or noise of {_names(apart)} depends; "
+                "compare each cell with its own floor, not with cells of another number"
             )
+    if short := [row for row in rows if row.fewest < row.n]:
+        share = min(row.fewest / row.n for row in short)
+        result.append(
+            f"not all samples were valid: some values of {_names(row.metric for row in short)} compare only {share:.0%} of the "
+            "samples that others, and the floors, compare; bias and noise are larger there"
+        )
+    if unsure := [row for row in rows if row.accuracy is not None and row.accuracy < UNSURE]:
+        share = min(row.accuracy for row in unsure)
+        result.append(
+            f"{_names(row.extractor for row in unsure)} is right on only {share:.0%} of real examples that it was not trained "
+            f"on: {_names(row.metric for row in unsure)} see little of the classes"
+        )
     apart = {row.metric for row in rows if len(_of(rows, row.metric, lambda row: row.sha256)) > 1}
     if apart:
         result.append(
-            f"cells differ in the weights of the extractor: values of {_names(apart)} are on different scales"
-        )
-    if changed := _changed(store):
-        result.append(
-            f"the weights behind {_names(changed)} have changed since earlier generations were measured: values before and "
-            "after are on different scales; measure all of them again in a new directory"
+            f"cells or generations differ in the weights of the extractor: values of {_names(apart)} are on different "
+            "scales; measure all of them again in a new directory (the column sha256 of `table --out` says which is which)"
         )
     return result
 
@@ -120,17 +218,5 @@ def _name(metric: Metric) -> str:
     return ".".join(reversed(config.kinds_of(metric)))
 
 
-def _changed(store: Store) -> set[str]:
-    """Metrics whose extractor's weights are not the ones that an earlier run of the same cells was measured with."""
-    now = {cell["id"]: cell.get("measured", {}).get("extractors", {}) for cell in store.study["cells"]}
-    result = set()
-    for study in store.studies[:-1]:
-        for cell in study["cells"]:
-            for name, sha256 in cell.get("measured", {}).get("extractors", {}).items():
-                if now.get(cell["id"], {}).get(name, sha256) != sha256:
-                    result.add(name)
-    return result
-
-
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+    return ", ".join(sorted(set(names)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +27,8 @@ class Record(NamedTuple):
     values: dict[str, Values]
     """By metric (its position in the study does not matter: by `repr`)."""
     seconds: dict[str, float]
+    compared: Mapping[str, np.ndarray] = MappingProxyType({})
+    """By metric as `values`: how many samples a value compares, one entry a lane."""
 
 
 class Partial(NamedTuple):

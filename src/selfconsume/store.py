@@ -44,6 +44,8 @@ class Segment:
         state: File of the last generation's whole fit, from which the next one starts; "" where there is none.
         state_sha256: Its checksum.
         anchor: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
+        fewest: By metric and run: the fewest samples that a value compares, where that is fewer than all that were drawn.
+        study: Which of `Store.studies` was the latest when this was committed.
     """
 
     lanes: str
@@ -58,6 +60,8 @@ class Segment:
     state: str = ""
     state_sha256: str = ""
     anchor: bool = False
+    fewest: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    study: int = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +148,12 @@ class Store:
                             if (key := f"{t}/value/{metric}/{name}") in there:
                                 yield segment, t, metric, name, tensors.get_tensor(key)
 
+    def compared(self, segment: Segment, t: int, metric: str) -> np.ndarray | None:
+        """How many samples the values of a metric compare, one entry a lane; None where that was not kept."""
+        with self.tensors(segment.file, segment.sha256) as tensors:
+            key = f"{t}/compared/{metric}"
+            return tensors.get_tensor(key) if key in set(tensors.keys()) else None
+
     def _apply(self, event: Mapping[str, Any]) -> None:
         event = dict(event)
         match event.pop("event"):
@@ -152,7 +162,7 @@ class Store:
             case "lanes":
                 self.lanes[event["id"]] = [(run, seed) for run, seeds in event["lanes"] for seed in seeds]
             case "segment":
-                segment = Segment(**event)
+                segment = Segment(**event, study=len(self.studies) - 1)
                 self.segments.append(segment)
                 held = self.unfinished.get(segment.lanes)
                 if held and held.generation <= segment.last:
