@@ -181,7 +181,7 @@ def _trained(recipe: Classifier, source: Source) -> Trained:
     schedule = optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates))
 
     @jax.jit
-    def train(x, labels):
+    def train(x, labels, known):
         judge = Judge.init(
             Weights(jax.random.uniform(start, (size.used,), minval=-1.0)), source.shape, recipe.width, len(found)
         )
@@ -197,8 +197,9 @@ def _trained(recipe: Classifier, source: Source) -> Trained:
 
         def update(state, key):
             judge, optimizer = state
-            rows, shift = jax.random.split(key)
-            gradient = jax.grad(loss)(judge, jax.random.randint(rows, (recipe.batch,), 0, len(x)), shift)
+            draw, shift = jax.random.split(key)
+            rows = known[jax.random.randint(draw, (recipe.batch,), 0, len(known))]
+            gradient = jax.grad(loss)(judge, rows, shift)
             step, optimizer = schedule.update(gradient, optimizer)
             return (optax.apply_updates(judge, step), optimizer), None
 
@@ -210,7 +211,7 @@ def _trained(recipe: Classifier, source: Source) -> Trained:
     def right(judge, x, labels):
         return jnp.argmax(judge.head(judge.features(_scaled(x))), axis=1) == labels
 
-    judge = train(x[order[held:]], labels[order[held:]])
+    judge = train(x, labels, order[held:])
     parts = [order[i : min(i + recipe.portion, held)] for i in range(0, held, recipe.portion)]
     accuracy = np.mean(np.concatenate([right(judge, x[rows], labels[rows]) for rows in parts]))
     return Trained(jax.device_get(judge), float(accuracy))
