@@ -302,6 +302,11 @@ def test_files_and_changes_of_them(tmp_path):
         (["source.m=3"], "source: unknown 'm'"),
         (["source.n=ten"], "source.n: expected a valid integer, got 'ten'"),
         (["axes.source.m=[3]"], "'gaussian' has no 'm'"),
+        (["regime.kind=real_only"], "axes.regime.ratio: 'real_only' has no 'ratio'; it has no fields"),
+        (
+            ["source={kind='linear'}"],
+            "expected table.key=value, such as source.n=100; whole tables are changed in the file",
+        ),
     ],
 )
 def test_bad_changes(tmp_path, changes, message):

@@ -21,6 +21,7 @@ from selfconsume import history, provenance, room, tensors
 from selfconsume.batch import Batch
 from selfconsume.history import lacking
 from selfconsume.lanes import Layout
+from selfconsume.measuring import distinct
 from selfconsume.records import Losses, Partial, Record, Values
 from selfconsume.store import Store
 from selfconsume.study import Cell, Study
@@ -88,7 +89,7 @@ def execute(
                 tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}"))
             done += len(task.seeds) * (task.until - task.after)
         for cells, seeds, generations, metrics in missing:
-            for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):
+            for count, _ in enumerate(_add_metrics(study, cells, seeds, generations, metrics, writer, layout), 1):
                 tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
             done += len(cells) * len(generations)
     layout.meet()
@@ -234,6 +235,7 @@ def _flush(
 
 
 def _add_metrics(
+    study: Study,
     cells: list[Cell],
     seeds: list[int],
     generations: list[int],
@@ -252,6 +254,8 @@ def _add_metrics(
     arrays: dict[str, np.ndarray] = {}
     names: dict[str, set[str]] = {}
     found: list[tuple[np.ndarray, Values]] = []
+    wanted = {repr(metric) for metric in study.metrics}
+    stored = {metric: each for s in writer.segments for metric, each in s.metrics.items() if metric in wanted}
     started = time.monotonic()
     for t in generations:
         record = history.generation(writer, batch, lanes, t)
@@ -274,6 +278,7 @@ def _add_metrics(
             for key, value in each.items():
                 arrays[f"{t}/value/{metric}/{key}"] = np.where(record.alive, value, np.nan)
                 names.setdefault(metric, set()).add(key)
+        distinct(stored | names)
         yield t
     tag = len(writer.segments)
     file = f"{name}-{generations[0]:06d}-{generations[-1]:06d}-{tag}.values.safetensors"

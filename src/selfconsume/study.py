@@ -189,7 +189,8 @@ class Study:
             table = config.table_of(role, config.recipe(role, parts[role], role))
             if field not in table or field == "kind":
                 known = [each for each in table if each != "kind"]
-                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {registry.suggest(field, known)}")
+                hint = registry.suggest(field, known) if known else "it has no fields"
+                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {hint}")
             parts[role] = config.recipe(role, {**table, field: value}, role)
             return value if isinstance(value, str | int | float | bool) else json.dumps(value)
         setting = field if role == "study" else name
@@ -205,6 +206,8 @@ class Study:
             run.source.check()
             run.family.check(run.source)
             run.regime.check(run.source, run.sampled, self.settings.generations)
+            for t in range(1, min(4, self.settings.generations)):
+                run.plan(t)
             for metric in self.metrics:
                 metric.check(run.source, run.family)
             if run.curation:
