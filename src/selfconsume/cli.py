@@ -237,6 +237,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C; older ones raise Abort
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
         _fail("stopped; what was finished is stored; run the same command again to continue", 130)
     except BrokenPipeError:
