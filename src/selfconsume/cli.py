@@ -174,6 +174,8 @@ def report(
     from selfconsume.store import Store
 
     store = Store(results)
+    if figure is not None:
+        album.check_path(figure)
     console.say(str(reports.write(store, findings=findings.gather(store))))
     if figure is not None:
         console.say(str(album.figure(store, figure)))
@@ -186,7 +188,7 @@ def export(
         Path,
         typer.Option(
             metavar="PATH",
-            help="x.safetensors: the generator; x.png: a picture of samples; x.npy: all samples; x: a folder of images.",
+            help="x.safetensors: the generator; x.npy: all samples; x: a folder of all images; x.png: a picture (100 images).",
         ),
     ],
     run: Annotated[

@@ -132,21 +132,16 @@ def _views(
     for _, lane in shown:
         rows = starts[lane] if reals[lane] is None else reals[lane]
         base.setdefault(starts[lane].shape[1:], {})[id(rows)] = rows
-    digits = is_ink(study)
     return {
-        shape: views.view(
-            np.concatenate(list(rows.values())),
-            image=(8, 8) if digits and shape == (64,) else None,
-            ink=digits,
-            side=side,
-        )
+        shape: views.view(np.concatenate(list(rows.values())), **manner(study, shape), side=side)
         for shape, rows in base.items()
     }
 
 
-def is_ink(study: Study | None) -> bool:
-    """Whether its images are ink on paper: scikit-learn's digits."""
-    return study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
+def manner(study: Study | None, shape: tuple[int, ...]) -> dict[str, Any]:
+    """How examples of a shape are shown, for `views.view`: scikit-learn's digits as ink on paper, also where they lie flat."""
+    ink = study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
+    return {"image": (8, 8) if ink and shape == (64,) else None, "ink": ink}
 
 
 def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:
