@@ -50,15 +50,6 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
     assert command != "theory" or stop.value.code == 0
 
 
-def test_the_extension_in_the_docs_is_a_regime(monkeypatch):
-    monkeypatch.setitem(registry._KINDS, "regime", dict(registry._KINDS["regime"]))
-    (example,) = blocks("docs/extending.md", "python")
-    exec(compile(example, "extending.md", "exec"), {})
-    halves = registry.find("regime", "halves")()
-    assert halves.plan(1, 10, 8).use == (10, 8)
-    assert halves.plan(5, 10, 8).use == (10, 4, 4)
-
-
 @pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):

@@ -254,6 +254,18 @@ def test_a_source_that_has_moved(tmp_path):
     assert "could not be read again" in page.text and "p-0-0" in page.ids and "p-0-real" not in page.ids
 
 
+def test_kinds_that_do_not_come_along_are_named(tmp_path):
+    """Whoever wants to make it again needs them; whoever lacks them is told why there is no real data."""
+    store = filled(tmp_path / "out")
+    assert "do not come with selfconsume" not in opened(report.write(store)).text
+    tables = json.loads(json.dumps(store.study["tables"]))
+    tables["source"]["kind"], tables["metrics"][0]["features"] = "ring", {"kind": "polar"}
+    store.study["tables"] = tables
+    text = opened(report.write(store)).text
+    assert "It needs source 'ring', extractor 'polar': kinds that do not come with selfconsume." in text
+    assert "could not be read again here (source.kind: unknown 'ring'; " in text
+
+
 def test_what_cannot_be_reported_gets_one_line(tmp_path):
     with Writer(tmp_path / "empty"):
         pass

@@ -219,9 +219,11 @@ def list_(
     kind: Annotated[str | None, typer.Argument(help="One of them, to be shown in full.")] = None,
 ) -> None:
     """List all kinds with their fields, defaults and choices; with a kind, what it is and what each field means."""
-    from selfconsume import listing
+    from selfconsume import listing, registry
 
     listing.show(role, kind)
+    for line in registry.plug_in():
+        print(f"careful: {line}", file=sys.stderr)
 
 
 @app.command()

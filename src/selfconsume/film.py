@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfconsume import account, views
-from selfconsume.kept import Kept
+from selfconsume.kept import Kept, built
 from selfconsume.store import Lane, Store
 from selfconsume.study import Study
 
@@ -106,7 +106,8 @@ def shoot(
         rows.append(Row(name, lane[1], None if real is None else _uri(look.png(real)), made))
     notes = list(dict.fromkeys(look.note for look in looks.values() if look.note))
     if any(real is None for real in reals.values()):
-        notes.append("The real data could not be read again here; generation 0 fixes the axes.")
+        why = f" ({built(store)[1]})" if study is None else ""
+        notes.append(f"The real data could not be read again here{why}; generation 0 fixes the axes.")
     if len(generations) <= last:
         notes.append(f"{len(generations)} of {last + 1} generations are shown.")
     sheets = any(isinstance(look, views.Images) for look in looks.values())
