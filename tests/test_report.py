@@ -160,6 +160,15 @@ def page(tmp_path_factory):
     return opened(path)
 
 
+def test_sentences_are_apart(tmp_path):
+    """Jinja eats the newline behind a block: whatever follows one brings its own space."""
+    store = filled(tmp_path / "out", EVERYTHING)
+    run = store.study["cells"][0]["id"]
+    found = findings.gather(store)._replace(verdicts={run: "stable"})
+    text = opened(report.write(store, findings=found)).text
+    assert "with its test. 2 more values" in text and not re.search(r"[a-z]\.\d+ (more|of)|[a-z]\.[A-Z]", text)
+
+
 def test_every_cell_and_metric_is_there(page):
     # Of six covariances four are shown, variances first, and the rest is counted.
     shown = [*NAMES[:5], "covariance.0.0", "covariance.1.1", "covariance.2.2", "covariance.0.1"]

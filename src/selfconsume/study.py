@@ -182,7 +182,9 @@ class Study:
             parts[role] = config.recipe(role, value, f"axes.{name}")
             others = [other for other in self.axes[name] if other != "none" or role != "curation"]
             beside = [config.recipe(role, other, f"axes.{name}") for other in others]
-            return config.label(role, parts[role], beside)
+            # A field that is an axis too has its value from there.
+            elsewhere = [axis.removeprefix(f"{role}.") for axis in self.axes]
+            return config.label(role, parts[role], beside, elsewhere)
         if role in PARTS and field:
             if role not in parts:
                 raise Problem(f"axes.{name}: there is no {role} it could belong to")
