@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import selfconsume as sc
-from selfconsume import cli, registry, report
+from selfconsume import registry, report
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -67,13 +67,6 @@ def installed(tmp_path, monkeypatch, fresh):
         sys.modules.pop(name, None)
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr("sys.argv", ["selfconsume", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code
-
-
 def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
     monkeypatch.chdir(tmp_path)
     Path("page.py").write_text(CODE)
@@ -91,30 +84,26 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
         assert role in ("regime", "curation") or isinstance(registry.find(role, kind).tiny(), registry.ROLES[role])
 
 
-def test_the_command_knows_installed_kinds(tmp_path, monkeypatch, capsys, installed):
+def test_the_command_knows_installed_kinds(tmp_path, command, installed):
     installed(CODE)
     (tmp_path / "study.toml").write_text(STUDY)
-    assert call(monkeypatch, "run", tmp_path / "study.toml", "--out", tmp_path / "out", "--dry-run") == 0
-    assert capsys.readouterr().out.startswith("1 run")
-    assert call(monkeypatch, "list", "source") == 0
-    assert "Points on a circle" in capsys.readouterr().out
+    code, out, _ = command("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--dry-run")
+    assert code == 0 and out.startswith("1 run")
+    code, out, error = command("list", "source")
+    assert code == 0 and "Points on a circle" in out and not error
 
 
-def test_a_broken_plug_in_is_one_line(tmp_path, monkeypatch, capsys, installed):
+def test_a_broken_plug_in_is_one_line(tmp_path, command, installed):
     installed("import no_such_module")
     (tmp_path / "study.toml").write_text(STUDY)
     told = (
         "the plug-in 'rings' (my_package.rings) cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'"
     )
-    assert call(monkeypatch, "run", tmp_path / "study.toml", "--out", tmp_path / "out") == 2
-    error = capsys.readouterr().err
-    assert (
-        error.startswith("error: source.kind: unknown 'ring'; ")
-        and error.endswith(f"{told}\n")
-        and error.count("\n") == 1
-    )
-    assert call(monkeypatch, "list", "regime") == 0
-    assert capsys.readouterr().err == f"careful: {told}\n"
+    code, _, error = command("run", tmp_path / "study.toml", "--out", tmp_path / "out")
+    assert code == 2 and error.count("\n") == 1
+    assert error.startswith("error: source.kind: unknown 'ring'; ") and error.endswith(f"; {told}\n")
+    code, out, error = command("list", "regime")
+    assert code == 0 and "replace" in out and error == f"careful: {told}\n"
 
 
 def test_who_installs_nothing_runs_nothing(fresh):
