@@ -24,7 +24,7 @@ from selfconsume.lanes import Layout
 from selfconsume.measuring import distinct
 from selfconsume.records import Losses, Partial, Record, Values
 from selfconsume.store import Store
-from selfconsume.study import Cell, Study
+from selfconsume.study import Cell, Study, difference
 from selfconsume.tasks import Task, pending
 from selfconsume.types import Metric, Problem
 from selfconsume.writer import Follower, Writer
@@ -76,7 +76,8 @@ def execute(
     with _opened(out, layout) as writer:
         known = {run for lanes in writer.lanes.values() for run, _ in lanes}
         if known and not known & {cell.id for cell in study.cells}:
-            raise Problem(f"{out}: its results share no run with this study; give another --out")
+            why = difference(writer.study["tables"], study.table())
+            raise Problem(f"{out}: its results share no run with this study ({why}); give another --out")
         _announce(writer, study, layout, text)
         tasks = pending(study, writer, layout)
         missing = lacking(study, writer)

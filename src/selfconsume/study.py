@@ -250,6 +250,18 @@ def identity(run: loop.Run) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Why two studies, as `Study.table` gives them, have other runs: the first field that differs. Paths say nothing."""
+    stored, wanted = (json.loads(json.dumps(tables)) for tables in (stored, wanted))
+    for part in (*PARTS, "axes", "study"):
+        before, now = (tables.get(part, {}) for tables in (stored, wanted))
+        for field in dict.fromkeys([*now, *before]):
+            counts = field in RUN if part == "study" else field not in ("path", "fetch")
+            if counts and before.get(field) != now.get(field):
+                return f"{part}.{field} was {json.dumps(before.get(field))}, is {json.dumps(now.get(field))}"
+    return "the fields are equal, so the data behind source.path is other data"
+
+
 def flat(axes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Axes by dotted name, whether the file quotes the dots or not."""
     found = {}
