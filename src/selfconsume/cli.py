@@ -25,6 +25,23 @@ Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `
 Change = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(f"selfconsume {metadata.version('selfconsume')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("selfconsume-demo"),
