@@ -6,6 +6,7 @@ from PIL import Image
 
 import selfconsume as sc
 from selfconsume import album
+from selfconsume.export import found
 from selfconsume.kept import Kept, readable
 from selfconsume.keys import Role, key_at
 from selfconsume.store import Store
@@ -136,6 +137,11 @@ def test_a_figure_of_all_runs_by_generation(images, points, tmp_path, suffix):
         # Two generations beside the real data; the second store has two runs.
         height, width = pixels(file).shape
         assert 1 < width / height < 3
+
+
+def test_runs_to_choose_from_are_named(points):
+    with pytest.raises(Problem, match=r"found 2 of 2; give --run one of .*[0-9a-f]{16} \(replace\)"):
+        found(points[0], None, 0, -1)
 
 
 def test_figures_have_known_suffixes(points, tmp_path):
