@@ -6,6 +6,7 @@ from PIL import Image
 
 import selfconsume as sc
 from selfconsume import album
+from selfconsume.export import found
 from selfconsume.kept import Kept, readable
 from selfconsume.keys import Role, key_at
 from selfconsume.store import Store
@@ -71,16 +72,42 @@ def test_array_folder_and_sheet_hold_the_same_images(images, tmp_path):
     assert [file.name for file in files] == [f"{i:02d}.png" for i in range(12)]
     np.testing.assert_array_equal(np.stack([pixels(file) for file in files]), array[..., 0])
     sheet = pixels(album.write(store, tmp_path / "sheet.png", lane, 1))
-    factor = round(sheet.shape[0] / (album.SIDE * 9 + 1))
-    small = sheet[::factor, ::factor]
+    # Three lines of four; ink on paper, as in the report.
+    factor = sheet.shape[1] // (4 * 9 + 1)
+    assert sheet.shape == (factor * (3 * 9 + 1), factor * (4 * 9 + 1)) and sheet.shape[1] > 900
+    small = 255 - sheet[::factor, ::factor]
     np.testing.assert_array_equal(small[1:9, 1:9], array[0, ..., 0])
-    np.testing.assert_array_equal(small[10:18, 10:18], array[11, ..., 0])
+    np.testing.assert_array_equal(small[19:27, 28:36], array[11, ..., 0])
+
+
+def test_digits_laid_flat_are_digits(tmp_path):
+    study = sc.Study(
+        source=sc.source("digits", n=40, n_test=40),
+        family=sc.family("gaussian"),
+        regime=sc.regime("replace"),
+        generations=1,
+        seeds=1,
+    )
+    store = sc.run(study, tmp_path / "results").store
+    lane = (study.cells[0].id, 0)
+    array = np.load(album.write(store, tmp_path / "all.npy", lane, 0))
+    assert array.shape == (40, 64)
+    files = sorted(album.write(store, tmp_path / "each", lane, 0).iterdir())
+    expected = (255 * np.clip(array, 0, 1)).round().reshape(-1, 8, 8)
+    np.testing.assert_array_equal(np.stack([pixels(file) for file in files]), expected)
+    sheet = pixels(album.write(store, tmp_path / "sheet.png", lane, 0))
+    factor = sheet.shape[1] // (7 * 9 + 1)
+    np.testing.assert_allclose(255 - sheet[::factor, ::factor][1:9, 1:9], expected[0], atol=1)
 
 
 def test_examples_that_were_not_kept_are_drawn_again(points, tmp_path):
     store, lane = points
     assert np.load(album.write(store, tmp_path / "x.npy", lane, 1)).shape == (30, 2)
-    assert pixels(album.write(store, tmp_path / "x.png", lane, 1)).std() > 1
+    with Image.open(album.write(store, tmp_path / "x.png", lane, 1)) as picture:
+        assert picture.width > 900
+        colours = {tuple(pixel) for pixel in np.asarray(picture.convert("RGB")).reshape(-1, 3)}
+    # Samples are told from the real data by their colour.
+    assert any(max(colour) - min(colour) > 60 for colour in colours)
 
 
 def test_what_does_not_suit_is_said(images, points, tmp_path):
@@ -110,6 +137,11 @@ def test_a_figure_of_all_runs_by_generation(images, points, tmp_path, suffix):
         # Two generations beside the real data; the second store has two runs.
         height, width = pixels(file).shape
         assert 1 < width / height < 3
+
+
+def test_runs_to_choose_from_are_named(points):
+    with pytest.raises(Problem, match=r"found 2 of 2; give --run one of .*[0-9a-f]{16} \(replace\)"):
+        found(points[0], None, 0, -1)
 
 
 def test_figures_have_known_suffixes(points, tmp_path):

@@ -447,9 +447,28 @@ def changed(whole, tmp_path):
 def test_another_study_is_refused(changed):
     before = (changed / store.LOG).read_bytes()
     other = study(axes={"regime": REGIMES, "source.n": [11]})
-    with pytest.raises(Problem, match="share no run with this study; give another --out"):
+    why = r"axes.source.n was null, is \[11\]"
+    with pytest.raises(Problem, match=rf"share no run with this study \({why}\); give another --out"):
         run(other, changed)
     assert (changed / store.LOG).read_bytes() == before
+    warm = study(family={"kind": "gaussian", "temperature": 0.5}, start="warm")
+    with pytest.raises(Problem, match=r"\(family.temperature was 1.0, is 0.5\)"):
+        run(warm, changed)
+
+
+def test_changed_data_is_said_to_be_other_data(tmp_path):
+    """The study file is unchanged, and wherever the file lies: only its content counts."""
+
+    def of(path, rows):
+        np.save(tmp_path / path, np.arange(2 * rows, dtype=np.float32).reshape(rows, 2))
+        source = {"kind": "arrays", "path": str(tmp_path / path), "n": 10, "n_test": 10}
+        return Study(source, {"kind": "gaussian"}, {"kind": "replace"}, generations=1, seeds=1)
+
+    run(of("a.npy", 20), tmp_path / "out")
+    run(of("b.npy", 20), tmp_path / "out")
+    for path in ("a.npy", "b.npy"):
+        with pytest.raises(Problem, match=r"\(the fields are equal, so the data behind source.path is other data\)"):
+            run(of(path, 21), tmp_path / "out")
 
 
 def test_a_damaged_file_is_refused(changed, whole):

@@ -75,7 +75,7 @@ def test_every_cell_and_generation_has_a_panel(store):
     made = shot(store)
     assert made.generations == list(range(8)) and made.strip == [0, 2, 4, 6, 7]
     assert [row.label for row in made.rows] == [
-        "{'regime': 'mix'}",
+        "{'regime': 'mix(ratio=1)'}",
         "{'regime': 'replace'}",
         "{'regime': 'accumulate'}",
     ]

@@ -19,8 +19,9 @@ from selfconsume.regimes import Accumulate, Mix, RealOnly, Replace, Subsample, W
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.toy import EightGaussians
 from selfconsume.sources.toy import Gaussian as Source
+from selfconsume.study import Study
 from selfconsume.tensors import save_generator
-from selfconsume.types import Family, FitState, Generator, Plan, Problem
+from selfconsume.types import Family, FitState, Generator, Plan, Problem, Regime
 
 
 class Weights(Generator):
@@ -209,3 +210,27 @@ def test_the_structure_of_a_fit_is_known_without_fitting(layout, family):
         assert jax.tree.structure(structure) == jax.tree.structure(record.fit)
         shapes = jax.tree.map(lambda a, b: a.shape == b.shape[1:] and a.dtype == b.dtype, structure, record.fit)
         assert all(jax.tree.leaves(shapes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned(Regime):
+    """Whatever plan it is given."""
+
+    use: tuple[int, ...]
+    weight: tuple[float, ...]
+
+    def plan(self, t, n_real, n_synthetic):
+        return Plan(self.use, self.weight)
+
+
+def test_plans_that_cannot_be_are_refused_by_name():
+    for regime, message in (
+        (Planned((5, 5), (1.0,)), "with 2 counts and 1 weights; give each block one of both"),
+        (Planned((5, 5, 5), (1.0, 1.0, 1.0)), "with 2 synthetic blocks, but 1 are kept; say with lookback"),
+    ):
+        with pytest.raises(Problem, match=r"^regime: Planned\(use=.* plans generation 2 " + message):
+            Run(Source(n=5), Gaussian(), regime).plan(2)
+    unused = Planned((5, 5, 0), (1.0, 1.0, 1.0))
+    assert Run(Source(n=5), Gaussian(), unused).plan(2) == unused.plan(2, 5, 5)
+    with pytest.raises(Problem, match="plans generation 1"):
+        Study(Source(n=5), Gaussian(), Planned((5, 5), (1.0,)))

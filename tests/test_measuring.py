@@ -186,3 +186,46 @@ def test_the_training_set_is_no_reference_for_what_is_trained_on_it():
     ):
         study([{"kind": "kid", "against": "train", "features": "classifier"}])
     study([{"kind": "kid", "against": "train", "features": "pixels"}])
+
+
+@dataclasses.dataclass(frozen=True)
+class Named(Metric):
+    """One value of a given name and shape."""
+
+    name: str = "moments.mean.0"
+    size: int = 0
+
+    floored = False
+
+    def prepare(self, key, source):
+        return None
+
+    def __call__(self, key, generation, reference):
+        return {self.name: jnp.ones(self.size) if self.size else jnp.ones(())}
+
+
+class OnHost(Named):
+    """The same, on the host."""
+
+    on = "host"
+
+
+def test_two_metrics_do_not_share_a_name(tmp_path, layout):
+    """At once, and where the second one is added to what is stored; then nothing of it is stored."""
+    plain = {"kind": "gaussian", "n": 10}
+    moments = {"kind": "moments"}
+    store = execute.execute(study([moments], plain), tmp_path / "out", layout=layout)
+    (name, *_) = store.segments[0].metrics[repr(study([moments], plain).metrics[0])]
+    both = [moments, Named(name)]
+    message = rf"^metrics: Moments\(.*\) and Named\(.*\) both give a value called {name!r}; name values after"
+    for out in ("new", "out"):
+        with pytest.raises(Problem, match=message):
+            execute.execute(study(both, plain), tmp_path / out, layout=layout)
+    renamed = execute.execute(study([moments, Named("named")], plain), tmp_path / "out", layout=layout)
+    assert {name, "named"} <= set(values(renamed))
+
+
+@pytest.mark.parametrize("metric", [Named("spread", 3), OnHost("spread", 3)])
+def test_a_value_is_one_number(tmp_path, layout, metric):
+    with pytest.raises(Problem, match=r"gives 'spread' of shape \(3,\); expected one number a name"):
+        execute.execute(study([metric], {"kind": "gaussian", "n": 10}), tmp_path / "out", layout=layout)

@@ -7,6 +7,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from selfconsume import cli, registry, study_file
@@ -30,6 +31,14 @@ def test_the_study_files_are_valid():
     assert [len(study_file.from_tables(tomllib.loads(text)).cells) for text in blocks("README.md", "toml")] == [4, 6]
 
 
+SMALL = """
+source = {kind = "gaussian", n = 10}
+family = {kind = "gaussian"}
+metrics = [{kind = "frechet"}]
+axes.regime = [{kind = "replace"}, {kind = "mix"}]
+"""
+
+
 class Trains(Exception):
     """Raised where training would begin: nothing before it has refused the command."""
 
@@ -50,13 +59,27 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
     assert command != "theory" or stop.value.code == 0
 
 
-def test_the_extension_in_the_docs_is_a_regime(monkeypatch):
-    monkeypatch.setitem(registry._KINDS, "regime", dict(registry._KINDS["regime"]))
-    (example,) = blocks("docs/extending.md", "python")
-    exec(compile(example, "extending.md", "exec"), {})
-    halves = registry.find("regime", "halves")()
-    assert halves.plan(1, 10, 8).use == (10, 8)
-    assert halves.plan(5, 10, 8).use == (10, 4, 4)
+def test_getting_started_runs(tmp_path, monkeypatch, capsys, command):
+    """The command on README's study, as the page says; the rest on a small one."""
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text(blocks("README.md", "toml")[0])
+    (line,) = re.findall(
+        r"^selfconsume (run .* --set .*)", (ROOT / "docs/getting-started.md").read_text(), re.MULTILINE
+    )
+    code, out, _ = command(*shlex.split(line), "--dry-run")
+    assert code == 0 and "mix(ratio=0.1)" in out and "100 seeds" in out
+    Path("study.toml").write_text(SMALL)
+    run, compare = blocks("docs/getting-started.md", "python")
+    names = {}
+    exec(compile(run, "getting-started.md", "exec"), names)
+    assert "100% generation 2 of 2" in capsys.readouterr().out
+    names["sc"].run(names["sc"].load("study.toml", ["study.seeds=1", "study.generations=2"]), "second")
+    exec(compile(compare, "getting-started.md", "exec"), names)
+    both = names["both"].group_by("run", "seed", "generation", "metric").agg(pl.col("directory"), pl.col("value"))
+    same = both.filter(pl.col("directory").list.len() == 2)
+    # Two runs, two generations of one value and its floor.
+    assert len(same) == 2 * 3 and (same["value"].list.n_unique() == 1).all()
+    assert set(names["both"]["directory"]) == {"first", "second"}
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])

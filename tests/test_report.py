@@ -160,6 +160,15 @@ def page(tmp_path_factory):
     return opened(path)
 
 
+def test_sentences_are_apart(tmp_path):
+    """Jinja eats the newline behind a block: whatever follows one brings its own space."""
+    store = filled(tmp_path / "out", EVERYTHING)
+    run = store.study["cells"][0]["id"]
+    found = findings.gather(store)._replace(verdicts={run: "stable"})
+    text = opened(report.write(store, findings=found)).text
+    assert "with its test. 2 more values" in text and not re.search(r"[a-z]\.\d+ (more|of)|[a-z]\.[A-Z]", text)
+
+
 def test_every_cell_and_metric_is_there(page):
     # Of six covariances four are shown, variances first, and the rest is counted.
     shown = [*NAMES[:5], "covariance.0.0", "covariance.1.1", "covariance.2.2", "covariance.0.1"]
@@ -252,6 +261,18 @@ def test_a_source_that_has_moved(tmp_path):
     (tmp_path / "data.npy").unlink()
     page = opened(report.write(Store(store.path)))
     assert "could not be read again" in page.text and "p-0-0" in page.ids and "p-0-real" not in page.ids
+
+
+def test_kinds_that_do_not_come_along_are_named(tmp_path):
+    """Whoever wants to make it again needs them; whoever lacks them is told why there is no real data."""
+    store = filled(tmp_path / "out")
+    assert "do not come with selfconsume" not in opened(report.write(store)).text
+    tables = json.loads(json.dumps(store.study["tables"]))
+    tables["source"]["kind"], tables["metrics"][0]["features"] = "ring", {"kind": "polar"}
+    store.study["tables"] = tables
+    text = opened(report.write(store)).text
+    assert "It needs source 'ring', extractor 'polar': kinds that do not come with selfconsume." in text
+    assert "could not be read again here (source.kind: unknown 'ring'; " in text
 
 
 def test_what_cannot_be_reported_gets_one_line(tmp_path):

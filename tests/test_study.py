@@ -183,7 +183,7 @@ def test_a_grid_is_the_product_of_its_axes():
     axes = {"regime": [{"kind": "mix"}, {"kind": "window"}], "source.n": [10, 20], "start": ["cold", "warm"]}
     made = from_tables(changed("axes", axes))
     assert len(made.cells) == 8
-    assert made.cells[0].labels == {"regime": "mix", "source.n": 10, "start": "cold"}
+    assert made.cells[0].labels == {"regime": "mix(ratio=1)", "source.n": 10, "start": "cold"}
     assert [cell.run.source.n for cell in made.cells] == [10, 10, 20, 20] * 2
     assert [cell.run.start for cell in made.cells] == ["cold", "warm"] * 4
     assert {type(cell.run.regime) for cell in made.cells[:4]} == {Mix}
@@ -195,6 +195,7 @@ def test_a_field_of_a_whole_object_that_is_an_axis_itself():
     axes = {"regime.ratio": [0.5, 1.0], "regime": [{"kind": "mix", "weight": 2.0}]}
     made = from_tables(changed("axes", axes))
     assert [cell.run.regime for cell in made.cells] == [Mix(0.5, weight=2.0), Mix(1.0, weight=2.0)]
+    assert made.cells[0].labels == {"regime.ratio": 0.5, "regime": "mix(weight=2)"}
     assert list(made.cells[0].labels) == ["regime.ratio", "regime"]
 
 
@@ -302,6 +303,11 @@ def test_files_and_changes_of_them(tmp_path):
         (["source.m=3"], "source: unknown 'm'"),
         (["source.n=ten"], "source.n: expected a valid integer, got 'ten'"),
         (["axes.source.m=[3]"], "'gaussian' has no 'm'"),
+        (["regime.kind=real_only"], "axes.regime.ratio: 'real_only' has no 'ratio'; it has no fields"),
+        (
+            ["source={kind='linear'}"],
+            "expected table.key=value, such as source.n=100; whole tables are changed in the file",
+        ),
     ],
 )
 def test_bad_changes(tmp_path, changes, message):

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume import execute, provenance
+from selfconsume import execute, measuring, provenance
 from selfconsume.store import Store
 from selfconsume.study import Study
 from selfconsume.table import check_path, save, table
@@ -188,3 +188,17 @@ def test_directories_stored_before_counts_were_have_none(path):
     del old.study["measured"]
     frame = table(old, measured=True)
     assert len(frame) and frame["n"].null_count() == frame["split"].null_count() == len(frame)
+
+
+def test_a_name_that_two_metrics_have_is_not_in_a_table(tmp_path, monkeypatch):
+    """Neither silently replaces the other, whoever has stored them."""
+    for module in (execute, measuring):
+        monkeypatch.setattr(module, "distinct", lambda names: None)
+    monkeypatch.setattr("selfconsume.metrics.parameters.Nonfinite.__call__", lambda *_: {"moments.variance": 1.0})
+    execute.execute(study({"regime": REGIMES}, [{"kind": "moments"}, {"kind": "nonfinite"}]), tmp_path / "out")
+    with pytest.raises(
+        Problem, match=r"Moments\(.*\) and Nonfinite\(\) both give 'moments.variance'; run the study without"
+    ):
+        table(Store(tmp_path / "out"))
+    execute.execute(study({"regime": REGIMES}), tmp_path / "out")
+    assert len(table(Store(tmp_path / "out")))

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
 from selfconsume import film, grids, views
+from selfconsume.grids import PALETTE, STYLE
 from selfconsume.kept import Kept, readable
 from selfconsume.store import Lane, Store
 from selfconsume.types import Problem
@@ -16,7 +24,11 @@ FIGURES = (".png", ".svg", ".pdf")
 MOST_POINTS = 500
 """Examples in a panel of a figure."""
 SIDE = 10
-"""Images along the side of a sheet."""
+"""Images along the side of a sheet, at most."""
+DPI = 300
+"""Pixels of pictures, an inch: what journals ask for."""
+INCHES = 3.4
+"""Width of a picture: a column of text."""
 
 
 def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
@@ -25,8 +37,8 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
     Args:
         store: The directory of results.
         out: What is written follows from the name. ``.npy``: all examples as they are, one array. ``.png``: a sheet of the
-            first 100 images, or the points in the axes of the real data. A name without a suffix: a folder, of one
-            ``.png`` for each image, which must not exist or be empty.
+            first 100 images, as the report shows them, or the points over the real data. A name without a suffix: a
+            folder, of one ``.png`` for each image, which must not exist or be empty.
         lane: Run and seed.
         generation: Which generation.
 
@@ -37,7 +49,8 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
         Problem: The examples are not there and cannot be drawn again, they do not suit the name, or nothing can be written.
     """
     out = Path(out)
-    kept = Kept(store, readable(store), [lane], EVERY)
+    study = readable(store)
+    kept = Kept(store, study, [lane], EVERY)
     rows = kept.rows(lane, generation)
     if isinstance(rows, str):
         raise Problem(f"export: examples of generation {generation} of run {lane[0]}, seed {lane[1]}: {rows}")
@@ -45,10 +58,9 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
         if out.suffix == ".npy":
             np.save(out, rows)
         elif out.suffix == ".png":
-            real = kept.real(lane)
-            out.write_bytes(views.view(rows if real is None else real, side=SIDE).png(rows, real))
+            _picture(out, rows, kept.real(lane), film.manner(study, rows.shape[1:]), f"generation {generation}")
         elif not out.suffix:
-            _folder(out, rows)
+            _folder(out, rows, film.manner(study, rows.shape[1:])["image"])
         else:
             raise Problem(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
     except OSError as error:
@@ -70,8 +82,7 @@ def figure(store: Store, out: str | Path) -> Path:
         Problem: Another name, nothing to be drawn, or nothing can be written.
     """
     out = Path(out)
-    if out.suffix not in FIGURES:
-        raise Problem(f"--figure {out}: expected a file ending in {', '.join(FIGURES)}")
+    check_path(out)
     study, cells, axes = readable(store), store.study["cells"], store.study["axes"]
     labels = [cell["labels"] for cell in cells]
     names = grids.labels(labels, axes) if len(cells) > 1 else [""]
@@ -91,24 +102,50 @@ def figure(store: Store, out: str | Path) -> Path:
     if len(shapes) != 1:
         raise Problem(f"--figure {out}: expected examples of one shape, found {len(shapes)}; see the report")
     (shape,) = shapes
-    ink = film.is_ink(study)
-    drawn = views.sample_grid(
-        samples,
-        shape,
-        real={name: kept.real(lane) for name, lane in shown.items()},
-        image=(8, 8) if ink and shape == (64,) else None,
-        ink=ink,
-    )
+    real = {name: kept.real(lane) for name, lane in shown.items()}
+    drawn = views.sample_grid(samples, shape, real=real, **film.manner(study, shape))
     try:
-        drawn.savefig(out, dpi=200)
+        drawn.savefig(out, dpi=DPI)
     except OSError as error:
         raise Problem(f"--figure {out}: cannot be written ({error.strerror})") from None
     return out
 
 
-def _folder(out: Path, rows: np.ndarray) -> None:
-    from PIL import Image
+def check_path(path: Path) -> None:
+    """Refuses a name that `figure` could not write, before anything is drawn.
 
+    Raises:
+        Problem: It ends in something else than ``.png``, ``.svg`` or ``.pdf``.
+    """
+    if path.suffix not in FIGURES:
+        raise Problem(f"--figure {path}: expected a file ending in {', '.join(FIGURES)}")
+
+
+def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, manner: dict[str, Any], title: str) -> None:
+    side = min(SIDE, math.ceil(math.sqrt(len(rows))))
+    look = views.view(rows if real is None else real, **manner, side=side)
+    if isinstance(look, views.Images):
+        sheet = look.sheet(rows)
+        lines = math.ceil(min(len(rows), side**2) / side)
+        sheet = sheet[: lines * (look.shape[0] + 1) + 1]
+        # Whole pixels, magnified here: readers would blur them.
+        factor = max(1, round(INCHES * DPI / sheet.shape[1]))
+        pixels = (255 * sheet).round().astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
+        Image.fromarray(pixels).save(out, dpi=(DPI, DPI))
+        return
+    figure = Figure((INCHES, INCHES / look.aspect + 0.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    with matplotlib.rc_context(STYLE):
+        ax = figure.subplots()
+        ax.set_title(title)
+        look.draw(ax, rows, real, PALETTE[0])
+        ax.set_xlabel(textwrap.fill(look.note if real is not None else "", 60), fontsize=7)
+        figure.savefig(out, dpi=DPI)
+
+
+def _folder(out: Path, rows: np.ndarray, flat: tuple[int, int] | None) -> None:
+    if flat is not None:
+        rows = (255 * np.clip(rows, 0.0, 1.0)).round().astype(np.uint8).reshape(-1, *flat, 1)
     if rows.ndim != 4 or rows.dtype != np.uint8:
         raise Problem(
             f"export: a folder is for images, the examples are {rows.dtype} of shape {rows.shape[1:]}; "

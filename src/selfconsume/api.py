@@ -14,7 +14,7 @@ from selfconsume import table as tables
 from selfconsume.lanes import Layout
 from selfconsume.store import Store
 from selfconsume.study import Study
-from selfconsume.types import Curation, Family, Metric, Regime, Source
+from selfconsume.types import Curation, Family, Metric, Problem, Regime, Source
 
 
 def source(kind: str, **fields: Any) -> Source:
@@ -82,7 +82,13 @@ def run(
     layout: Layout | None = None,
     tell: Callable[[execute.Progress], None] = lambda progress: None,
 ) -> Results:
-    """Runs what a directory lacks of a study. See `selfconsume.execute.execute`."""
+    """Runs what a directory lacks of a study, silently unless ``tell`` is given. See `selfconsume.execute.execute`.
+
+    Raises:
+        Problem: ``study`` is not one, or see there.
+    """
+    if not isinstance(study, Study):
+        raise Problem(f"run: expected a Study, got {study!r}; load(path) reads a study file")
     execute.execute(study, out, layout=layout, tell=tell)
     return Results(out)
 

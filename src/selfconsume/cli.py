@@ -25,6 +25,23 @@ Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `
 Change = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(f"selfconsume {metadata.version('selfconsume')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where to write.")] = Path("selfconsume-demo"),
@@ -174,6 +191,8 @@ def report(
     from selfconsume.store import Store
 
     store = Store(results)
+    if figure is not None:
+        album.check_path(figure)
     console.say(str(reports.write(store, findings=findings.gather(store))))
     if figure is not None:
         console.say(str(album.figure(store, figure)))
@@ -186,7 +205,7 @@ def export(
         Path,
         typer.Option(
             metavar="PATH",
-            help="x.safetensors: the generator; x.png: a picture of samples; x.npy: all samples; x: a folder of images.",
+            help="x.safetensors: the generator; x.npy: all samples; x: a folder of all images; x.png: a picture (100 images).",
         ),
     ],
     run: Annotated[
@@ -217,9 +236,11 @@ def list_(
     kind: Annotated[str | None, typer.Argument(help="One of them, to be shown in full.")] = None,
 ) -> None:
     """List all kinds with their fields, defaults and choices; with a kind, what it is and what each field means."""
-    from selfconsume import listing
+    from selfconsume import listing, registry
 
     listing.show(role, kind)
+    for line in registry.plug_in():
+        print(f"careful: {line}", file=sys.stderr)
 
 
 @app.command()
@@ -237,6 +258,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # what typer makes of Ctrl-C; older ones raise Abort
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
         _fail("stopped; what was finished is stored; run the same command again to continue", 130)
     except BrokenPipeError:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -91,16 +91,20 @@ def takes_features(role: str, cls: type) -> bool:
     return role == "metric" and getattr(cls, "featured", False)
 
 
-def label(role: str, recipe: Any, beside: Sequence[Any] = ()) -> str:
-    """A short name: the kind, and the fields that differ from their defaults or from recipes of the kind ``beside`` it.
+def label(role: str, recipe: Any, beside: Sequence[Any] = (), elsewhere: Collection[str] = ()) -> str:
+    """A short name, such as ``mix(ratio=0.5)``: the kind, and the fields that a reader needs.
 
-    Such as ``mix(ratio=0.5)``.
+    These are the fields that differ from their defaults or from recipes of the kind ``beside`` it, and those that its class
+    names in ``shown``; without those that are said ``elsewhere``.
     """
     shown = []
     for field in dataclasses.fields(recipe):
+        if field.name in elsewhere:
+            continue
         value = getattr(recipe, field.name)
         others = [getattr(other, field.name) for other in beside if type(other) is type(recipe)]
-        if value != field.default or any(value != other for other in others):
+        always = field.name in getattr(recipe, "shown", ())
+        if always or value != field.default or any(value != other for other in others):
             shown.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
     kind = registry.kind_of(role, type(recipe))
     return f"{kind}({', '.join(shown)})" if shown else kind

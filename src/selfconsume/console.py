@@ -31,6 +31,13 @@ def say(text: str) -> None:
     OUT.print(escape(text))
 
 
+def show(table: Table) -> None:
+    """Prints a table of which nothing is cut: long entries are folded on a terminal, and elsewhere have all their width."""
+    for column in table.columns:
+        column.overflow = "fold"
+    (OUT if OUT.is_terminal else Console(highlight=False, width=10_000)).print(table)
+
+
 @contextmanager
 def progress() -> Iterator:
     """A live bar on a terminal; a line every ten seconds elsewhere. Yields a function of `execute.Progress`."""
@@ -133,7 +140,7 @@ def final_table(store: Store) -> None:
         if key[0] == "real against real":
             table.add_section()
         table.add_row(*map(escape, key), *(entry.get(name, "") for name in shown))
-    OUT.print(table)
+    show(table)
     if len(names) > len(shown):
         OUT.print(f"and {_many(len(names) - len(shown), 'more value')}; see `selfconsume table` or the report")
     warn(store)
@@ -159,13 +166,16 @@ def status(store: Store, as_json: bool) -> None:
         }
         for cell in study["cells"]
     ]
+    named = {cell["id"] for cell in study["cells"]}
     layouts = [dict(pairs) for pairs in {tuple(sorted(segment.layout.items())) for segment in store.segments}]
     facts = {
         "directory": str(store.path),
         "finished": all(c["generations"] >= study["generations"] and c["seeds"] == len(seeds) for c in cells),
         "generations": study["generations"],
         "seeds": len(seeds),
-        "hidden_runs": len({run for run, _ in done} - {cell["id"] for cell in study["cells"]}),
+        "hidden_runs": len({run for run, _ in done} - named),
+        "hidden_seeds": len({seed for run, seed in done if run in named} - set(seeds)),
+        "hidden_generations": max([0, *(t + 1 - study["generations"] for (run, _), t in done.items() if run in named)]),
         "unfinished_fits": len(store.unfinished),
         "bytes": sum(file.stat().st_size for file in (store.path / DATA).iterdir()),
         "started": store.studies[0]["time"],
@@ -184,9 +194,14 @@ def status(store: Store, as_json: bool) -> None:
         table.add_row(
             cell["run"], *labels, f"{cell['seeds']}/{len(seeds)}", f"{cell['generations']}/{study['generations']}"
         )
-    OUT.print(table)
-    if facts["hidden_runs"]:
-        OUT.print(f"also stored: {_many(facts['hidden_runs'], 'run')} that the latest study does not name")
+    show(table)
+    hidden = [
+        _many(facts[f"hidden_{what}s"], what) for what in ("run", "seed", "generation") if facts[f"hidden_{what}s"]
+    ]
+    if hidden:
+        OUT.print(
+            f"also stored, but not named by the latest study: {', '.join(hidden)}; the study that names them shows them"
+        )
     for layout in layouts:
         OUT.print(escape("computed on " + ", ".join(f"{name} {value}" for name, value in sorted(layout.items()))))
     for line in provenance.lines(store):

@@ -21,9 +21,10 @@ from selfconsume import history, provenance, room, tensors
 from selfconsume.batch import Batch
 from selfconsume.history import lacking
 from selfconsume.lanes import Layout
+from selfconsume.measuring import distinct
 from selfconsume.records import Losses, Partial, Record, Values
 from selfconsume.store import Store
-from selfconsume.study import Cell, Study
+from selfconsume.study import Cell, Study, difference
 from selfconsume.tasks import Task, pending
 from selfconsume.types import Metric, Problem
 from selfconsume.writer import Follower, Writer
@@ -75,7 +76,8 @@ def execute(
     with _opened(out, layout) as writer:
         known = {run for lanes in writer.lanes.values() for run, _ in lanes}
         if known and not known & {cell.id for cell in study.cells}:
-            raise Problem(f"{out}: its results share no run with this study; give another --out")
+            why = difference(writer.study["tables"], study.table())
+            raise Problem(f"{out}: its results share no run with this study ({why}); give another --out")
         _announce(writer, study, layout, text)
         tasks = pending(study, writer, layout)
         missing = lacking(study, writer)
@@ -88,7 +90,7 @@ def execute(
                 tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}"))
             done += len(task.seeds) * (task.until - task.after)
         for cells, seeds, generations, metrics in missing:
-            for count, _ in enumerate(_add_metrics(cells, seeds, generations, metrics, writer, layout), 1):
+            for count, _ in enumerate(_add_metrics(study, cells, seeds, generations, metrics, writer, layout), 1):
                 tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
             done += len(cells) * len(generations)
     layout.meet()
@@ -234,6 +236,7 @@ def _flush(
 
 
 def _add_metrics(
+    study: Study,
     cells: list[Cell],
     seeds: list[int],
     generations: list[int],
@@ -252,6 +255,8 @@ def _add_metrics(
     arrays: dict[str, np.ndarray] = {}
     names: dict[str, set[str]] = {}
     found: list[tuple[np.ndarray, Values]] = []
+    wanted = {repr(metric) for metric in study.metrics}
+    stored = {metric: each for s in writer.segments for metric, each in s.metrics.items() if metric in wanted}
     started = time.monotonic()
     for t in generations:
         record = history.generation(writer, batch, lanes, t)
@@ -274,6 +279,7 @@ def _add_metrics(
             for key, value in each.items():
                 arrays[f"{t}/value/{metric}/{key}"] = np.where(record.alive, value, np.nan)
                 names.setdefault(metric, set()).add(key)
+        distinct(stored | names)
         yield t
     tag = len(writer.segments)
     file = f"{name}-{generations[0]:06d}-{generations[-1]:06d}-{tag}.values.safetensors"

@@ -72,8 +72,10 @@ def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[st
     fit = [identity for identity in runs if identity.startswith(run or "")]
     if len(fit) != 1:
         named = "" if run is None else f" that begins with {run!r}"
+        labels = {cell["id"]: cell["labels"].values() for study in store.studies for cell in study["cells"]}
+        known = [" ".join([each, *(f"({label})" for label in labels.get(each, ()))]) for each in runs[:8]]
         raise Problem(
-            f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(runs[:8])}"
+            f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(known)}"
         )
     if (fit[0], seed) not in done:
         seeds = sorted(each for identity, each in done if identity == fit[0])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfconsume import account, views
-from selfconsume.kept import Kept
+from selfconsume.kept import Kept, built
 from selfconsume.store import Lane, Store
 from selfconsume.study import Study
 
@@ -106,7 +106,8 @@ def shoot(
         rows.append(Row(name, lane[1], None if real is None else _uri(look.png(real)), made))
     notes = list(dict.fromkeys(look.note for look in looks.values() if look.note))
     if any(real is None for real in reals.values()):
-        notes.append("The real data could not be read again here; generation 0 fixes the axes.")
+        why = f" ({built(store)[1]})" if study is None else ""
+        notes.append(f"The real data could not be read again here{why}; generation 0 fixes the axes.")
     if len(generations) <= last:
         notes.append(f"{len(generations)} of {last + 1} generations are shown.")
     sheets = any(isinstance(look, views.Images) for look in looks.values())
@@ -132,21 +133,16 @@ def _views(
     for _, lane in shown:
         rows = starts[lane] if reals[lane] is None else reals[lane]
         base.setdefault(starts[lane].shape[1:], {})[id(rows)] = rows
-    digits = is_ink(study)
     return {
-        shape: views.view(
-            np.concatenate(list(rows.values())),
-            image=(8, 8) if digits and shape == (64,) else None,
-            ink=digits,
-            side=side,
-        )
+        shape: views.view(np.concatenate(list(rows.values())), **manner(study, shape), side=side)
         for shape, rows in base.items()
     }
 
 
-def is_ink(study: Study | None) -> bool:
-    """Whether its images are ink on paper: scikit-learn's digits."""
-    return study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
+def manner(study: Study | None, shape: tuple[int, ...]) -> dict[str, Any]:
+    """How examples of a shape are shown, for `views.view`: scikit-learn's digits as ink on paper, also where they lie flat."""
+    ink = study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
+    return {"image": (8, 8) if ink and shape == (64,) else None, "ink": ink}
 
 
 def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:

@@ -70,12 +70,17 @@ class Kept:
 
 def readable(store: Store) -> Study | None:
     """The stored study as an object; None if a file that it needs has moved or a kind is not registered here."""
+    return built(store)[0]
+
+
+def built(store: Store) -> tuple[Study | None, str]:
+    """As `readable`, and why there is none."""
     from selfconsume import study_file
     from selfconsume.lanes import start_jax
 
     # Before anything computes: samples that were not kept are drawn again on the layout that a run would have.
     start_jax()
     try:
-        return study_file.from_tables(store.study["tables"])
-    except (Problem, OSError):
-        return None
+        return study_file.from_tables(store.study["tables"]), ""
+    except (Problem, OSError) as error:
+        return None, str(error)

@@ -88,10 +88,24 @@ class Run:
         return self.regime.block(self.source.size, self.sampled)
 
     def plan(self, t: int) -> Plan:
-        """The plan of any generation; generation 0 is the fit to the whole fixed real set."""
+        """The plan of any generation; generation 0 is the fit to the whole fixed real set.
+
+        Raises:
+            Problem: The regime's plan has not one weight for each count, or uses generations that are not there.
+        """
         if t == 0:
             return Plan(use=(self.source.size,), weight=(1.0,))
-        return self.regime.plan(t, self.source.size, self.sampled)
+        plan, reach = self.regime.plan(t, self.source.size, self.sampled), self.regime.lookback
+        there = t if reach is None else min(t, reach)
+        if len(plan.use) != len(plan.weight):
+            counts = f"{len(plan.use)} counts and {len(plan.weight)} weights"
+            raise Problem(f"regime: {self.regime} plans generation {t} with {counts}; give each block one of both")
+        if any(plan.use[1 + there :]):
+            raise Problem(
+                f"regime: {self.regime} plans generation {t} with {len(plan.use) - 1} synthetic blocks, but {there} are kept; "
+                "say with lookback how many are ever used, and use no more than t"
+            )
+        return plan
 
     def slots(self, t: int, until: int) -> int:
         """Slots of the pool when generation ``t`` of ``until`` is trained.
@@ -219,8 +233,16 @@ def extrapolated(fit: FitState, previous: Generator, weight: Float[Array, ""] | 
 
 
 def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference: Any) -> dict[str, Float[Array, ""]]:
-    """The values of one metric in one generation. Its key does not depend on which other metrics there are."""
-    return dict(metric(key, generation, reference))
+    """The values of one metric in one generation. Its key does not depend on which other metrics there are.
+
+    Raises:
+        Problem: A value is not one number.
+    """
+    values = dict(metric(key, generation, reference))
+    for name, value in values.items():
+        if jnp.shape(value):
+            raise Problem(f"metrics: {metric} gives {name!r} of shape {jnp.shape(value)}; expected one number a name")
+    return values
 
 
 def floor_set(source: Source, n: int, split: str, *, trained: bool) -> Literal["fresh", "train", "test"] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from selfconsume.keys import Role, key_at
 from selfconsume.lanes import Layout
 from selfconsume.real import Real, Seen
 from selfconsume.records import Values
-from selfconsume.types import Extractor, Generation, Metric, Source
+from selfconsume.types import Extractor, Generation, Metric, Problem, Source
 
 Lane = dict[str, Any]
 
@@ -79,6 +79,7 @@ class Measuring:
             )
             rows = self.layout.fetch(values.values)[: self.count]
             result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
+        distinct(result)
         valid = {
             each: self.layout.fetch(view["valid"])[: self.count, : self.run.sampled] for each, view in views.items()
         }
@@ -170,6 +171,23 @@ def compared(metric: Metric, n: int, sizes: Mapping[str, int]) -> tuple[int, int
 def real_sizes(source: Source) -> dict[str, int]:
     """How many real examples there are to compare with, by split."""
     return {"train": source.size, "test": jax.eval_shape(source.test, jax.random.key(0)).shape[0]}
+
+
+def distinct(names: Mapping[str, Iterable[str]]) -> None:
+    """Refuses value names that two metrics share, ``{repr(metric): names}``: one table holds all values by their name.
+
+    Raises:
+        Problem: There is such a name.
+    """
+    givers: dict[str, str] = {}
+    for metric, each in names.items():
+        for name in each:
+            if name in givers:
+                raise Problem(
+                    f"metrics: {givers[name]} and {metric} both give a value called {name!r}; "
+                    "name values after the kind of their metric"
+                )
+            givers[name] = metric
 
 
 def stock(source: Source, layout: Layout) -> dict[str, Any]:

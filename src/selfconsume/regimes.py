@@ -57,6 +57,8 @@ class Mix(Regime):
     ratio: Ratio | Annotated[tuple[Ratio, ...], MinLen(1)] = 1.0
     weight: Annotated[float, Ge(0)] = 1.0
 
+    shown = ("ratio",)  # what a mix is about: labels say it, also where it is the default
+
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
         return Plan(use=(n_real, part(at(self.ratio, t), n_real)), weight=(1.0, self.weight))
 

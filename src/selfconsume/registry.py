@@ -1,13 +1,16 @@
 """Kind names: what a study file, `selfconsume list` and the contract tests know of.
 
 A kind is a name for a class; the class does not know it. Modules are imported when a kind is used, so that listing names
-costs nothing.
+costs nothing. Kinds of your own are registered by the modules that installed packages name in the entry-point group
+`GROUP`; they are imported when a kind is asked for that is not known, or when all kinds are listed.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+from importlib import metadata
 from typing import Any
 
 from selfconsume.types import Curation, Extractor, Family, Metric, Problem, Regime, Source
@@ -90,6 +93,11 @@ _KINDS: dict[str, dict[str, str | type]] = {
     },
 }
 
+GROUP = "selfconsume"
+"""Packages name modules in this entry-point group of theirs."""
+
+_ALONG = {(role, kind) for role, kinds in _KINDS.items() for kind in kinds}
+
 
 def roles() -> tuple[str, ...]:
     """What there are kinds of."""
@@ -98,6 +106,7 @@ def roles() -> tuple[str, ...]:
 
 def kinds(role: str) -> tuple[str, ...]:
     """The kind names of one role, in the order in which they are listed."""
+    plug_in()
     return tuple(_KINDS[role])
 
 
@@ -108,8 +117,9 @@ def find(role: str, kind: str, where: str | None = None) -> type:
         Problem: There is no such kind; the message names the nearest one.
     """
     table = _KINDS[role]
+    failed = plug_in() if kind not in table else ()
     if kind not in table:
-        raise Problem(f"{where or role}.kind: unknown {kind!r}; {suggest(kind, table)}")
+        raise Problem("; ".join([f"{where or role}.kind: unknown {kind!r}", suggest(kind, table), *failed]))
     entry = table[kind]
     if isinstance(entry, str):
         module, name = entry.split(":")
@@ -126,7 +136,7 @@ def kind_of(role: str, cls: type) -> str:
 
 
 def register(role: str, kind: str, cls: type) -> None:
-    """Makes your own class a kind in this Python process, for the study files that it reads and runs.
+    """Makes your own class a kind in this process; of a module in the entry-point group `GROUP`, for the command too.
 
     Raises:
         Problem: The name is taken by another class, or the class is not of that role.
@@ -138,6 +148,24 @@ def register(role: str, kind: str, cls: type) -> None:
     if kind in _KINDS[role] and find(role, kind) is not cls:
         raise Problem(f"register: {role} {kind!r} is taken; choose another name")
     _KINDS[role][kind] = cls
+
+
+def comes_along(role: str, kind: str) -> bool:
+    """Whether this package brings the kind; others must be registered wherever they are used."""
+    return (role, kind) in _ALONG
+
+
+@functools.cache
+def plug_in() -> tuple[str, ...]:
+    """Imports the modules of `GROUP`, which register their kinds, once; says of each that cannot be imported why."""
+    failed = []
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            failed.append(f"the plug-in {entry.name!r} ({entry.value}) cannot be loaded: {why}")
+    return tuple(failed)
 
 
 def suggest(word: str, known: Any) -> str:

@@ -13,10 +13,11 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from selfconsume import account, config, film, finals, grids, kept, plots, provenance, study_file, table
+from selfconsume import account, config, film, finals, grids, kept, plots, provenance, registry, study_file, table
 from selfconsume.finals import Shown
 from selfconsume.findings import Findings
 from selfconsume.store import Store
+from selfconsume.study import PARTS
 from selfconsume.types import Problem
 
 FILE = "report.html"
@@ -99,6 +100,7 @@ def write(
         "fates": _fates(fates, study["generations"] - 1),
         "text": study["text"] or account.toml(study["tables"]),
         "given": bool(study["text"]),
+        "foreign": _foreign(study["tables"]),
         "layouts": account.layouts(store),
         "seconds": account.seconds(store),
         "duration": account.duration,
@@ -135,6 +137,16 @@ def _only(study: Mapping[str, Any]) -> str:
         return config.label("regime", config.recipe("regime", tables, "regime"))
     except Problem:
         return str(tables.get("kind", "the run"))
+
+
+def _foreign(tables: Mapping[str, Any]) -> list[str]:
+    """The kinds of a study that do not come with this package, such as ``source 'ring'``."""
+    given = [(role, tables.get(role)) for role in PARTS]
+    given += [(role, value) for role in PARTS for value in tables["axes"].get(role, ())]
+    for metric in tables["metrics"]:
+        given += [("metric", metric), ("extractor", metric.get("features"))]
+    named = [(role, table["kind"]) for role, table in given if isinstance(table, Mapping) and "kind" in table]
+    return list(dict.fromkeys(f"{role} {kind!r}" for role, kind in named if not registry.comes_along(role, kind)))
 
 
 def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:

@@ -182,14 +182,17 @@ class Study:
             parts[role] = config.recipe(role, value, f"axes.{name}")
             others = [other for other in self.axes[name] if other != "none" or role != "curation"]
             beside = [config.recipe(role, other, f"axes.{name}") for other in others]
-            return config.label(role, parts[role], beside)
+            # A field that is an axis too has its value from there.
+            elsewhere = [axis.removeprefix(f"{role}.") for axis in self.axes]
+            return config.label(role, parts[role], beside, elsewhere)
         if role in PARTS and field:
             if role not in parts:
                 raise Problem(f"axes.{name}: there is no {role} it could belong to")
             table = config.table_of(role, config.recipe(role, parts[role], role))
             if field not in table or field == "kind":
                 known = [each for each in table if each != "kind"]
-                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {registry.suggest(field, known)}")
+                hint = registry.suggest(field, known) if known else "it has no fields"
+                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {hint}")
             parts[role] = config.recipe(role, {**table, field: value}, role)
             return value if isinstance(value, str | int | float | bool) else json.dumps(value)
         setting = field if role == "study" else name
@@ -205,6 +208,8 @@ class Study:
             run.source.check()
             run.family.check(run.source)
             run.regime.check(run.source, run.sampled, self.settings.generations)
+            for t in range(1, min(4, self.settings.generations)):
+                run.plan(t)
             for metric in self.metrics:
                 metric.check(run.source, run.family)
             if run.curation:
@@ -243,6 +248,18 @@ def identity(run: loop.Run) -> str:
     if run.extrapolation:
         table["extrapolation"] = run.extrapolation
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Why two studies, as `Study.table` gives them, have other runs: the first field that differs. Paths say nothing."""
+    stored, wanted = (json.loads(json.dumps(tables)) for tables in (stored, wanted))
+    for part in (*PARTS, "axes", "study"):
+        before, now = (tables.get(part, {}) for tables in (stored, wanted))
+        for field in dict.fromkeys([*now, *before]):
+            counts = field in RUN if part == "study" else field not in ("path", "fetch")
+            if counts and before.get(field) != now.get(field):
+                return f"{part}.{field} was {json.dumps(before.get(field))}, is {json.dumps(now.get(field))}"
+    return "the fields are equal, so the data behind source.path is other data"
 
 
 def flat(axes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

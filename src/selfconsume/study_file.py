@@ -105,7 +105,9 @@ def _override(tables: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) < 2:
-        raise Problem(f"--set {change}: expected table.key=value, such as source.n=100")
+        raise Problem(
+            f"--set {change}: expected table.key=value, such as source.n=100; whole tables are changed in the file"
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -30,6 +30,9 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     With ``measured``, further columns say what each value rests on: `n` (samples that it compares; null where it compares
     none, or where that was not stored), `split` and `reference` (which real data, and how many examples of it), `extractor`
     and `sha256` (of its weights); null where there is none.
+
+    Raises:
+        Problem: Two metrics give values of one name, or a file is damaged.
     """
     study = store.study
     cells = {cell["id"]: i for i, cell in enumerate(study["cells"])}
@@ -40,12 +43,15 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
         shown = [(row, cells[run], seed) for row, (run, seed) in enumerate(lanes) if run in cells and seed in wanted]
         rows[name] = tuple(np.array(column, np.int64) for column in zip(*shown, strict=True)) if shown else ()
     names: dict[str, int] = {}
+    givers: dict[str, str] = {}
     parts: list[tuple[np.ndarray, ...]] = []
     about = {index: provenance.described(study) for index, study in enumerate(store.studies)} if measured else {}
     origins: dict[tuple[int, str], int] = {}
     for segment, t, metric, key, values in store.values(generations):
         if metric not in study["metrics"] or t >= study["generations"] or not len(rows[segment.lanes]):
             continue
+        if (giver := givers.setdefault(key, metric)) != metric:
+            raise Problem(f"{store.path}: {giver} and {metric} both give {key!r}; run the study without one of them")
         row, cell, seed = rows[segment.lanes]
         code = np.full(len(row), names.setdefault(key, len(names)))
         part = cell, seed, np.full(len(row), t), code, values[row]

@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from selfconsume.console import OUT, say, warn
+from selfconsume.console import say, show, warn
 from selfconsume.store import Store
 from selfconsume.verdict import verdicts
 
@@ -45,7 +45,8 @@ def verdict(store: Store, as_json: bool) -> None:
             str(row["seeds"]),
             escape(row["reason"]),
         )
-    OUT.print(table)
+    table.columns[len(first) + 1].no_wrap = True
+    show(table)
     say(
         "change: over the tested generations, with 95 % interval over seeds; p: of the trend, corrected for all rows (Holm)"
     )
