@@ -48,6 +48,16 @@ def test_mistakes_are_one_line(folder, command):
     assert code == 2 and "Missing argument" in error and error.count("\n") == 1
 
 
+def test_too_little_device_memory_is_one_line(folder, command, monkeypatch):
+    def full(*args, **options):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 71 GiB.\nmore lines")
+
+    monkeypatch.setattr(console, "execute", full)
+    code, _, error = command("run", "study.toml", "--out", "out")
+    assert code == 2 and error.count("\n") == 1
+    assert "allocate 71 GiB" in error and "set family.parts" in error
+
+
 def test_the_version_is_that_of_the_package_and_of_its_citation(command):
     root = Path(__file__).parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]

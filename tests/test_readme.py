@@ -24,7 +24,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = blocks("README.md", "python")
     exec(compile(example, "README.md", "exec"), {})
     assert "sliced_wasserstein" in capsys.readouterr().out
-    assert (tmp_path / "results" / "report.html").exists()
+    assert (tmp_path / "results-python" / "report.html").exists()
 
 
 def test_the_study_files_are_valid():

@@ -285,8 +285,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         return f"{error.filename}: {error.strerror}", 2
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
-            f"the devices have too little memory ({str(error).splitlines()[0][:200]}); set family.parts to work through a batch "
-            "in parts, share a lane between more devices (SELFCONSUME_SPLIT), or take a smaller net"
+            f"the devices have too little memory ({str(error).splitlines()[0][:200]}); set family.parts to work through a "
+            "batch in parts, share a lane between more devices (SELFCONSUME_SPLIT), or take a smaller net"
         ), 2
     raise error
 
