@@ -58,7 +58,7 @@ class Pair:
 def test_a_study_is_drawn_by_what_is_known_of_its_cells():
     study = Study(Source(n=100), Gaussian(), None, axes={"regime": [Mix(0.25), Mix(1.0)]}, generations=3, seeds=1)
     first, second = study.cells
-    (ax,) = draw(study, {first.id: Pair()}, {second.id: Contraction(0.45, 0.4, 0.5, 12)}).axes
+    (ax,) = draw(study, {first.id: Pair()}, {second.id: Contraction(0.45, 0.4, 0.5, 12, "parameters")}).axes
     drawn = {container.get_label(): container.lines[0].get_ydata() for container in ax.containers}
     assert {name: y.tolist() for name, y in drawn.items()} == {
         "predicted: spectral radius of J": pytest.approx([0.2, 0.5], abs=1e-6),

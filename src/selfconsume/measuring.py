@@ -80,14 +80,18 @@ class Measuring:
             rows = self.layout.fetch(values.values)[: self.count]
             result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
         distinct(result)
-        valid = {
-            each: self.layout.fetch(view["valid"])[: self.count, : self.run.sampled] for each, view in views.items()
-        }
-        counts = {each: rows.sum(axis=1).tolist() for each, rows in valid.items()}
-        return result, {
-            repr(metric): np.array([compared(metric, n, self.sizes)[0] for n in counts[extractor_of(metric)]], np.int32)
-            for metric in metrics
-        }
+        counts = {each: self._valid(view) for each, view in views.items()}
+        numbers = {}
+        for metric in metrics:
+            valid, which = counts[extractor_of(metric)]
+            numbers[repr(metric)] = np.array([compared(metric, n, self.sizes)[0] for n in valid], np.int32)[which]
+        return result, numbers
+
+    def _valid(self, lane: Lane) -> tuple[list[int], np.ndarray]:
+        """The numbers of valid samples that there are, nearly always one, and which of them is each lane's."""
+        counts = self.layout.fetch(lane["valid"])[: self.count, : self.run.sampled].sum(axis=1)
+        found, which = np.unique(counts, return_inverse=True)
+        return found.tolist(), which
 
     def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
