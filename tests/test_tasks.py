@@ -11,7 +11,7 @@ from selfconsume.study import Study
 SOURCE = {"kind": "two_moons", "n": 20, "n_test": 10}
 OTCFM = {"kind": "otcfm", "updates": 3, "batch": 4, "pairing_block": 4, "width": 4, "depth": 1, "steps": 1}
 OTCFM["carry_optimizer"] = True
-MIX, REPLACE = {"kind": "mix", "ratio": 0.5}, {"kind": "replace"}
+MIX, REPLACE, REAL = {"kind": "mix", "ratio": 0.5}, {"kind": "replace"}, {"kind": "real_only"}
 
 
 def study(regimes=(MIX, REPLACE), **settings):
@@ -75,19 +75,20 @@ def test_families_and_sources_that_differ_share_nothing(layout):
 
 
 def test_a_shared_fit_changes_no_bit_and_serves_runs_that_are_added_later(tmp_path, fits, layout):
-    execute.execute(study([MIX, REPLACE]), tmp_path / "both", layout=layout)
-    assert fits == [(0, 1), (1, 2), (2, 2)]
+    execute.execute(study([MIX, REPLACE, REAL]), tmp_path / "all", layout=layout)
+    assert fits == [(0, 1), (1, 3), (2, 3)]
     fits.clear()
-    for regimes in ([MIX], [MIX, REPLACE]):
+    for regimes in ([MIX], [MIX, REPLACE, REAL]):
         execute.execute(study(regimes), tmp_path / "later", layout=layout)
-    assert fits == [(0, 1), (1, 1), (2, 1), (1, 1), (2, 1)]
-    execute.execute(study([REPLACE]), tmp_path / "alone", layout=layout)
-    agree(tmp_path / "both", tmp_path / "later")
-    alone = stored(tmp_path / "alone")
-    together = stored(tmp_path / "both")
-    assert alone and all(np.array_equal(together[name], value) for name, value in alone.items())
-    # Of the whole fits, the last ones and the two that others start from are left.
-    left = {(s.last, s.anchor) for s in store.Store(tmp_path / "both").segments if _there(tmp_path / "both", s)}
+    assert fits == [(0, 1), (1, 1), (2, 1), (1, 2), (2, 2)]
+    agree(tmp_path / "all", tmp_path / "later")
+    together = stored(tmp_path / "all")
+    for regime in (REPLACE, REAL):
+        execute.execute(study([regime]), tmp_path / regime["kind"], layout=layout)
+        alone = stored(tmp_path / regime["kind"])
+        assert alone and all(np.array_equal(together[name], value) for name, value in alone.items())
+    # Of the whole fits, the last ones and the one that others start from are left.
+    left = {(s.last, s.anchor) for s in store.Store(tmp_path / "all").segments if _there(tmp_path / "all", s)}
     assert left == {(0, True), (2, False)}
 
 

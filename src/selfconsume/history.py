@@ -54,10 +54,12 @@ def generation(store: Store, batch: Batch, lanes: Sequence[Lane], t: int, *, gen
 
 
 def fit(store: Store, run: loop.Run, lanes: Sequence[Lane], t: int) -> FitState:
-    """The whole fit that ended generation ``t``: what the next generation starts from."""
+    """The whole fit that ended generation ``t``: what the next generation starts from. A lane may be asked for twice."""
     structure = loop.fit_structure(run, t)
     names = tensors.named_shapes(structure)
-    arrays = {name: _gather(store, lanes, t, f"fit{name}", state=True) for name in names}
+    position = {lane: i for i, lane in enumerate(dict.fromkeys(lanes))}
+    which = np.array([position[lane] for lane in lanes])
+    arrays = {name: _gather(store, list(position), t, f"fit{name}", state=True)[which] for name in names}
     return tensors.rebuilt(arrays, structure)
 
 
