@@ -142,7 +142,9 @@ class GroupNorm(eqx.Module):
         return cls(jnp.ones(channels), jnp.zeros(channels), epsilon)
 
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        # Its float32 intermediates are most of what a gradient would keep of a network; they are cheap to compute again.
+        if x.dtype == jnp.float32:
+            return self._normalised(x)
+        # Of a network in 16 bits these float32 numbers are most of what a gradient would keep: they are computed again.
         return jax.checkpoint(GroupNorm._normalised)(self, x)
 
     def _normalised(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
