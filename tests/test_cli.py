@@ -34,8 +34,18 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def listening():
+    """Signals as a terminal's process gets them: one in the background may have been started with SIGINT ignored."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_who_stops_a_run_is_told_how_to_go_on(folder, command, monkeypatch, number):
+def test_who_stops_a_run_is_told_how_to_go_on(folder, command, monkeypatch, listening, number):
     monkeypatch.setattr(console, "execute", lambda *args, **options: signal.raise_signal(number))
     code, _, error = command("run", "study.toml", "--out", "out")
     assert code == 130
