@@ -208,6 +208,7 @@ class Study:
             run.source.check()
             run.family.check(run.source)
             run.regime.check(run.source, run.sampled, self.settings.generations)
+            # A plan that cannot be is refused before anything is computed; the first few show what a regime does.
             for t in range(1, min(4, self.settings.generations)):
                 run.plan(t)
             for metric in self.metrics:

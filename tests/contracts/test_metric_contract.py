@@ -145,9 +145,9 @@ def test_floors_are_real_data_against_real_data(metric, measured):
             assert abs(floor - good).max() < abs(good - bad)
 
 
-def test_its_program_can_be_built_for_accelerators(metric, for_accelerators):
-    if metric.on == "host":
-        return
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if registry.find("metric", kind).on == "lane"])
+def test_its_program_can_be_built_for_accelerators(kind, tiny, for_accelerators):
+    metric = tiny("metric", kind)
     x, valid, generator = lanes()["perfect"]
     reference = metric.prepare(jax.random.key(0), SOURCE)
 
