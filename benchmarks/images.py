@@ -3,7 +3,7 @@ spends on neither training, sampling nor metrics.
 
     pip install '.[benchmarks]' && python benchmarks/images.py [--net torchcfm_32] [--batch 128] [--quick]
 
-Both sides train the network of `selfconsume.nets.unet` by flow matching with independent pairing, Adam and an average of the
+Both sides train the network of `models.nets.unet` by flow matching with independent pairing, Adam and an average of the
 weights, on random bytes, and sample by Euler steps. On a GPU both compute in bfloat16, PyTorch channels-last under autocast
 and `torch.compile`; on a CPU both compute in float32, PyTorch eagerly. Prints medians of images per second, and the ratio;
 `--out FILE` also writes them as JSON.
@@ -26,13 +26,18 @@ from pathlib import Path
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory of the same GPU
 
 import selfconsume as sc  # sets up JAX before it starts
-from selfconsume import execute, lanes, store
-from selfconsume.nets.layers import parameters
-from selfconsume.nets.unet import SIZES, Sizes
+from selfconsume.execution import run_study
+from selfconsume.lanes import lane_program
+from selfconsume.lanes import layout as lanes
+from selfconsume.models.nets.layers import parameters
+from selfconsume.models.nets.unet import SIZES, Sizes
+from selfconsume.results import store
 
 # JAX's threads must be there before PyTorch binds its own to cores: threads that start later inherit one core.
 LAYOUT = lanes.Layout.default()
-lanes.lane_program(lambda shared, lane: lane + 1, LAYOUT)(2, {}, LAYOUT.zeros((2, 2), "float32")).block_until_ready()
+lane_program.lane_program(lambda shared, lane: lane + 1, LAYOUT)(
+    2, {}, LAYOUT.zeros((2, 2), "float32")
+).block_until_ready()
 os.environ.setdefault("OMP_PROC_BIND", "true")  # without it, PyTorch's two threads can land on one core
 
 import jax
@@ -48,7 +53,7 @@ DECAY = 0.9999
 
 
 class Attention(nn.Module):
-    """`selfconsume.nets.layers.Attention`."""
+    """`selfconsume.models.nets.layers.Attention`."""
 
     def __init__(self, channels: int, heads: int, factor: float) -> None:
         super().__init__()
@@ -64,7 +69,7 @@ class Attention(nn.Module):
 
 
 class Residual(nn.Module):
-    """`selfconsume.nets.unet.Residual`."""
+    """`selfconsume.models.nets.unet.Residual`."""
 
     def __init__(self, sizes: Sizes, inputs: int, outputs: int, attends=False, change="none", joins=False) -> None:
         super().__init__()
@@ -86,7 +91,7 @@ class Residual(nn.Module):
 
 
 class Resample(nn.Module):
-    """`selfconsume.nets.unet.Halve` and `Double`."""
+    """`selfconsume.models.nets.unet.Halve` and `Double`."""
 
     joins = False
 
@@ -99,7 +104,7 @@ class Resample(nn.Module):
 
 
 class TorchUNet(nn.Module):
-    """`selfconsume.nets.unet.UNet`, channels second as PyTorch has them."""
+    """`selfconsume.models.nets.unet.UNet`, channels second as PyTorch has them."""
 
     def __init__(self, sizes: Sizes, side: int, colours: int) -> None:
         super().__init__()
@@ -175,14 +180,14 @@ def against(given: argparse.Namespace) -> list[dict]:
     family = sc.family("otcfm", compute="bfloat16" if GPU else "float32", **fields)
     x = np.random.default_rng(0).integers(0, 256, (4 * batch, side, side, 3)).astype(np.uint8)
     layout = LAYOUT.spread(1, batch)
-    begin = lanes.lane_program(
+    begin = lane_program.lane_program(
         lambda x, seed: {"fit": family.begin(jax.random.key(seed), x, jnp.ones(len(x)), None)}, layout
     )
     state = begin(1, layout.share(x), layout.put(np.zeros(1, np.uint32)))
-    advance = lanes.lane_program(
+    advance = lane_program.lane_program(
         lambda _, lane: {"fit": family.advance(lane["fit"], updates)}, layout, reuse=None if layout.loop else "fit"
     )
-    draw = lanes.lane_program(lambda _, net: net.sample(jax.random.key(0), given.samples), layout)
+    draw = lane_program.lane_program(lambda _, net: net.sample(jax.random.key(0), given.samples), layout)
 
     def ours() -> None:
         nonlocal state
@@ -272,9 +277,9 @@ def overhead(updates: int) -> dict:
         )
 
     with tempfile.TemporaryDirectory() as folder:
-        execute.execute(study(2), folder, layout=LAYOUT)
+        run_study.execute(study(2), folder, layout=LAYOUT)
         start, ends = time.perf_counter(), {}
-        execute.execute(
+        run_study.execute(
             study(4), folder, layout=LAYOUT, tell=lambda now: ends.setdefault(now.done, time.perf_counter())
         )
         wall = time.perf_counter() - start

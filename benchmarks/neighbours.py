@@ -18,9 +18,9 @@ from importlib import metadata
 from pathlib import Path
 
 import selfconsume as sc  # sets up JAX before it starts
-from selfconsume import lanes
+from selfconsume.lanes import layout
 
-LAYOUT = lanes.Layout.default()
+LAYOUT = layout.Layout.default()
 
 import jax
 import jax.numpy as jnp

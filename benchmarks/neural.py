@@ -20,11 +20,14 @@ import time
 from collections.abc import Callable
 
 import selfconsume as sc  # sets up JAX before it starts
-from selfconsume import lanes
+from selfconsume.lanes import lane_program
+from selfconsume.lanes import layout as lanes
 
 # JAX's threads must be there before PyTorch binds its own to cores: threads that start later inherit one core.
 LAYOUT = lanes.Layout.default()
-lanes.lane_program(lambda shared, lane: lane + 1, LAYOUT)(2, {}, LAYOUT.zeros((2, 2), "float32")).block_until_ready()
+lane_program.lane_program(lambda shared, lane: lane + 1, LAYOUT)(
+    2, {}, LAYOUT.zeros((2, 2), "float32")
+).block_until_ready()
 os.environ.setdefault("OMP_PROC_BIND", "true")  # without it, PyTorch's two threads can land on one core
 
 import equinox as eqx
@@ -38,7 +41,7 @@ DEPTH, OCTAVES, DIM = 3, 4, 2
 
 
 class TorchMLP(torch.nn.Module):
-    """The network of `selfconsume.nets.mlp`, in PyTorch."""
+    """The network of `selfconsume.models.nets.mlp`, in PyTorch."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -69,7 +72,7 @@ def family_lanes(family: sc.Family, chains: int, n: int, layout: lanes.Layout):
     """Begun fits of all chains, and the compiled advance."""
     x = np.random.default_rng(0).normal(size=(chains, n, DIM)).astype(np.float32)
     data = layout.put({"x": x, "seed": np.arange(chains, dtype=np.uint32)})
-    begin = lanes.lane_program(
+    begin = lane_program.lane_program(
         lambda _, lane: family.begin(jax.random.key(lane["seed"]), lane["x"], jnp.ones(n), None), layout
     )
     return begin(chains, {}, data)
@@ -79,7 +82,7 @@ def training(width: int, batch: int, chains: int, updates: int, repeats: int, la
     """Updates of `chains` models."""
     family = sc.family("otcfm", width=width, depth=DEPTH, batch=batch, pairing="independent", updates=updates)
     state = family_lanes(family, chains, 4096, layout)
-    advance = lanes.lane_program(lambda _, fit: family.advance(fit, updates), layout)
+    advance = lane_program.lane_program(lambda _, fit: family.advance(fit, updates), layout)
     jax.block_until_ready(advance(chains, {}, state))
 
     def ours() -> None:
@@ -111,7 +114,7 @@ def sampling(width: int, n: int, steps: int, repeats: int, layout: lanes.Layout)
     chains = 2
     family = sc.family("otcfm", width=width, depth=DEPTH, solver="euler", steps=steps, updates=8)
     state = family_lanes(family, chains, 1024, layout)
-    draw = lanes.lane_program(lambda _, generator: generator.sample(jax.random.key(0), n), layout)
+    draw = lane_program.lane_program(lambda _, generator: generator.sample(jax.random.key(0), n), layout)
     jax.block_until_ready(draw(chains, {}, state.generator))
     models = [TorchMLP(width) for _ in range(chains)]
 
@@ -134,9 +137,9 @@ def realnvp(chains: int, batch: int, updates: int, repeats: int, layout: lanes.L
     layers, width = 6, 64
     family = sc.family("flow", architecture="coupling", layers=layers, width=width, batch=batch, updates=updates)
     state = family_lanes(family, chains, 4096, layout)
-    advance = lanes.lane_program(lambda _, fit: family.advance(fit, updates), layout)
+    advance = lane_program.lane_program(lambda _, fit: family.advance(fit, updates), layout)
     x = jnp.asarray(np.random.default_rng(1).normal(size=(10_000, DIM)), jnp.float32)
-    density = lanes.lane_program(lambda x, generator: generator.log_prob(x), layout)
+    density = lane_program.lane_program(lambda x, generator: generator.log_prob(x), layout)
     # Couplings with an affine transform of one half given the other: RealNVP, which zuko calls NICE.
     flows = [
         zuko.flows.NICE(DIM, transforms=layers, hidden_features=(width, width), activation=torch.nn.SiLU)
@@ -179,7 +182,7 @@ def pairing(width: int, batch: int, updates: int, repeats: int, layout: lanes.La
     for kind in ("exact", "independent"):
         family = sc.family("otcfm", width=width, batch=batch, pairing=kind, updates=updates)
         state = family_lanes(family, 2, 4096, layout)
-        advance = lanes.lane_program(lambda _, fit, family=family: family.advance(fit, updates), layout)
+        advance = lane_program.lane_program(lambda _, fit, family=family: family.advance(fit, updates), layout)
         jax.block_until_ready(advance(2, {}, state))
         runs.append(lambda advance=advance, state=state: jax.block_until_ready(advance(2, {}, state)))
     exact, independent = (statistics.median(times) for times in alternate(*runs, repeats))

@@ -15,11 +15,12 @@ import numpy as np
 from scipy.special import betaincinv
 
 import selfconsume as sc
-from selfconsume import lanes, trend
-from selfconsume.batch import Batch
-from selfconsume.evidence import Evidence, examine
-from selfconsume.loop import Run
-from selfconsume.verdict import decide
+from selfconsume.analysis import hypothesis_tests
+from selfconsume.analysis.stability_tests import Evidence, examine
+from selfconsume.analysis.verdicts import decide
+from selfconsume.lanes import layout
+from selfconsume.lanes.lane_batch import Batch
+from selfconsume.loop.run import Run
 
 SEEDS = (3, 5, 10, 20)
 GENERATIONS = 21
@@ -39,7 +40,7 @@ def percent(hits: int, n: int) -> str:
 
 def judge(cells: list[Evidence]) -> list[str]:
     """The verdicts of the cells of one study."""
-    adjusted = trend.holm(np.array([each.p for each in cells]))
+    adjusted = hypothesis_tests.holm(np.array([each.p for each in cells]))
     return [decide(each, p)[0] for each, p in zip(cells, adjusted, strict=True)]
 
 
@@ -128,7 +129,7 @@ def real_loop(lanes_each: int) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name, truth, regime, n, generations, count in cases:
         run = Run(sc.source("gaussian", dim=1, n=n), sc.family("gaussian"), regime)
-        batch = Batch([run] * count, list(range(count)), lanes.Layout.default())
+        batch = Batch([run] * count, list(range(count)), layout.Layout.default())
         chains = [record.values[repr(metric)] for record in batch.generations([metric], generations - 1)]
         values = np.stack([each["sliced_wasserstein"] for each in chains], axis=1).astype(np.float64)
         floor = chains[0]["sliced_wasserstein.floor"].astype(np.float64)

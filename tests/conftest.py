@@ -11,12 +11,24 @@ import pytest
 
 # Recipes are left out: while programs are traced, their fields hold other things than a study file may give them.
 jaxtyping.install_import_hook(
-    [f"selfconsume.{name}" for name in ("nets.layers", "nets.mlp", "nets.unet", "pool", "draws", "split", "batches")],
+    [
+        f"selfconsume.{name}"
+        for name in (
+            "loop.pool",
+            "models.distributions.random",
+            "models.nets.layers",
+            "models.nets.mlp",
+            "models.nets.unet",
+            "models.training.data_parallel",
+            "models.training.minibatches",
+        )
+    ],
     "beartype.beartype",
 )
-import selfconsume.lanes  # noqa: E402 (after the hook)
+from selfconsume.lanes.layout import Layout  # noqa: E402 (after the hook)
+from selfconsume.lanes.start_jax import start_jax  # noqa: E402
 
-selfconsume.lanes.start_jax()
+start_jax()
 
 # The suite draws the same examples every time. New ones are looked for by hand, with `--hypothesis-profile=explore`.
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
@@ -27,12 +39,12 @@ hypothesis.settings.load_profile("fixed")
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs the command line with these words; gives exit code, output and errors."""
-    from selfconsume import cli
+    from selfconsume.cli import main
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["selfconsume", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main.main()
         return (stop.value.code, *capsys.readouterr())
 
     return run
@@ -41,7 +53,7 @@ def command(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def layout():
     """The default layout of this machine."""
-    return selfconsume.lanes.Layout.default()
+    return Layout.default()
 
 
 @pytest.fixture

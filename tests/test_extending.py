@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import selfconsume as sc
-from selfconsume import registry, report
+from selfconsume import registry
+from selfconsume.report import page
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -75,7 +76,7 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
     assert {role for role, _ in KINDS} == set(registry.roles())
     frame = sc.open("own").table()
     assert set(frame["status"]) == {"ok"} and {"radius", "spectrum.frechet.floor"} <= set(frame["metric"])
-    lacks = report._foreign(sc.open("own").store.study["tables"])
+    lacks = page._foreign(sc.open("own").store.study["tables"])
     assert sorted(lacks) == sorted(f"{role} {kind!r}" for role, kind in KINDS)
     halves = registry.find("regime", "halves")()
     assert halves.plan(1, 10, 8).use == (10, 8)

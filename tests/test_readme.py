@@ -10,7 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from selfconsume import cli, registry, study_file
+from selfconsume import registry
+from selfconsume.cli import main
+from selfconsume.study import toml_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +30,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_study_files_are_valid():
-    assert [len(study_file.from_tables(tomllib.loads(text)).cells) for text in blocks("README.md", "toml")] == [4, 6]
+    assert [len(toml_file.from_tables(tomllib.loads(text)).cells) for text in blocks("README.md", "toml")] == [4, 6]
 
 
 SMALL = """
@@ -49,13 +51,13 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
         raise Trains
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("selfconsume.threshold_console.search", trains)
-    monkeypatch.setattr("selfconsume.phase.contractions", trains)
+    monkeypatch.setattr("selfconsume.cli.threshold.search", trains)
+    monkeypatch.setattr("selfconsume.analysis.phase_diagram.contractions", trains)
     Path("gaussian.toml").write_text(blocks("README.md", "toml")[1])
     (line,) = re.findall(rf"^selfconsume {command} .*", (ROOT / "README.md").read_text(), re.MULTILINE)
     monkeypatch.setattr("sys.argv", shlex.split(line, comments=True))
     with pytest.raises(SystemExit if command == "theory" else Trains) as stop:
-        cli.main()
+        main.main()
     assert command != "theory" or stop.value.code == 0
 
 

@@ -1,8 +1,9 @@
 import pytest
 
 from selfconsume import registry
-from selfconsume.regimes import Mix, Replace
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.regimes.mix import Mix
+from selfconsume.regimes.replace import Replace
 
 
 def test_every_name_leads_to_a_class_of_its_role_and_back():

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfconsume import execute, study_file, table
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.execution import run_study
+from selfconsume.results import table
+from selfconsume.study import toml_file
 
 PRESETS = sorted(Path("src/selfconsume/presets").glob("*.toml"))
 FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/demos").glob("*.toml"), *PRESETS])
@@ -26,7 +28,7 @@ def test_opens_with_question_command_cost_expectation_and_source(path):
     for head in ("Question", "Command", "Cost", "Expect", "Source"):
         assert re.search(rf"^# {head}: +\S", text, re.MULTILINE), f"{path} lacks '# {head}:'"
     assert str(path) in text or path.parent.name == "demos" or f"selfconsume run {path.stem} " in text
-    assert "?" in study_file.question(text)
+    assert "?" in toml_file.question(text)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def without_weights(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_is_valid(path, pictures):
-    assert study_file.load(path, [*pictures.get(path.stem.split("_")[0], []), *without_weights(path)]).cells
+    assert toml_file.load(path, [*pictures.get(path.stem.split("_")[0], []), *without_weights(path)]).cells
 
 
 @pytest.mark.parametrize("name", ["proposition_1", "gaussian_grid"])
@@ -65,15 +67,15 @@ def test_runs_at_toy_size(name, tmp_path):
     small = ["study.generations=3", "study.seeds=2", "axes.source.n=[10]"]
     if name == "gaussian_grid":
         small.append("axes.source.dim=[2]")
-    wanted = study_file.load(f"studies/{name}.toml", small)
-    frame = table.table(execute.execute(wanted, tmp_path / "out"))
+    wanted = toml_file.load(f"studies/{name}.toml", small)
+    frame = table.table(run_study.execute(wanted, tmp_path / "out"))
     assert frame["generation"].max() == 2
     assert frame["value"].is_finite().all()
 
 
 def test_ratio_0_is_the_same_as_real_only_to_the_last_digit(tmp_path):
-    wanted = study_file.load("studies/controls.toml", [*NEURAL, "study.generations=3", "study.seeds=2", "source.n=64"])
-    frame = table.table(execute.execute(wanted, tmp_path / "out"))
+    wanted = toml_file.load("studies/controls.toml", [*NEURAL, "study.generations=3", "study.seeds=2", "source.n=64"])
+    frame = table.table(run_study.execute(wanted, tmp_path / "out"))
     first, second = (part["value"].to_list() for _, part in frame.group_by("regime", maintain_order=True))
     assert first == second
 
@@ -86,14 +88,14 @@ QUICK = ("ferbach_2024", "gillman_2024", "neon_2025", "yi_2025")
 )
 def test_presets_run_by_name(name, tmp_path):
     """Two seeds and generations of its first cells; which study it is must not depend on the directory."""
-    full = study_file.load(name)
+    full = toml_file.load(name)
     axes = [f"axes.{axis}={json.dumps(values[:2])}" for axis, values in full.axes.items() if axis in SCALAR]
-    wanted = study_file.load(name, ["study.generations=3", "study.seeds=2", *axes])
-    frame = table.table(execute.execute(wanted, tmp_path / "out"))
+    wanted = toml_file.load(name, ["study.generations=3", "study.seeds=2", *axes])
+    frame = table.table(run_study.execute(wanted, tmp_path / "out"))
     assert frame["generation"].max() == 2
     assert frame["value"].is_finite().all()
 
 
 def test_a_preset_is_suggested():
     with pytest.raises(Problem, match="did you mean the preset 'bertrand_2024'"):
-        study_file.load("bertrand2024")
+        toml_file.load("bertrand2024")

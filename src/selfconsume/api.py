@@ -8,13 +8,17 @@ from typing import Any
 
 import polars as pl
 
-from selfconsume import config, execute, findings, provenance
-from selfconsume import report as reports
-from selfconsume import table as tables
-from selfconsume.lanes import Layout
-from selfconsume.store import Store
-from selfconsume.study import Study
-from selfconsume.types import Curation, Family, Metric, Problem, Regime, Source
+from selfconsume.errors import Problem
+from selfconsume.execution import run_study
+from selfconsume.lanes.layout import Layout
+from selfconsume.report import findings
+from selfconsume.report import page as reports
+from selfconsume.results import provenance
+from selfconsume.results import table as tables
+from selfconsume.results.store import Store
+from selfconsume.study import validation
+from selfconsume.study.study import Study
+from selfconsume.types import Curation, Family, Metric, Regime, Source
 
 
 def source(kind: str, **fields: Any) -> Source:
@@ -60,18 +64,18 @@ class Results:
         self.store = Store(out)
 
     def table(self) -> pl.DataFrame:
-        """Everything that was measured, one row a value. See `selfconsume.table.table`."""
+        """Everything that was measured, one row a value. See `selfconsume.results.table.table`."""
         return tables.table(self.store)
 
     def measured(self) -> pl.DataFrame:
         """What each value was measured on: samples, real examples and split, extractor and checksum; a row for each kind.
 
-        Columns as in `selfconsume.provenance.Measured`. Values with different rows must not be compared without care.
+        Columns as in `selfconsume.results.provenance.Measured`. Values with different rows must not be compared without care.
         """
         return pl.DataFrame(provenance.gather(self.store), schema=list(provenance.Measured._fields), orient="row")
 
     def report(self) -> Path:
-        """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.write`."""
+        """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.page.write`."""
         return reports.write(self.store, findings=findings.gather(self.store))
 
 
@@ -80,16 +84,16 @@ def run(
     out: str | Path,
     *,
     layout: Layout | None = None,
-    tell: Callable[[execute.Progress], None] = lambda progress: None,
+    tell: Callable[[run_study.Progress], None] = lambda progress: None,
 ) -> Results:
-    """Runs what a directory lacks of a study, silently unless ``tell`` is given. See `selfconsume.execute.execute`.
+    """Runs what a directory lacks of a study, silently unless ``tell`` is given. See `selfconsume.execution.run_study.execute`.
 
     Raises:
         Problem: ``study`` is not one, or see there.
     """
     if not isinstance(study, Study):
         raise Problem(f"run: expected a Study, got {study!r}; load(path) reads a study file")
-    execute.execute(study, out, layout=layout, tell=tell)
+    run_study.execute(study, out, layout=layout, tell=tell)
     return Results(out)
 
 
@@ -99,4 +103,4 @@ def open(out: str | Path) -> Results:
 
 
 def _checked(role: str, kind: str, fields: dict[str, Any]) -> Any:
-    return config.recipe(role, {"kind": kind, **fields}, role)
+    return validation.recipe(role, {"kind": kind, **fields}, role)

@@ -13,7 +13,8 @@ import importlib
 from importlib import metadata
 from typing import Any
 
-from selfconsume.types import Curation, Extractor, Family, Metric, Problem, Regime, Source
+from selfconsume.errors import Problem
+from selfconsume.types import Curation, Extractor, Family, Metric, Regime, Source
 
 ROLES: dict[str, type] = {
     "source": Source,
@@ -26,12 +27,12 @@ ROLES: dict[str, type] = {
 
 _KINDS: dict[str, dict[str, str | type]] = {
     "source": {
-        "gaussian": "sources.toy:Gaussian",
-        "gaussian_mixture": "sources.toy:GaussianMixture",
-        "eight_gaussians": "sources.toy:EightGaussians",
-        "two_moons": "sources.toy:TwoMoons",
-        "swiss_roll": "sources.toy:SwissRoll",
-        "checkerboard": "sources.toy:Checkerboard",
+        "gaussian": "sources.gaussian:Gaussian",
+        "gaussian_mixture": "sources.gaussian_mixture:GaussianMixture",
+        "eight_gaussians": "sources.eight_gaussians:EightGaussians",
+        "two_moons": "sources.two_moons:TwoMoons",
+        "swiss_roll": "sources.swiss_roll:SwissRoll",
+        "checkerboard": "sources.checkerboard:Checkerboard",
         "categorical": "sources.categorical:Categorical",
         "linear": "sources.linear:Linear",
         "digits": "sources.digits:Digits",
@@ -46,26 +47,26 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "mixture": "families.mixture:Mixture",
         "kde": "families.kde:Kde",
         "categorical": "families.categorical:Categorical",
-        "linear_regression": "families.linear:LinearRegression",
+        "linear_regression": "families.linear_regression:LinearRegression",
         "otcfm": "families.otcfm:OTCFM",
         "ddpm": "families.ddpm:DDPM",
         "edm": "families.edm:EDM",
         "flow": "families.flow:NormalizingFlow",
     },
     "regime": {
-        "real_only": "regimes:RealOnly",
-        "mix": "regimes:Mix",
-        "replace": "regimes:Replace",
-        "accumulate": "regimes:Accumulate",
-        "window": "regimes:Window",
-        "subsample": "regimes:Subsample",
-        "fresh": "regimes:Fresh",
+        "real_only": "regimes.real_only:RealOnly",
+        "mix": "regimes.mix:Mix",
+        "replace": "regimes.replace:Replace",
+        "accumulate": "regimes.accumulate:Accumulate",
+        "window": "regimes.window:Window",
+        "subsample": "regimes.subsample:Subsample",
+        "fresh": "regimes.fresh:Fresh",
     },
     "curation": {
-        "top_q": "curations:TopQ",
-        "bradley_terry": "curations:BradleyTerry",
-        "verifier": "curations:Verifier",
-        "correction": "curations:Correction",
+        "top_q": "curations.top_q:TopQ",
+        "bradley_terry": "curations.bradley_terry:BradleyTerry",
+        "verifier": "curations.verifier:Verifier",
+        "correction": "curations.correction:Correction",
     },
     "extractor": {
         "pixels": "extractors.pixels:Pixels",
@@ -85,11 +86,11 @@ _KINDS: dict[str, dict[str, str | type]] = {
         "energy_distance": "metrics.kernel:EnergyDistance",
         "mmd": "metrics.kernel:MMD",
         "neighbours": "metrics.neighbours:Neighbours",
-        "nearest_real": "metrics.nearest:NearestReal",
+        "nearest_real": "metrics.nearest_real:NearestReal",
         "labels": "metrics.labels:Labels",
-        "mode_coverage": "metrics.coverage:ModeCoverage",
-        "log_likelihood": "metrics.likelihood:LogLikelihood",
-        "prediction_error": "metrics.prediction:PredictionError",
+        "mode_coverage": "metrics.mode_coverage:ModeCoverage",
+        "log_likelihood": "metrics.log_likelihood:LogLikelihood",
+        "prediction_error": "metrics.prediction_error:PredictionError",
     },
 }
 

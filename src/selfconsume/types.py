@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from selfconsume import rows
+from selfconsume import validity
 
 Samples = Array
 """Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
@@ -34,10 +34,6 @@ class Number:
     is static: a different value is a different program. A field that holds something else than a number in a given run (a
     bandwidth rule, say) is static in that run.
     """
-
-
-class Problem(ValueError):
-    """A mistake in a configuration: where, what was expected, what was found, what to do. One line."""
 
 
 class Source(abc.ABC):
@@ -74,7 +70,7 @@ class Source(abc.ABC):
         return None
 
     def stock(self) -> Samples | None:
-        """All rows that `draw` takes from by `pool.batch_of`, ``(reserve, *shape)``, where they are the same for all keys."""
+        """All rows that `draw` takes from by `batch_of`, ``(reserve, *shape)``, where they are the same for all keys."""
         return None
 
     def truth(self) -> Generator | None:
@@ -106,7 +102,7 @@ class Generator(eqx.Module):
         Bytes hold no NaN, so that a generator of images says here which of them failed.
         """
         x = self.sample(key, n)
-        return x, rows.finite(x)
+        return x, validity.finite(x)
 
     def parameters(self) -> Mapping[str, Array]:
         """Named arrays worth plotting one by one; empty for models whose parameters mean nothing singly."""

@@ -4,12 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume import registry, steps
-from selfconsume.batch import Batch
+from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.regimes import Mix
-from selfconsume.sources.toy import EightGaussians
+from selfconsume.lanes.lane_batch import Batch
+from selfconsume.loop import step
+from selfconsume.loop.run import Run
+from selfconsume.regimes.mix import Mix
+from selfconsume.sources.eight_gaussians import EightGaussians
 
 
 @pytest.fixture(params=registry.kinds("curation"))
@@ -37,7 +38,7 @@ def test_it_runs_and_lanes_are_single_runs(curation, layout):
     run = Run(EightGaussians(n=40), Gaussian(), Mix(1.0), curation=curation)
     records = list(Batch([run] * 3, range(3), layout).generations([], 2))
     assert all(record.alive.all() for record in records)
-    generations = steps.retrain(run, seed=2)
+    generations = step.retrain(run, seed=2)
     for record in records:
         single = next(generations)
         np.testing.assert_allclose(record.samples[2], single.samples, rtol=1e-3, atol=1e-3)

@@ -6,13 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import loop, registry
-from selfconsume.lanes import Layout, lane_program
-from selfconsume.regimes import Mix
+from selfconsume import registry
+from selfconsume.errors import Problem
+from selfconsume.lanes.lane_program import lane_program
+from selfconsume.lanes.layout import Layout
+from selfconsume.loop import generation_zero
+from selfconsume.loop.run import Run
+from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.regimes.mix import Mix
 from selfconsume.sources.categorical import Categorical
-from selfconsume.sources.toy import Gaussian
-from selfconsume.summaries import Summarised
-from selfconsume.types import Density, FitState, Problem
+from selfconsume.sources.gaussian import Gaussian
+from selfconsume.types import Density, FitState
 
 SOURCES = [Gaussian(dim=2, n=12), Categorical(p=(0.5, 0.3, 0.2), n=12)]
 N, USED, SAMPLES = 12, 8, 9
@@ -168,7 +172,7 @@ def test_a_fit_keeps_the_structure_of_its_start(family, source):
     shapes = [jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), each) for each in (cold, warm, bare)]
     assert shapes[0] == shapes[1] == shapes[2]
     assert jax.tree.map(lambda leaf: leaf.shape, cold.generator) == jax.tree.map(lambda leaf: leaf.shape, init)
-    structure = loop.fit_structure(loop.Run(source, family, Mix()), 1)
+    structure = generation_zero.fit_structure(Run(source, family, Mix()), 1)
     assert jax.tree.structure(structure) == jax.tree.structure(cold)
     # Keys are stored as raw data: arrays of keys can be neither written nor sent.
     leaves = jax.tree.leaves(cold)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from selfconsume import registry
-from selfconsume.batch import Batch
-from selfconsume.distributions import Normal
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.regimes import RealOnly
-from selfconsume.sources.toy import GaussianMixture
+from selfconsume.lanes.lane_batch import Batch
+from selfconsume.loop.run import Run
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.regimes.real_only import RealOnly
+from selfconsume.sources.gaussian_mixture import GaussianMixture
 from selfconsume.types import Generation
 
 SOURCE = GaussianMixture(k=2, n=40, n_test=40)

@@ -6,8 +6,10 @@ import json
 import pydantic
 import pytest
 
-from selfconsume import config, fields, registry
-from selfconsume.types import Problem
+from selfconsume import registry
+from selfconsume.errors import Problem
+from selfconsume.lanes import lane_numbers
+from selfconsume.study import validation
 
 KINDS = [(role, kind) for role in registry.roles() for kind in registry.kinds(role)]
 
@@ -31,7 +33,7 @@ def test_a_recipe_is_a_frozen_dataclass_of_plain_values(tiny, role, kind):
 @pytest.mark.parametrize(("role", "kind"), KINDS)
 def test_the_first_line_of_its_docstring_says_what_it_is(role, kind):
     cls = registry.find(role, kind)
-    line = config.summary(cls)
+    line = validation.summary(cls)
     assert 20 < len(line) < 130
     assert line.endswith(".")
     assert not line.startswith(cls.__name__ + "(")  # what dataclasses write if nobody else does
@@ -43,20 +45,20 @@ def test_the_first_line_of_its_docstring_says_what_it_is(role, kind):
 @pytest.mark.parametrize(("role", "kind"), KINDS)
 def test_it_goes_through_a_study_file_and_back(tiny, role, kind):
     recipe = tiny(role, kind)
-    table = json.loads(json.dumps(config.table_of(role, recipe)))
+    table = json.loads(json.dumps(validation.table_of(role, recipe)))
     assert table["kind"] == kind
-    assert config.recipe(role, table, role) == recipe
-    assert config.recipe(role, recipe, role) == recipe
+    assert validation.recipe(role, table, role) == recipe
+    assert validation.recipe(role, recipe, role) == recipe
     with pytest.raises(Problem, match=f"^{role}: unknown 'nonsense'"):
-        config.recipe(role, {**table, "nonsense": 1}, role)
+        validation.recipe(role, {**table, "nonsense": 1}, role)
 
 
 @pytest.mark.parametrize(("role", "kind"), KINDS)
 def test_its_schema_names_every_field(role, kind):
-    schema = config.kind_schema(role, kind)
+    schema = validation.kind_schema(role, kind)
     json.dumps(schema)
     cls = registry.find(role, kind)
-    known = {"features"} if config.takes_features(role, cls) else set()
+    known = {"features"} if validation.takes_features(role, cls) else set()
     assert set(schema["properties"]) == {"kind", *(field.name for field in dataclasses.fields(cls))} | known
     required = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
     assert schema["required"] == ["kind", *required]
@@ -71,14 +73,14 @@ def test_every_field_is_checked(tiny, role, kind):
         value = getattr(recipe, field.name)
         wrong = {"x": 1} if isinstance(value, str | None) else "not a number"
         with pytest.raises(Problem, match=rf"^{role}\.{field.name}: expected "):
-            config.recipe(role, {**config.table_of(role, recipe), field.name: wrong}, role)
+            validation.recipe(role, {**validation.table_of(role, recipe), field.name: wrong}, role)
 
 
 @pytest.mark.parametrize(("role", "kind"), KINDS)
 def test_its_lane_numbers_can_be_taken_out_and_put_back(tiny, role, kind):
     recipe = tiny(role, kind)
-    numbers = fields.numbers(recipe)
-    assert fields.fill(fields.static(recipe), numbers) == recipe
-    doubled = fields.fill(recipe, {name: 2 * value + 1 for name, value in numbers.items()})
-    assert fields.static(doubled) == fields.static(recipe)
-    assert hash(fields.static(doubled)) == hash(fields.static(recipe))
+    numbers = lane_numbers.numbers(recipe)
+    assert lane_numbers.fill(lane_numbers.static(recipe), numbers) == recipe
+    doubled = lane_numbers.fill(recipe, {name: 2 * value + 1 for name, value in numbers.items()})
+    assert lane_numbers.static(doubled) == lane_numbers.static(recipe)
+    assert hash(lane_numbers.static(doubled)) == hash(lane_numbers.static(recipe))

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from selfconsume import pool, registry
-from selfconsume.batch import Batch
-from selfconsume.cohort import cohort_of
+from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.sources.toy import Gaussian as Normal
+from selfconsume.lanes.cohorts import cohort_of
+from selfconsume.lanes.lane_batch import Batch
+from selfconsume.loop import pool
+from selfconsume.loop.run import Run
+from selfconsume.sources.gaussian import Gaussian as Normal
 
 SIZES = [(10, 10), (7, 25), (25, 7)]
 HORIZON = range(1, 7)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from selfconsume import registry
-from selfconsume.keys import Keys, keys_of
-from selfconsume.lanes import Layout, lane_program
+from selfconsume.lanes.lane_program import lane_program
+from selfconsume.lanes.layout import Layout
+from selfconsume.loop.keys import Keys, keys_of
 from selfconsume.types import Density
 
 FRESH, SAMPLES = 5, 200

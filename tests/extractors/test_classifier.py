@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from selfconsume.errors import Problem
 from selfconsume.extractors.classifier import Classifier, _shifted
 from selfconsume.sources.digits import Digits
-from selfconsume.sources.toy import GaussianMixture
-from selfconsume.types import Problem
+from selfconsume.sources.gaussian_mixture import GaussianMixture
 
 
 def held_out(source):

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume import torch_file
+from selfconsume.errors import Problem
 from selfconsume.extractors import inception as extractors
 from selfconsume.extractors.inception import SHA256, URL, Inception
-from selfconsume.nets import inception
-from selfconsume.nets.inception import Block, Unit
+from selfconsume.models.checkpoints import torch_file
+from selfconsume.models.nets import inception
+from selfconsume.models.nets.inception import Block, Unit
 from selfconsume.sources.digits import Digits
-from selfconsume.sources.toy import Gaussian
-from selfconsume.types import Problem
+from selfconsume.sources.gaussian import Gaussian
 
 IMAGES = Digits(n=20, n_test=5, form="image")
 SHORT = (Block("", ((Unit("Conv2d_1a_3x3", 4, (3, 3), stride=2, bordered=False), "halve", Unit("Conv2d_3b_1x1", 6)),)),)

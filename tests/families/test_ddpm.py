@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from selfconsume.errors import Problem
 from selfconsume.families.ddpm import DDPM, NoisePredictor
-from selfconsume.families.diffusion import ddim_sampler, linear_alpha_bars
-from selfconsume.fit import Scaling
-from selfconsume.nets import Network
-from selfconsume.types import Problem
+from selfconsume.models.nets import Network
+from selfconsume.models.training.samplers import ddim_sampler, linear_alpha_bars
+from selfconsume.models.training.scaling import Scaling
 
 MEAN, DEVIATION, T = jnp.array([0.5, -1.0]), 0.6, 100
 

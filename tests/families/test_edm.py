@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from selfconsume.families.diffusion import karras_sampler, karras_sigmas
+from selfconsume.errors import Problem
 from selfconsume.families.edm import EDM, Denoiser, Preconditioning, Sampling
-from selfconsume.fit import Scaling
-from selfconsume.nets import Network
-from selfconsume.types import Problem
+from selfconsume.models.nets import Network
+from selfconsume.models.training.samplers import karras_sampler, karras_sigmas
+from selfconsume.models.training.scaling import Scaling
 
 MEAN, DEVIATION, SIGMA_DATA = jnp.array([0.5, -1.0]), 0.6, 0.5
 

@@ -6,12 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from selfconsume.errors import Problem
 from selfconsume.families import flow
 from selfconsume.families.flow import NormalizingFlow
-from selfconsume.fit import Scaling
-from selfconsume.lanes import lane_program
+from selfconsume.lanes.lane_program import lane_program
+from selfconsume.models.training.scaling import Scaling
 from selfconsume.sources.digits import Digits
-from selfconsume.types import Density, Problem
+from selfconsume.types import Density
 
 KINDS = ["coupling", "spline"]
 

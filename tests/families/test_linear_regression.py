@@ -5,11 +5,13 @@ import pytest
 from sklearn.linear_model import LinearRegression as Reference
 from sklearn.linear_model import Ridge
 
-from selfconsume.families.linear import LinearRegression
-from selfconsume.loop import Run, initial_generator
+from selfconsume.errors import Problem
+from selfconsume.families.linear_regression import LinearRegression
+from selfconsume.loop.generation_zero import initial_generator
+from selfconsume.loop.run import Run
+from selfconsume.sources.gaussian import Gaussian
 from selfconsume.sources.linear import Linear
-from selfconsume.sources.toy import Gaussian, TwoMoons
-from selfconsume.types import Problem
+from selfconsume.sources.two_moons import TwoMoons
 
 SOURCE = Linear(dim=3, n=20, sigma=0.5)
 

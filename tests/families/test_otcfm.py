@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
+from selfconsume.errors import Problem
 from selfconsume.families import otcfm
 from selfconsume.families.otcfm import OTCFM, VelocityField
-from selfconsume.fit import Scaling
-from selfconsume.nets import Network
-from selfconsume.nets.unet import SIZES, Sizes
-from selfconsume.types import Density, Problem
+from selfconsume.models.nets import Network
+from selfconsume.models.nets.unet import SIZES, Sizes
+from selfconsume.models.training.scaling import Scaling
+from selfconsume.types import Density
 
 MEAN, DEVIATION = jnp.array([0.5, -1.0]), 0.6
 

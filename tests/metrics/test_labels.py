@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
+from selfconsume.errors import Problem
 from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.featured import Featured
 from selfconsume.metrics.labels import Labels
+from selfconsume.metrics.on_features import Featured
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.digits import Digits
-from selfconsume.types import Problem
 
 
 def scores(counts, confidence=0.7):

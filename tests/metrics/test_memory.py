@@ -6,7 +6,7 @@ import pytest
 
 from selfconsume.metrics.kernel import EnergyDistance
 from selfconsume.metrics.kid import KID
-from selfconsume.metrics.nearest import NearestReal
+from selfconsume.metrics.nearest_real import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 
 N, D = 50_000, 2048

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import selfconsume as sc
+from selfconsume.errors import Problem
 from selfconsume.metrics.moments import MAX_DIMENSION, Moments
-from selfconsume.types import Problem
 
 random = np.random.default_rng(0)
 REAL = random.normal(size=(80, 3)) @ np.array([[2, 0, 0], [1, 1, 0], [0, 0.5, 0.3]]) + 5

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from selfconsume.errors import Problem
 from selfconsume.metrics.parameters import Nonfinite, Parameters, Update
-from selfconsume.types import Family, FitState, Generator, Problem
+from selfconsume.types import Family, FitState, Generator
 
 
 class Mixture(Generator):

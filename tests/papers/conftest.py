@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from selfconsume.batch import Batch
-from selfconsume.cohort import cohort_of
+from selfconsume.lanes.cohorts import cohort_of
+from selfconsume.lanes.lane_batch import Batch
 from selfconsume.metrics.parameters import Parameters
 
 LANES = 20_000

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.distributions import Normal
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
-from selfconsume.loop import Run
-from selfconsume.regimes import Mix, RealOnly, Replace
-from selfconsume.sources.toy import Gaussian as Source
-from selfconsume.tensors import save_generator
+from selfconsume.loop.run import Run
+from selfconsume.models.checkpoints.pytrees import save_generator
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.regimes.mix import Mix
+from selfconsume.regimes.real_only import RealOnly
+from selfconsume.regimes.replace import Replace
+from selfconsume.sources.gaussian import Gaussian as Source
 from selfconsume.types import Family, FitState, Generator
 
 

@@ -7,20 +7,26 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from selfconsume import execute, steps, table
-from selfconsume.batch import Batch
-from selfconsume.curations import BradleyTerry, Correction, TopQ, Verifier
+from selfconsume.curations.bradley_terry import BradleyTerry
+from selfconsume.curations.correction import Correction
+from selfconsume.curations.top_q import TopQ
+from selfconsume.curations.verifier import Verifier
+from selfconsume.execution import run_study
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
+from selfconsume.lanes.lane_batch import Batch
+from selfconsume.loop import step
+from selfconsume.loop.run import Run
 from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.parameters import Parameters
-from selfconsume.regimes import Mix, Replace
+from selfconsume.regimes.mix import Mix
+from selfconsume.regimes.replace import Replace
+from selfconsume.results import table
+from selfconsume.results.store import Store
 from selfconsume.sources.categorical import Categorical as Categories
-from selfconsume.sources.toy import Gaussian as Normal
-from selfconsume.store import Store
-from selfconsume.study import Study
-from selfconsume.theory.selection import bradley_terry, corrected, verified
+from selfconsume.sources.gaussian import Gaussian as Normal
+from selfconsume.study.study import Study
+from selfconsume.theory.closed_forms.selection import bradley_terry, corrected, verified
 
 P = (0.5, 0.3, 0.2)
 REWARD = (0.0, 1.0, 2.0)
@@ -114,7 +120,7 @@ def signed(variance, w):
 
 
 def test_curated_runs_share_a_program_whatever_their_numbers(layout):
-    from selfconsume.cohort import cohort_of
+    from selfconsume.lanes.cohorts import cohort_of
 
     runs = [Run(SOURCE, Categorical(), Replace(), curation=BradleyTerry(scale=scale)) for scale in (0.0, 1.0)]
     assert len({cohort_of(run) for run in runs}) == 1
@@ -123,7 +129,7 @@ def test_curated_runs_share_a_program_whatever_their_numbers(layout):
 
 def test_an_extrapolated_lane_is_the_map_of_a_single_run(layout):
     run = Run(Normal(dim=2, n=30), Gaussian(), Mix(1.0), extrapolation=0.7)
-    single = steps.retrain(run, seed=1)
+    single = step.retrain(run, seed=1)
     for record in Batch([run] * 2, range(2), layout).generations([], 3):
         generation = next(single)
         np.testing.assert_allclose(record.samples[1], generation.samples, rtol=1e-4, atol=1e-4)
@@ -139,9 +145,9 @@ def test_curated_and_extrapolated_runs_are_extended_to_the_same_bits(keep, tmp_p
             seeds=3, keep=keep,
         )  # fmt: skip
 
-    execute.execute(study(3, [Parameters()]), tmp_path / "two")
-    execute.execute(study(6, [Parameters(), Moments()]), tmp_path / "two")
-    execute.execute(study(6, [Parameters(), Moments()]), tmp_path / "one")
+    run_study.execute(study(3, [Parameters()]), tmp_path / "two")
+    run_study.execute(study(6, [Parameters(), Moments()]), tmp_path / "two")
+    run_study.execute(study(6, [Parameters(), Moments()]), tmp_path / "one")
     order = ["seed", "generation", "metric"]
     both = [table.table(Store(tmp_path / name)).sort(order) for name in ("one", "two")]
     assert both[0].equals(both[1])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.regimes import Replace
-from selfconsume.sources.toy import Gaussian as Normal
-from selfconsume.theory.gaussian import mean_log_std, mean_std
+from selfconsume.loop.run import Run
+from selfconsume.regimes.replace import Replace
+from selfconsume.sources.gaussian import Gaussian as Normal
+from selfconsume.theory.closed_forms.gaussian import mean_log_std, mean_std
 
 
 def chain(**family):

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.regimes import Accumulate, Fresh, Mix, RealOnly, Replace
-from selfconsume.sources.toy import Gaussian as Normal
-from selfconsume.theory.mixing import mixed_moments
-from selfconsume.theory.moments import accumulate_moments
+from selfconsume.loop.run import Run
+from selfconsume.regimes.accumulate import Accumulate
+from selfconsume.regimes.fresh import Fresh
+from selfconsume.regimes.mix import Mix
+from selfconsume.regimes.real_only import RealOnly
+from selfconsume.regimes.replace import Replace
+from selfconsume.sources.gaussian import Gaussian as Normal
+from selfconsume.theory.closed_forms.mixing import mixed_moments
+from selfconsume.theory.closed_forms.moments import accumulate_moments
 
 N = 10
 

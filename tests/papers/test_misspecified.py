@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.draws import normal
-from selfconsume.loop import Run
-from selfconsume.regimes import Mix
-from selfconsume.sources.toy import Gaussian as Source
-from selfconsume.tensors import save_generator
-from selfconsume.theory.bounds import bertrand, ferbach
+from selfconsume.loop.run import Run
+from selfconsume.models.checkpoints.pytrees import save_generator
+from selfconsume.models.distributions.random import normal
+from selfconsume.regimes.mix import Mix
+from selfconsume.sources.gaussian import Gaussian as Source
+from selfconsume.theory.stability.bounds import bertrand, ferbach
 from selfconsume.types import Family, FitState, Generator
 
 N, LANES, STEP = 2000, 300, 0.1

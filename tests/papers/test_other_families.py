@@ -6,12 +6,14 @@ import pytest
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
-from selfconsume.loop import Run
+from selfconsume.loop.run import Run
 from selfconsume.metrics.parameters import Parameters
-from selfconsume.regimes import Fresh, RealOnly, Replace
+from selfconsume.regimes.fresh import Fresh
+from selfconsume.regimes.real_only import RealOnly
+from selfconsume.regimes.replace import Replace
 from selfconsume.sources.categorical import Categorical as Categories
-from selfconsume.sources.toy import Gaussian as Normal
-from selfconsume.theory.gaussian import frechet_floor
+from selfconsume.sources.gaussian import Gaussian as Normal
+from selfconsume.theory.closed_forms.gaussian import frechet_floor
 
 
 def test_categories_drift_as_in_a_neutral_population(curves, agrees):

@@ -6,11 +6,11 @@ from typing import Annotated
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.distributions import Normal
-from selfconsume.loop import Run
-from selfconsume.regimes import Replace
-from selfconsume.sources.toy import Gaussian as Source
-from selfconsume.theory.mean_error import replace_factor
+from selfconsume.loop.run import Run
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.regimes.replace import Replace
+from selfconsume.sources.gaussian import Gaussian as Source
+from selfconsume.theory.closed_forms.mean_error import replace_factor
 from selfconsume.types import Family, FitState, Number
 
 

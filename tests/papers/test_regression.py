@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from selfconsume.families.linear import LinearRegression
-from selfconsume.loop import Run
-from selfconsume.metrics.prediction import PredictionError
-from selfconsume.regimes import Accumulate, Mix, Replace
+from selfconsume.families.linear_regression import LinearRegression
+from selfconsume.loop.run import Run
+from selfconsume.metrics.prediction_error import PredictionError
+from selfconsume.regimes.accumulate import Accumulate
+from selfconsume.regimes.mix import Mix
+from selfconsume.regimes.replace import Replace
 from selfconsume.sources.linear import Linear
-from selfconsume.theory.predict import predict
-from selfconsume.theory.regression import accumulate_error
+from selfconsume.theory.closed_forms.regression import accumulate_error
+from selfconsume.theory.predictions.predict import predict
 
 D, ROWS, LAST, LANES = 10, 50, 4, 3000
 BASE = 0.25641

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.distributions import Normal
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.loop import Run
-from selfconsume.regimes import Mix
-from selfconsume.sources.toy import Gaussian as Source
-from selfconsume.tensors import save_generator
-from selfconsume.theory.bounds import natural_rate
+from selfconsume.loop.run import Run
+from selfconsume.models.checkpoints.pytrees import save_generator
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.regimes.mix import Mix
+from selfconsume.sources.gaussian import Gaussian as Source
+from selfconsume.theory.stability.bounds import natural_rate
 
 N, LANES, STEP = 100, 1500, 0.125
 RATES = {0.1: 0.090909, 1.0: 0.5, 10.0: 0.909091}

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
+from selfconsume.errors import Problem
 from selfconsume.sources.cifar10 import Cifar10
-from selfconsume.types import Problem
 
 KEY = jax.random.key(1)
 N, N_TEST = (30, 20), 12

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from selfconsume.errors import Problem
 from selfconsume.sources.digits import Digits
-from selfconsume.types import Problem
 
 KEY = jax.random.key(1)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from selfconsume.errors import Problem
 from selfconsume.sources.ffhq64 import Ffhq64
 from selfconsume.sources.folder import Folder
-from selfconsume.types import Problem
 
 KEY = jax.random.key(1)
 

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from selfconsume.errors import Problem
 from selfconsume.sources.mnist import Mnist
-from selfconsume.types import Problem
 
 KEY = jax.random.key(1)
 RNG = np.random.default_rng(0)

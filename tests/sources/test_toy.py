@@ -12,8 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import make_moons, make_swiss_roll
 
-from selfconsume.keys import Role, key_at
-from selfconsume.sources.toy import Checkerboard, EightGaussians, Gaussian, GaussianMixture, SwissRoll, TwoMoons
+from selfconsume.loop.keys import Role, key_at
+from selfconsume.sources.checkerboard import Checkerboard
+from selfconsume.sources.eight_gaussians import EightGaussians
+from selfconsume.sources.gaussian import Gaussian
+from selfconsume.sources.gaussian_mixture import GaussianMixture
+from selfconsume.sources.swiss_roll import SwissRoll
+from selfconsume.sources.two_moons import TwoMoons
 
 N = 5000
 KEY = key_at(3, 0, Role.TRAIN)

@@ -1,1 +1,4 @@
-"""What examples are turned into before metrics compare them, one a file."""
+"""Extractors: maps from examples to features, in front of metrics. One file for each kind.
+
+Imports types, models and sources.
+"""

@@ -16,8 +16,9 @@ import optax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.nets.layers import Convolution, Dense, Weights
-from selfconsume.types import Extractor, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.nets.layers import Convolution, Dense, Weights
+from selfconsume.types import Extractor, Samples, Source
 
 SEED = 20_000_101
 """Of the network's weights and batches: fixed, so that there is one judge for all runs."""

@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float
 
-from selfconsume import torch_file
-from selfconsume.nets import inception
-from selfconsume.sources.archives import version
-from selfconsume.sources.download import fetched
-from selfconsume.types import Extractor, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.checkpoints import torch_file
+from selfconsume.models.nets import inception
+from selfconsume.sources.files.archives import version
+from selfconsume.sources.files.download import fetched
+from selfconsume.types import Extractor, Samples, Source
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

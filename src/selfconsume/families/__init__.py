@@ -1,1 +1,4 @@
-"""Recipes that fit generators: one file a family."""
+"""Families: recipes that fit a generator to weighted data. One file for each kind.
+
+Imports types, validity and models.
+"""

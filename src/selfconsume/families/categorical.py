@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.distributions import Categorical as CategoricalDistribution
-from selfconsume.summaries import Summarised
-from selfconsume.types import Number, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.exact import Categorical as CategoricalDistribution
+from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.types import Number, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import normal
-from selfconsume.families.diffusion import Added, ddim_sampler, linear_alpha_bars
-from selfconsume.families.network import Networked, Portioned
-from selfconsume.fit import Scaling
-from selfconsume.nets import Network, Training
-from selfconsume.types import Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.random import normal
+from selfconsume.models.nets import Network, Training
+from selfconsume.models.training.network_family import Networked, Portioned
+from selfconsume.models.training.samplers import Added, ddim_sampler, linear_alpha_bars
+from selfconsume.models.training.scaling import Scaling
+from selfconsume.types import Samples, Source
 
 
 class NoisePredictor(Portioned):
@@ -56,14 +57,14 @@ class Noised(NamedTuple):
 class DDPM(Networked):
     """Denoising diffusion that predicts the noise, with a linear schedule and ancestral or DDIM sampling.
 
-    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
+    Besides the fields of `Trained` and `Networked`:
 
     Attributes:
         T: Noise levels. Betas rise linearly from 0.1 / T to 20 / T, which at T = 1000 is the schedule of Ho et al.
         sampler: "ancestral" or "ddim".
         variance: Noise of "ancestral": "large" is the variance of the forward step (beta), "small" that of the forward
             posterior. All of them change the samples' spread by some percent even if the prediction is exact (see
-            `selfconsume.families.diffusion.ddim_sampler`); "large" changes it least.
+            `selfconsume.models.training.samplers.ddim_sampler`); "large" changes it least.
         steps: Levels that sampling visits, evenly spaced from T down to 1; at most T.
 
     Noise that ancestral sampling adds on its way is scaled by the temperature as well.

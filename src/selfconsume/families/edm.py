@@ -11,12 +11,13 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import normal
-from selfconsume.families.diffusion import karras_sampler, karras_sigmas
-from selfconsume.families.network import Networked, Portioned
-from selfconsume.fit import Scaling, is_image
-from selfconsume.nets import Network, Training
-from selfconsume.types import Number, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.random import normal
+from selfconsume.models.nets import Network, Training
+from selfconsume.models.training.network_family import Networked, Portioned
+from selfconsume.models.training.samplers import karras_sampler, karras_sigmas
+from selfconsume.models.training.scaling import Scaling, is_image
+from selfconsume.types import Number, Samples, Source
 
 
 class Preconditioning(NamedTuple):
@@ -99,7 +100,7 @@ class Noised(NamedTuple):
 class EDM(Networked):
     """Diffusion with the preconditioning, log-normal noise levels and Heun sampler of Karras et al.
 
-    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
+    Besides the fields of `Trained` and `Networked`:
 
     Attributes:
         P_mean: Mean of the logarithm of the noise level in training.

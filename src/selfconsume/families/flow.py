@@ -16,11 +16,13 @@ from flowjax.distributions import StandardNormal
 from flowjax.flows import coupling_flow
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import normal
-from selfconsume.families.network import Portioned, check_bytes
-from selfconsume.fit import Scaling, Trainable, Trained, is_image
-from selfconsume.nets.glow import Glow
-from selfconsume.types import Density, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.random import normal
+from selfconsume.models.nets.glow import Glow
+from selfconsume.models.training.gradient_loop import Trainable, Trained
+from selfconsume.models.training.network_family import Portioned, check_bytes
+from selfconsume.models.training.scaling import Scaling, is_image
+from selfconsume.types import Density, Samples, Source
 
 MARGIN = 0.05
 """How far the ends of an image's range are moved inwards before the logit, which is infinite there."""
@@ -154,7 +156,7 @@ class ImageFlow(Portioned, Density):
 class NormalizingFlow(Trained):
     """Normalizing flow of coupling layers, affine (RealNVP, Glow) or rational-quadratic splines, by maximum likelihood.
 
-    Besides the fields of `selfconsume.fit.Trained`:
+    Besides the fields of `Trained`:
 
     Attributes:
         architecture: "coupling" (affine, RealNVP) or "spline".
@@ -164,7 +166,7 @@ class NormalizingFlow(Trained):
         depth: Hidden layers of a conditioner.
         knots: Inner knots of a spline.
         interval: Splines act on [-interval, interval], in units of the data's deviation, and leave the rest as it is.
-        levels: Resolutions at which images are transformed, each by as many layers (`selfconsume.nets.glow.Glow`).
+        levels: Resolutions at which images are transformed, each by as many layers (`selfconsume.models.nets.glow.Glow`).
 
     Vectors need at least two coordinates. The loss is the mean negative log-likelihood: of vectors in nats, scaled; of
     images in bits per dimension, of bytes with uniform noise.

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.distributions import Normal
-from selfconsume.summaries import Summarised
-from selfconsume.types import Number, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.types import Number, Samples, Source
 
 
 class Moments(NamedTuple):

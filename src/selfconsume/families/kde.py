@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import by_weight, normal
-from selfconsume.types import Density, Family, FitState, Number, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.random import by_weight, normal
+from selfconsume.types import Density, Family, FitState, Number, Samples, Source
 
 BLOCK = 256
 """Queries whose distances to all kernels are held at once."""

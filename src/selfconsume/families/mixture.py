@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.distributions import Mixture as MixtureDistribution
-from selfconsume.draws import by_weight
-from selfconsume.types import Family, FitState, Number, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.exact import Mixture as MixtureDistribution
+from selfconsume.models.distributions.random import by_weight
+from selfconsume.types import Family, FitState, Number, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)

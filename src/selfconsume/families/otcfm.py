@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.draws import normal
-from selfconsume.families.diffusion import Solver, divergence, solve
-from selfconsume.families.network import Networked, Portioned
-from selfconsume.families.pairing import Pairing, paired
-from selfconsume.fit import Scaling, is_image
-from selfconsume.nets import Network, Training
-from selfconsume.types import Density, Problem, Samples, Source
+from selfconsume.errors import Problem
+from selfconsume.models.distributions.random import normal
+from selfconsume.models.nets import Network, Training
+from selfconsume.models.training.network_family import Networked, Portioned
+from selfconsume.models.training.pairing import Pairing, paired
+from selfconsume.models.training.samplers import Solver, divergence, solve
+from selfconsume.models.training.scaling import Scaling, is_image
+from selfconsume.types import Density, Samples, Source
 
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2}
 """Evaluations of a step."""
@@ -90,7 +91,7 @@ class Path(NamedTuple):
 class OTCFM(Networked):
     """Flow matching on straight paths between noise and data that minibatch optimal transport has paired.
 
-    Besides the fields of `selfconsume.fit.Trained` and `selfconsume.families.network.Networked`:
+    Besides the fields of `Trained` and `Networked`:
 
     Attributes:
         pairing: "independent", "exact" (least sum of squared distances) or "sinkhorn" (a permutation drawn by the

@@ -1,1 +1,4 @@
-"""What is measured in every generation: one file for each idea, each class one `Metric`."""
+"""Metrics: numbers measured in every generation. One file for each group of kinds that share their computation.
+
+Imports types, validity and models.
+"""

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 from jaxtyping import Float, PRNGKeyArray
 
-from selfconsume.metrics.points import host_points, real_set
+from selfconsume.metrics.pairwise import host_points, real_set
 from selfconsume.types import Generation, Metric, Source
 
 Moments = Mapping[str, Float[np.ndarray, "..."]]

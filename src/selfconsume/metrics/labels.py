@@ -12,8 +12,9 @@ import numpy as np
 from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import points
-from selfconsume.types import Family, Generation, Metric, Problem, Source
+from selfconsume.errors import Problem
+from selfconsume.metrics.pairwise import points
+from selfconsume.types import Family, Generation, Metric, Source
 
 
 def shares(scores: Float[Array, "n k"], valid: Bool[Array, " n"]) -> Float[Array, " k"]:

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import masked_mean, points
-from selfconsume.types import Family, Generation, Metric, Problem, Source
+from selfconsume.errors import Problem
+from selfconsume.metrics.pairwise import masked_mean, points
+from selfconsume.types import Family, Generation, Metric, Source
 
 MAX_DIMENSION = 4096
 """Above it the d x d covariances of a lane would not fit beside the lanes' own data."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import points, real_set, row_blocks, squared_distances
+from selfconsume.metrics.pairwise import points, real_set, row_blocks, squared_distances
 from selfconsume.types import Generation, Metric, Source
 
 TIE = 1e-5

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.types import Family, Generation, Metric, Problem, Source
+from selfconsume.errors import Problem
+from selfconsume.types import Family, Generation, Metric, Source
 
 MAX_DIMENSION = 10
 """Above it there are more parameters than anybody plots one by one."""

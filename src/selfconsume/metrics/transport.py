@@ -15,7 +15,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.metrics.points import host_points, points
+from selfconsume.metrics.pairwise import host_points, points
 from selfconsume.types import Generation, Metric, Source
 
 

@@ -1,1 +1,4 @@
-"""Where real data comes from: one file for each kind of source."""
+"""Sources: where real data comes from. One file for each kind; what several kinds share stands beside them and in `files`.
+
+Imports types and models.
+"""

@@ -13,8 +13,8 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, MinLen
 
-from selfconsume.sources.finite import Finite, Rows
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.sources.dataset_source import Finite, Rows
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".csv")
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, MinLen
 
-from selfconsume import distributions
-from selfconsume.sources.law import Law
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.models.distributions import exact
+from selfconsume.sources.distribution_source import Law
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Categorical(Law):
     def shape(self) -> tuple[int, ...]:
         return (self.k if self.p is None else len(self.p),)
 
-    def truth(self) -> distributions.Categorical:
+    def truth(self) -> exact.Categorical:
         p = np.full(self.k, 1.0) if self.p is None else np.asarray(self.p)
-        return distributions.Categorical(jnp.asarray(p / p.sum(), jnp.float32))
+        return exact.Categorical(jnp.asarray(p / p.sum(), jnp.float32))
 
     def check(self) -> None:
         if (self.p is None) == (self.k is None):

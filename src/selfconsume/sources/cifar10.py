@@ -10,11 +10,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.sources.archives import entries, shown, version
-from selfconsume.sources.download import located
-from selfconsume.sources.finite import Rows
-from selfconsume.sources.images import Images, Loaded, checked, classes
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.sources.dataset_source import Rows
+from selfconsume.sources.files.archives import entries, shown, version
+from selfconsume.sources.files.download import located
+from selfconsume.sources.image_source import Images, Loaded, checked, classes
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.sources.finite import Finite, Rows
+from selfconsume.sources.dataset_source import Finite, Rows
 
 
 @dataclasses.dataclass(frozen=True)

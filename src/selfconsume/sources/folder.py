@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from selfconsume.sources import pictures
-from selfconsume.sources.archives import version
-from selfconsume.sources.images import Images, Loaded
+from selfconsume.sources.files import pictures
+from selfconsume.sources.files.archives import version
+from selfconsume.sources.image_source import Images, Loaded
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 import jax.numpy as jnp
 from annotated_types import Ge
 
-from selfconsume.conditionals import LinearModel
-from selfconsume.sources.law import Law
+from selfconsume.models.distributions.linear_model import LinearModel
+from selfconsume.sources.distribution_source import Law
 from selfconsume.types import Number
 
 

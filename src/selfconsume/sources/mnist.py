@@ -13,11 +13,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.sources.archives import BROKEN, MOST_BYTES, Entries, entries, first_line, shown, version
-from selfconsume.sources.download import located
-from selfconsume.sources.finite import Rows
-from selfconsume.sources.images import Images, Loaded, checked, classes
-from selfconsume.types import Problem
+from selfconsume.errors import Problem
+from selfconsume.sources.dataset_source import Rows
+from selfconsume.sources.files.archives import BROKEN, MOST_BYTES, Entries, entries, first_line, shown, version
+from selfconsume.sources.files.download import located
+from selfconsume.sources.image_source import Images, Loaded, checked, classes
 
 URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"

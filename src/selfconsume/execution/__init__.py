@@ -1,0 +1,4 @@
+"""Running a study: what is missing, computing it, committing it.
+
+Imports results and everything below.
+"""

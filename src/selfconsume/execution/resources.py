@@ -1,0 +1,101 @@
+"""What a study needs of memory and disk, and the refusal of what cannot fit, before anything is computed or written."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from selfconsume.errors import Problem
+from selfconsume.lanes.cohorts import cohort_of
+from selfconsume.loop import generation_zero, pool
+from selfconsume.loop.run import Run
+from selfconsume.study.study import Study
+
+MOST_LANES = 5_000_000
+
+LANE_BYTES = 1.5 * 2**30
+"""Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
+
+
+def check(study: Study, out: str | Path) -> None:
+    """Refuses a study that cannot fit.
+
+    Raises:
+        Problem: It has too many lanes, a lane does not fit into memory, or the results do not fit on the disk.
+    """
+    lanes = len(study.cells) * len(study.seeds)
+    if lanes > MOST_LANES:
+        raise Problem(
+            f"the study has {lanes} lanes (runs x seeds); at most {MOST_LANES} fit in one directory: split it"
+        )
+    costs = {cohort_of(cell.run): cell.run for cell in study.cells}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for run in costs.values():
+        # Before anything is traced, whose own sizes could overflow.
+        least = 4 * math.prod(run.source.shape) * max(run.source.size, run.block)
+        if least > memory or (least := lane_bytes(run, study.last)) > memory:
+            raise Problem(
+                f"one lane with {run.source.size} real and {run.block} synthetic examples needs about {text(least)} of "
+                f"memory, this machine has {text(memory)}; lower source.n or n_synthetic, or look back less"
+            )
+    path = Path(out).absolute()
+    free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
+    needed = disk_bytes(study)
+    if needed > free:
+        raise Problem(
+            f"the study needs about {text(needed)} on disk, {text(free)} are free; use keep = 'generators', "
+            "or fewer seeds or generations"
+        )
+
+
+def lane_bytes(run: Run, last: int) -> int:
+    """Memory of one lane, about: the pool, the real block, the samples and their copies."""
+    slots = 1 if run.summarised else pool.capacity(last, run.regime.lookback)
+    candidates = run.curation.candidates(run.block) if run.curation else run.block
+    rows = run.block * (2 * slots + 1) + 2 * candidates + 3 * run.source.size
+    return rows * row_bytes(run) + 3 * tree_bytes(generation_zero.fit_structure(run, 1))
+
+
+def together(run: Run, last: int) -> int:
+    """How many lanes may run beside each other; 0 where one of them takes more than its share."""
+    return int(LANE_BYTES // lane_bytes(run, last))
+
+
+def disk_bytes(study: Study) -> int:
+    """What the samples and generators of the whole study take on disk, about."""
+    keep = study.settings.keep
+    lane: dict[Any, int] = {}
+    total = 0
+    for cell in study.cells:
+        cohort = cohort_of(cell.run)
+        if cohort not in lane:
+            samples = cell.run.block * row_bytes(cell.run)
+            generator = tree_bytes(generation_zero.fit_structure(cell.run, 1).generator)
+            lane[cohort] = {"all": samples + generator, "samples": samples, "generators": generator}[keep]
+        total += lane[cohort] * len(study.seeds) * study.settings.generations
+    return total
+
+
+def row_bytes(run: Run) -> int:
+    """One example and whether it is valid."""
+    sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
+    return math.prod(sample.shape[1:]) * sample.dtype.itemsize + 1
+
+
+def tree_bytes(tree: Any) -> int:
+    """The arrays of a pytree."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def text(number: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"

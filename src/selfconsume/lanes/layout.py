@@ -1,0 +1,169 @@
+"""How a batch of runs is laid on devices: one compiled program, one lane a run.
+
+On CPUs a lane program is a loop over lanes inside `shard_map` over at least two virtual devices. The loop's length is data,
+so the compiler sees the same program for any number of lanes, and the number of lanes changes no bit of any lane. On
+accelerators lanes are `vmap`ped inside `shard_map` over the devices, and equality holds to float tolerance only. Where
+there are fewer lanes than accelerators, several of them work on one lane (`selfconsume.models.training.data_parallel`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from selfconsume.errors import Problem
+from selfconsume.lanes.start_jax import cpu_model, start_jax
+from selfconsume.models.training.data_parallel import DATA, LANES
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The devices that lanes are spread over, and whether they loop (CPU) or are vectorised (accelerators)."""
+
+    devices: tuple[jax.Device, ...]
+    loop: bool
+    split: int = 1
+    """Devices of one lane: batches are split over them. A divisor of the number of devices."""
+
+    @classmethod
+    def default(cls) -> Layout:
+        """All devices of JAX's default backend, on all hosts.
+
+        The variable ``SELFCONSUME_SPLIT`` sets the devices of one lane, see `spread`.
+        """
+        start_jax()
+        devices = tuple(jax.devices())
+        split = os.environ.get("SELFCONSUME_SPLIT", "1")
+        if not split.isdecimal() or not int(split) or len(devices) % int(split):
+            raise Problem(f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it")
+        return cls(devices, loop=devices[0].platform == "cpu", split=int(split))
+
+    def spread(self, lanes: int, batch: int | None) -> Layout:
+        """The layout for so many lanes: accelerators without a lane of their own join another one's.
+
+        On CPUs nothing changes: there the number of lanes must change no bit.
+
+        Args:
+            lanes: Lanes that run together.
+            batch: Examples that are worked through at once, which the devices of a lane must divide; None: nothing is split.
+
+        Raises:
+            Problem: The number of devices was set by hand, and does not divide it.
+        """
+        if batch is not None and batch % self.split:
+            raise Problem(
+                f"SELFCONSUME_SPLIT: {self.split} devices of one lane do not divide a batch of {batch} examples (family.batch "
+                "/ family.parts); change either"
+            )
+        if self.loop or self.split > 1 or batch is None:
+            return self
+        most = math.gcd(batch, len(self.devices))
+        fits = (n for n in range(1, most + 1) if most % n == 0 and n * lanes <= len(self.devices))
+        return dataclasses.replace(self, split=max(fits, default=1))
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        """The mesh of the devices: lanes, and the devices of one lane."""
+        return Mesh(np.array(self.devices).reshape(-1, self.split), (LANES, DATA))
+
+    @property
+    def sharding(self) -> NamedSharding:
+        """Leading axis = lanes."""
+        return NamedSharding(self.mesh, PartitionSpec(LANES))
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The same array on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def record(self) -> dict[str, Any]:
+        """What a result's bits depend on besides the study: written to the store, compared on resume.
+
+        On CPUs the number of devices is left out when it is at least two, because it then changes no bit.
+        """
+        first = self.devices[0]
+        cpu = first.platform == "cpu"
+        return {
+            "platform": first.platform,
+            "device": cpu_model() if cpu else first.device_kind,
+            "devices": min(len(self.devices), 2) if cpu else len(self.devices),
+            "lanes": "loop" if self.loop else "vmap",
+            **({"split": self.split} if self.split > 1 else {}),
+            "jax": jax.__version__,
+            "jaxlib": jaxlib.__version__,
+        }
+
+    @property
+    def places(self) -> int:
+        """How many lanes run beside each other, or groups of lanes."""
+        return len(self.devices) // self.split
+
+    def padded(self, lanes: int) -> int:
+        """``lanes`` rounded up to a multiple of `places`."""
+        return -(-lanes // self.places) * self.places
+
+    def put(self, tree: Any) -> Any:
+        """Host arrays with a leading lane axis, padded by repeating the last lane and spread over the devices."""
+
+        def one(x):
+            x = np.asarray(x)
+            extra = self.padded(len(x)) - len(x)
+            return self._placed(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
+
+        return jax.tree.map(one, tree)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        """Zeros with a leading lane axis. Copied, not computed: every shape would be a program to compile."""
+        return self._placed(np.zeros(shape, dtype), self.sharding)
+
+    def share(self, tree: Any) -> Any:
+        """Host arrays that all lanes read, on every device."""
+        return jax.tree.map(lambda x: self._placed(np.asarray(x), self.replicated), tree)
+
+    def fetch(self, tree: Any) -> Any:
+        """Arrays as NumPy's, whole, also where other hosts hold parts of them."""
+        if self.hosts > 1:
+            tree = _gathered(self)(tree)
+        return jax.device_get(tree)
+
+    def _placed(self, x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+        """A host array on the devices. Hosts place their own parts: all of them have the whole."""
+        if self.hosts == 1:
+            return jax.device_put(x, sharding)
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    @property
+    def hosts(self) -> int:
+        """Processes that these devices belong to."""
+        return len({device.process_index for device in self.devices})
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the first host's: the one that writes."""
+        return jax.process_index() == self.devices[0].process_index
+
+    def meet(self) -> None:
+        """Waits until every host is here."""
+        self.agreed(0)
+
+    def agreed(self, number: int) -> int:
+        """A number that may differ between hosts, as the first host has it."""
+        if self.hosts == 1:
+            return number
+        from jax.experimental import multihost_utils
+
+        return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+
+
+@functools.lru_cache(maxsize=64)
+def _gathered(layout: Layout) -> Callable[[Any], Any]:
+    return jax.jit(lambda tree: tree, out_shardings=layout.replicated)

@@ -1,0 +1,50 @@
+"""Generation 0: the structure of a fit, and generators that are not fitted (truth, checkpoint)."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from selfconsume.errors import Problem
+from selfconsume.loop.run import Run
+from selfconsume.models.checkpoints import load
+from selfconsume.types import FitState, Generator
+
+
+def fit_structure(run: Run, t: int) -> FitState:
+    """The structure of a finished fit of generation ``t``; shapes hold for families whose generators have a fixed size."""
+    shape = run.source.shape
+
+    def fitted(key):
+        if t == 0 and run.initial != "fit":
+            return FitState(run.family.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
+        x = jnp.zeros((run.source.size, *shape))
+        state = run.family.begin(key, x, jnp.ones(run.source.size), None)
+        return run.family.advance(state, run.family.updates).without_data()
+
+    return jax.eval_shape(fitted, jax.random.key(0))
+
+
+def initial_generator(run: Run) -> Generator:
+    """Generation 0 where it is not a fit: the truth or a checkpoint, with the structure of the family's generators.
+
+    Raises:
+        Problem: The source's distribution is not a member of the family, or the checkpoint does not fit.
+    """
+    like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
+    if run.initial != "truth":
+        return load.load(run.initial, like, float(getattr(run.family, "temperature", 1.0)))
+    truth = run.source.truth()
+    if truth is not None and hasattr(truth, "temperature"):
+        # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.
+        own = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
+        truth = None if own is None else eqx.tree_at(lambda generator: generator.temperature, truth, own)
+    if truth is None or jax.tree.structure(truth) != jax.tree.structure(like) or not run.family.parametric:
+        raise Problem("study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'")
+    shapes = jax.tree.map(lambda a, b: jnp.shape(a) == b.shape, truth, like)
+    if not all(jax.tree.leaves(shapes)):
+        raise Problem(
+            "study.initial: the source's distribution has other sizes than the family's generators; use 'fit'"
+        )
+    return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), truth, like)

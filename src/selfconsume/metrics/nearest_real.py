@@ -1,0 +1,95 @@
+"""Whether samples are copies of the training set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import jax.numpy as jnp
+from annotated_types import Ge, Gt, Lt
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from selfconsume.metrics.pairwise import nearest, points
+from selfconsume.types import Generation, Metric, Source
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestReal(Metric):
+    """How near samples are to the fixed training set, compared with how near held-out real examples are: memorisation.
+
+    With d(x) the distance of an example to the nearest training example:
+
+    - `nearest_real.ratio`: the median of d over samples, divided by the median over the test set. 1 is right; below 1
+      samples are nearer to the training data than real examples are, above 1 they have left it.
+    - `nearest_real.rank`: the chance that a sample's d is larger than a test example's, ties counting half. 1/2 is right,
+      towards 0 is copying.
+    - `nearest_real.copies`: the share of samples with d at most that of the nearest `quantile` of the test set; so
+      `quantile` itself is right, and 1 is a copy of the training set.
+    - `nearest_real.authentic`: the share of samples whose nearest training example has another training example nearer
+      than the sample; 0 for copies. What is right depends on dimension and n.
+    - `nearest_real.authentic_test`: the same share of the test set: what `authentic` is for real examples.
+
+    Nothing in it is better when higher or lower: a broken generator is far from the training set. Test examples that are
+    copies of training examples, as in CIFAR-10, make copying look normal. It has no floor: the test set is its measure.
+
+    Attributes:
+        quantile: Share of the test set that counts as near.
+        block: Rows of distances held at once. Changes memory and time only.
+
+    References:
+        Meehan et al. 2020, arXiv:2004.05675, section 2 (the test behind `rank`, there also within cells). Alaa et al. 2022,
+        arXiv:2102.08921, section 4 (authenticity).
+    """
+
+    quantile: Annotated[float, Gt(0), Lt(1)] = 0.01
+    block: Annotated[int, Ge(1)] = 512
+
+    floored: ClassVar[bool] = False
+    featured: ClassVar[bool] = True
+    split: ClassVar[str] = "train and test"
+    better: ClassVar[str | Mapping[str, str | None] | None] = None
+
+    @classmethod
+    def tiny(cls) -> NearestReal:
+        """The smallest configuration, for tests."""
+        return cls(quantile=0.1, block=16)
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
+        """The centred training set, how far each is from its nearest other, and what the test set's distances say."""
+        train, test = points(source.train(key)), points(source.test(key))
+        centre = jnp.mean(train, axis=0)
+        train = train - centre
+        distances, which = nearest(test - centre, train, self.block)
+        apart, _ = nearest(train, train, self.block, others=True)
+        return {
+            "points": train,
+            "centre": centre,
+            "apart": apart,
+            "test": jnp.sort(distances),
+            "authentic": jnp.mean(distances > apart[which]),
+        }
+
+    def __call__(
+        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+    ) -> Mapping[str, Float[Array, ""]]:
+        """The values of one generation; nan if no sample is valid."""
+        x, valid, test = points(generation.samples) - reference["centre"], generation.valid, reference["test"]
+        squared, which = nearest(x, reference["points"], self.block)
+        n, m = jnp.sum(valid), test.shape[0]
+        # The lower median, of the valid rows: the others are sorted behind them.
+        middle = jnp.sort(jnp.where(valid, squared, jnp.inf))[jnp.maximum((n - 1) // 2, 0)]
+        ratio = jnp.sqrt(middle / test[(m - 1) // 2])
+        below = (jnp.searchsorted(test, squared, side="left") + jnp.searchsorted(test, squared, side="right")) / (2 * m)
+        near = squared <= test[max(int(self.quantile * m), 1) - 1]
+
+        def share(each):
+            return jnp.where(n > 0, jnp.sum(jnp.where(valid, each, 0.0)) / n, jnp.nan)
+
+        return {
+            "nearest_real.ratio": jnp.where(n > 0, jnp.where(middle == test[(m - 1) // 2], 1.0, ratio), jnp.nan),
+            "nearest_real.rank": share(below),
+            "nearest_real.copies": share(near),
+            "nearest_real.authentic": share(squared > reference["apart"][which]),
+            "nearest_real.authentic_test": jnp.where(n > 0, reference["authentic"], jnp.nan),
+        }

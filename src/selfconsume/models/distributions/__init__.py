@@ -1,0 +1,4 @@
+"""Distributions with exact sampling and density.
+
+Imports types and validity.
+"""

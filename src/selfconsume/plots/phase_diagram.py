@@ -1,0 +1,213 @@
+"""The picture of a phase diagram: one tile a cell, theory's boundary over them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from scipy.interpolate import PchipInterpolator
+
+from selfconsume.analysis.contraction_rate import Rate
+from selfconsume.analysis.phase_diagram import Line, Plane
+from selfconsume.analysis.verdicts import VERDICTS
+from selfconsume.plots.style import INK, STYLE
+
+COLOURS = {
+    "stable": "#0072b2",
+    "improved": "#56b4e9",
+    "undecided": "#d9d9d9",
+    "drifting": "#e69f00",
+    "collapsed": "#d55e00",
+    "diverged": "#882255",
+    "": "#f6f6f6",
+}
+"""Cool is well, warm is not, grey is not known."""
+WRITTEN = 120
+"""Most tiles that have their value written on them."""
+DASHES = ("--", ":")
+COARSE = (0.01, 0.03, 0.1, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, 10.0, 30.0, 100.0)
+DENSE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5)
+"""Ticks of contractions."""
+FAR = 1e3
+"""Contractions beyond this one (and seeds that diverged) have its colour."""
+
+
+def verdict_diagram(
+    there: Plane, words: Mapping[str, str], lines: Sequence[Line] = (), notes: Sequence[str] = ()
+) -> Figure:
+    """The gravest verdict of every cell.
+
+    Args:
+        there: The plane.
+        words: Run identity -> verdict.
+        lines: Curves of theory.
+        notes: What theory says without a curve.
+    """
+    grid = there.grid(words, "")
+    with matplotlib.rc_context(STYLE):
+        figure, ax = _canvas(there)
+        ax.imshow(np.array([[to_rgb(COLOURS[word]) for word in row] for row in grid]), **_PLACE)
+        _frame(ax, there, lines, [*notes, "verdict over all metrics"])
+        seen = [word for word in reversed(VERDICTS) if word in grid]
+        _legend(figure, ax, [Patch(color=COLOURS[word], label=word) for word in seen], lines)
+    return figure
+
+
+def contraction_diagram(
+    there: Plane, rates: Mapping[str, Rate], lines: Sequence[Line] = (), notes: Sequence[str] = ()
+) -> Figure:
+    """The contraction per generation of every cell, on a logarithmic scale around 1; italic where 1 is in its interval.
+
+    Args:
+        there: The plane.
+        rates: Run identity -> contraction.
+        lines: Curves of theory.
+        notes: What theory says without a curve.
+    """
+    grid = there.grid({name: _shown(rate) for name, rate in rates.items()})
+    logs = np.log(np.clip(grid, 1 / FAR, FAR))
+    most = max(float(np.nanmax(np.abs(logs[np.isfinite(logs)]), initial=0.0)), 1e-3)
+    # Contraction far below 1 is not told apart: what matters is near 1.
+    most = min(most, max(float(np.nanmax(logs, initial=0.0)) * 1.5, math.log(2.0)))
+    norm = TwoSlopeNorm(0.0, -most, most)
+    with matplotlib.rc_context(STYLE):
+        figure, ax = _canvas(there)
+        image = ax.imshow(logs, cmap="RdBu_r", norm=norm, **_PLACE)
+        doubtful = there.grid({name: float(not (rate.stable or rate.unstable)) for name, rate in rates.items()}, 0.0)
+        _write(ax, grid, image, there, doubtful)
+        _frame(ax, there, lines, [*notes, "italic: 1 is in the interval"] if doubtful.any() else notes)
+        bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=28, extend="both")
+        ticks = [x for x in (COARSE if most > math.log(1.6) else DENSE) if abs(math.log(x)) <= most]
+        bar.ax.yaxis.set_major_locator(FixedLocator([math.log(x) for x in ticks]))
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{math.exp(value):.3g}"))
+        bar.outline.set_visible(False)
+        bar.set_label("contraction per generation")
+        _legend(figure, ax, [], lines)
+    return figure
+
+
+def value_diagram(
+    there: Plane, values: Mapping[str, float], metric: str, lines: Sequence[Line] = (), notes: Sequence[str] = ()
+) -> Figure:
+    """The last value of a metric in every cell; logarithmic where positive values span two decades.
+
+    Args:
+        there: The plane.
+        values: Run identity -> value; nan for a cell with a diverged seed.
+        metric: Its name.
+        lines: Curves of theory.
+        notes: What theory says without a curve.
+    """
+    grid = there.grid(values)
+    finite = grid[np.isfinite(grid)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    norm = LogNorm(low, high) if low > 0 and high > 100 * low else Normalize(low, high if high > low else low + 1)
+    with matplotlib.rc_context(STYLE):
+        figure, ax = _canvas(there)
+        ax.set_facecolor(COLOURS["diverged"])
+        image = ax.imshow(grid, cmap="viridis", norm=norm, **_PLACE)
+        _write(ax, grid, image, there)
+        lost = len(finite) < grid.size
+        _frame(ax, there, lines, [*notes, "wine: a seed diverged"] if lost else notes)
+        bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=28)
+        bar.outline.set_visible(False)
+        bar.set_label(f"{metric}, mean over seeds in the last generation")
+        _legend(figure, ax, [], lines)
+    return figure
+
+
+_PLACE = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+
+
+def _canvas(there: Plane) -> tuple[Figure, Axes]:
+    width = 2.6 + 0.46 * min(max(len(there.xs), 6), 16)
+    height = 1.3 + 0.34 * min(max(len(there.ys), 7), 16)
+    figure = Figure((width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def _frame(ax: Axes, there: Plane, lines: Sequence[Line], notes: Sequence[str]) -> None:
+    for values, axis, name in ((there.xs, ax.xaxis, there.x), (there.ys, ax.yaxis, there.y)):
+        step = max(1, -(-len(values) // 16))
+        axis.set_major_locator(FixedLocator(range(0, len(values), step)))
+        axis.set_major_formatter(FuncFormatter(lambda at, _, values=values: f"{values[round(at)]:g}"))
+        axis.set_minor_locator(FixedLocator(np.arange(len(values) - 1) + 0.5))
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_label_text(name)
+    # White lines between tiles, which minor ticks mark.
+    ax.grid(which="minor", color="white", lw=1.2)
+    ax.tick_params(which="both", length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    if len(there.xs) > 8:
+        ax.tick_params(axis="x", labelrotation=45)
+    limits = ax.get_xlim(), ax.get_ylim()
+    for line, dash in zip(lines, DASHES, strict=False):
+        at = _positions(line.x, there.xs), _positions(line.y, there.ys)
+        ax.plot(*at, color="white", lw=3.2, solid_capstyle="butt")
+        ax.plot(*at, color=INK, lw=1.5, ls=dash)
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
+    ax.set_title("   ·   ".join(notes), loc="right", color="#666666", fontsize=8)
+
+
+def _positions(x: np.ndarray, values: Sequence[float]) -> np.ndarray:
+    """Numbers as places among tiles, up to half a tile beyond the last ones, and nan farther off."""
+    at = np.array(values)
+    if len(at) == 1:
+        return np.where(x == at[0], 0.0, np.nan)
+    known = np.concatenate([[at[0] - (at[1] - at[0]) / 2], at, [at[-1] + (at[-1] - at[-2]) / 2]])
+    place = np.concatenate([[-0.5], np.arange(len(at)), [len(at) - 0.5]])
+    # Monotone and smooth: straight pieces would put a kink into every curve where the spacing of the values changes.
+    return PchipInterpolator(known, place, extrapolate=False)(x)
+
+
+def _write(ax: Axes, grid: np.ndarray, image, there: Plane, doubtful: np.ndarray | None = None) -> None:
+    """The value on each tile, if there are few enough."""
+    if grid.size > WRITTEN or len(there.xs) > 14:
+        return
+    for (j, i), value in np.ndenumerate(grid):
+        if np.isnan(value):
+            continue
+        shade = image.cmap(image.norm(float(image.get_array()[j, i])))
+        dark = np.dot(shade[:3], (0.299, 0.587, 0.114)) < 0.5
+        slant = "italic" if doubtful is not None and doubtful[j, i] else "normal"
+        text = "div." if np.isinf(value) else f"{value:.2g}" if abs(value) < 0.995 else f"{value:.3g}"
+        ax.text(
+            i,
+            j,
+            text,
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if dark else INK,
+            style=slant,
+            zorder=5,
+            path_effects=[withStroke(linewidth=2.2, foreground=shade)],
+        )
+
+
+def _legend(figure: Figure, ax: Axes, tiles: Sequence[Patch], lines: Sequence[Line]) -> None:
+    curves = [
+        Line2D([], [], color=INK, lw=1.5, ls=dash, label=line.label) for line, dash in zip(lines, DASHES, strict=False)
+    ]
+    if tiles:
+        ax.legend(handles=tiles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    if curves:
+        figure.legend(handles=curves, loc="outside lower center", ncols=2, frameon=False, fontsize=8, handlelength=3)
+
+
+def _shown(rate: Rate) -> float:
+    return rate.rate if math.isfinite(rate.high) else math.inf

@@ -1,0 +1,154 @@
+"""The picture of rates of stability over the ratio: what theory says, what twins show, and what the runs themselves show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from selfconsume import registry
+from selfconsume.analysis import against_theory, twins
+from selfconsume.errors import Problem
+from selfconsume.plots.style import INK, MUTED, PALETTE, STYLE
+from selfconsume.study.study import Study
+from selfconsume.theory.predictions.setting import setting_of
+from selfconsume.theory.stability.rates import Answers, stability_of
+
+SERIES = (
+    ("rho", "predicted: spectral radius of J", PALETTE[0], "s", "full"),
+    ("twins", "twins, in distribution", PALETTE[1], "o", "full"),
+    ("twins_parameters", "twins, in parameters", PALETTE[1], "o", "none"),
+    ("runs", "runs: regression across seeds", PALETTE[2], "D", "full"),
+)
+"""Key, name, colour, marker and its filling."""
+BOUNDS = (("ferbach", "bound of Ferbach et al.", "--"), ("bertrand", "bound of Theorem 1", ":"))
+DODGE = 0.035
+"""How far, in parts of a factor e, markers of one ratio stand apart."""
+
+
+def draw(
+    study: Study, paths: Mapping[str, twins.Paths], runs: Mapping[str, against_theory.Contraction | None]
+) -> Figure:
+    """The rates of all cells of a study that keep fixed real data beside the latest generation.
+
+    Args:
+        study: The study, whose cells should differ in their ratio only.
+        paths: Run identity -> what its twins did; may lack runs.
+        runs: Run identity -> the rate of the runs themselves.
+    """
+    cells = []
+    for cell in study.cells:
+        setting, there = setting_of(cell.run, study.settings.generations), stability_of(cell.run)
+        pair, own = paths.get(cell.id), runs.get(cell.id)
+        cells.append(
+            {
+                "ratio": setting.ratio if setting is not None and setting.fixed else None,
+                "rho": _predicted(there),
+                "ferbach": None if there is None else there.ferbach,
+                "bertrand": None if there is None else there.bertrand,
+                "twins": None if pair is None else _triple(pair.rate(of="distribution")),
+                "twins_parameters": None if pair is None else _triple(pair.rate(of="parameters")),
+                "runs": None if own is None else own[:3],
+            }
+        )
+    run = study.cells[0].run
+    family, source = (registry.kind_of(role, type(getattr(run, role))) for role in ("family", "source"))
+    return rates(cells, f"{family} on {source}, {run.start} starts")
+
+
+def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Every rate of every cell over its ratio, with intervals.
+
+    Args:
+        cells: A mapping for each cell: ``ratio``, and under the keys of `SERIES` triples of a rate and its bounds, under those
+            of `BOUNDS` numbers; None where there is none.
+        title: What was retrained on what.
+
+    Raises:
+        Problem: Fewer than two ratios, or no rate at all.
+    """
+    cells = sorted((cell for cell in cells if cell["ratio"]), key=lambda cell: cell["ratio"])
+    if len({cell["ratio"] for cell in cells}) < 2 or not any(cell.get(key) for cell in cells for key, *_ in SERIES):
+        raise Problem(
+            "--figure: needs rates at two ratios at least; add --set 'axes.regime.ratio=[0.5, 1.0]', and --measure or --results"
+        )
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.9), dpi=160, layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        ax.set_title(title, loc="left")
+        _theory(ax, cells)
+        there = [each for each in SERIES if any(cell.get(each[0]) for cell in cells)]
+        for i, (key, name, colour, marker, filling) in enumerate(there):
+            points = [(cell["ratio"], *cell[key]) for cell in cells if cell.get(key)]
+            x, y, low, high = (np.array(column, float) for column in zip(*points, strict=True))
+            x = x * np.exp(DODGE * (i - (len(there) - 1) / 2))
+            ax.errorbar(
+                x,
+                y,
+                [np.maximum(y - low, 0), np.maximum(high - y, 0)],
+                fmt=marker,
+                color=colour,
+                fillstyle=filling,
+                markersize=4.5,
+                elinewidth=1.1,
+                label=name,
+                zorder=3,
+            )
+        _frame(ax, cells)
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=7, handlelength=1.6, columnspacing=1.2)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure in the format that the path's ending says.
+
+    Raises:
+        Problem: It is none of png, svg and pdf.
+    """
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise Problem(f"--figure {path}: expected a file that ends in .png, .svg or .pdf")
+    with matplotlib.rc_context({"svg.hashsalt": "selfconsume"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _predicted(there: Answers | None) -> tuple[float, float, float] | None:
+    if there is None or there.rho is None:
+        return None
+    error = 1.96 * (there.rho_error or 0.0)
+    return there.rho, there.rho - error, there.rho + error
+
+
+def _triple(rate: twins.Rate) -> tuple[float, float, float] | None:
+    return (rate.rate, rate.low, rate.high) if np.isfinite(rate.high) else None
+
+
+def _theory(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
+    ratios = [cell["ratio"] for cell in cells]
+    fine = np.geomspace(ratios[0] / 1.3, ratios[-1] * 1.3, 200)
+    ax.plot(fine, fine / (1 + fine), color=MUTED, linewidth=1.1, label="λ/(1+λ): well specified, trained out")
+    ax.axhline(1.0, color=INK, linewidth=0.7)
+    for key, name, dashes in BOUNDS:
+        points = [(cell["ratio"], cell[key]) for cell in cells if cell.get(key) is not None]
+        if points:
+            ax.plot(*zip(*points, strict=True), dashes, color=PALETTE[3], linewidth=1.1, marker="_", label=name)
+
+
+def _frame(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
+    ratios = sorted({cell["ratio"] for cell in cells})
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(ratios))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    ax.set_xlim(ratios[0] / 1.3, ratios[-1] * 1.3)
+    ax.set_xlabel("ratio λ, synthetic / real")
+    ax.set_ylabel("rate per generation")
+    top = max([1.0, *(cell[key][2] for cell in cells for key, *_ in SERIES if cell.get(key))])
+    ax.set_ylim(0, min(top, 2.0) * 1.06)

@@ -1,0 +1,15 @@
+"""Real data only: the control."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from selfconsume.types import Plan, Regime
+
+
+@dataclasses.dataclass(frozen=True)
+class RealOnly(Regime):
+    """Real data only: every generation refits the fixed real set (the control without any synthetic data)."""
+
+    def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
+        return Plan(use=(n_real, 0), weight=(1.0, 0.0))

@@ -1,0 +1,169 @@
+"""The final table: cell x metric, the last generation with its interval, generation 0 and the noise floor beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from selfconsume.analysis import intervals
+
+COLUMNS = 4
+"""Metrics side by side at most; more are put below."""
+APART = 100
+"""Columns whose half-widths differ by more than this factor are rounded entry by entry, not all to the same place."""
+
+Summary = Mapping[str, Any]
+
+
+class Shown(NamedTuple):
+    """A metric of the report: its name, which direction is better, and what its class says about it."""
+
+    name: str
+    better: str | None
+    about: str
+
+
+class Entry(NamedTuple):
+    """A mean and its interval as text, and in small print what it started from, its floor and the seeds it lost."""
+
+    last: str
+    bounds: str = ""
+    small: str = ""
+    lost: str = ""
+
+
+class Line(NamedTuple):
+    """One cell of the study; `run` is empty for lines below the cells."""
+
+    run: str
+    name: str
+    entries: list[Entry]
+
+
+class Piece(NamedTuple):
+    """A few metrics of the table."""
+
+    metrics: Sequence[Shown]
+    lines: list[Line]
+    below: list[Line]
+
+
+def pieces(
+    frame: pl.DataFrame, metrics: Sequence[Shown], cells: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> list[Piece]:
+    """The final table of a tidy table.
+
+    Generation 0 and the floor stand below the cells if they are the same for all of them, else in small print in each entry.
+
+    Args:
+        frame: The tidy table.
+        metrics: The columns.
+        cells: The lines; each has its `run`.
+        names: Their labels.
+    """
+    runs = [cell["run"] for cell in cells]
+    wanted = frame.filter(pl.col("run").is_in(runs) & ~pl.col("metric").str.ends_with(".floor"))
+    is_last = pl.col("generation") == pl.col("generation").max().over("run")
+    by = ["run", "metric"]
+    last = _table(intervals.summarise(wanted.filter(is_last), by))
+    start = _table(intervals.summarise(wanted.filter((pl.col("generation") == 0) & ~is_last), by))
+    floor = _table(
+        intervals.summarise(frame.filter(pl.col("run").is_in(runs) & pl.col("metric").str.ends_with(".floor")), by)
+    )
+    result = []
+    for chunk in np.array_split(np.arange(len(metrics)), -(-len(metrics) // COLUMNS)) if metrics else ():
+        some = [metrics[i] for i in chunk]
+        columns = [_column(runs, m.name, last, start, floor) for m in some]
+        lines = [
+            Line(run, name, [entries[i] for entries, _, _ in columns])
+            for i, (run, name) in enumerate(zip(runs, names, strict=False))
+        ]
+        below = [
+            Line("", name, entries)
+            for name, entries in (
+                ("all cells at generation 0", [first for _, first, _ in columns]),
+                ("real against real", [level for _, _, level in columns]),
+            )
+            if any(entry.last for entry in entries)
+        ]
+        result.append(Piece(some, lines, below))
+    return result
+
+
+def number(value: float, half: float = math.nan) -> str:
+    """A number to two significant digits of its uncertainty, or to four digits where that is not known or absurd."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    known = math.isfinite(half) and half > 0
+    if abs(value) >= 1e6 or (0 < abs(value) < 1e-4 and not (known and half > 1e-5)):
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    if known:
+        places = int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
+        text = f"{value:.{places}f}"
+        return (text.removeprefix("-") if float(text) == 0 else text).replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _table(summary: pl.DataFrame) -> dict[tuple[str, str], Summary]:
+    return {(row["run"], row["metric"]): row for row in summary.iter_rows(named=True)}
+
+
+def _column(
+    runs: Sequence[str],
+    metric: str,
+    last: Mapping[tuple[str, str], Summary],
+    start: Mapping[tuple[str, str], Summary],
+    floor: Mapping[tuple[str, str], Summary],
+) -> tuple[list[Entry], Entry, Entry]:
+    """Entries of the cells, then generation 0 and the floor where all cells share them."""
+    ends = [last.get((run, metric)) for run in runs]
+    firsts = [start.get((run, metric)) for run in runs]
+    floors = [floor.get((run, f"{metric}.floor")) for run in runs]
+    place = _place([end for end in ends if end])
+    first, level = _shared(firsts), _shared(floors)
+    entries = []
+    for end, own, low in zip(ends, firsts, floors, strict=True):
+        if end is None:
+            entries.append(Entry("–"))
+            continue
+        small = []
+        if own and not first:
+            small.append(f"from {_mean(own, place)}")
+        if low and not level:
+            small.append(f"floor {_mean(low, place)}")
+        lost = f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else ""
+        whole = "diverged" if math.isnan(end["mean"]) else _mean(end, place)
+        entries.append(Entry(whole, _bounds(end, place), " · ".join(small), lost))
+    common = [Entry(_mean(each, place), _bounds(each, place)) if each else Entry("") for each in (first, level)]
+    return entries, common[0], common[1]
+
+
+def _place(ends: Sequence[Summary]) -> float:
+    """The half-width that rounds a whole column: the median one; nan if the column's values are too far apart."""
+    halves = [half for end in ends if math.isfinite(half := end["high"] - end["mean"]) and half > 0]
+    return float(np.median(halves)) if halves and max(halves) <= APART * min(halves) else math.nan
+
+
+def _mean(row: Summary, place: float) -> str:
+    return number(row["mean"], place if math.isfinite(place) else row["high"] - row["mean"])
+
+
+def _bounds(row: Summary, place: float) -> str:
+    half = row["high"] - row["mean"]
+    if not math.isfinite(half) or half == 0:
+        return ""
+    return f"[{', '.join(number(row[side], place if math.isfinite(place) else half) for side in ('low', 'high'))}]"
+
+
+def _shared(rows: Iterable[Summary | None]) -> Summary | None:
+    """The one summary that all cells have, up to rounding; None if they differ or lack it."""
+    rows = list(rows)
+    if len(rows) < 2 or any(row is None for row in rows):
+        return None
+    means = np.array([row["mean"] for row in rows])
+    return rows[0] if np.allclose(means, means[0], rtol=1e-6, atol=0, equal_nan=True) else None

@@ -1,0 +1,168 @@
+"""A directory of results in words and small tables: what was run, how far it is, what it ran on, and how long it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from selfconsume.errors import Problem
+from selfconsume.results import cell_labels
+from selfconsume.results.store import Store
+from selfconsume.results.stored_study import seeds_of
+from selfconsume.study import validation
+
+PARTS = ("fit", "sample", "measure", "fetch")
+"""Parts of a generation, in the order in which they are timed."""
+MOST_VALUES = 8
+STARTS = {
+    "cold": "a new initialisation",
+    "warm": "the generator before it",
+    "first": "generation 0",
+}
+
+
+class Fate(NamedTuple):
+    """How the seeds of one cell fared.
+
+    Attributes:
+        done: Last generation that all seeds have, -1 if some have none.
+        seeds: Number of seeds.
+        diverged: How many of them are marked as diverged in the last generation they have.
+    """
+
+    done: int
+    seeds: int
+    diverged: int
+
+
+def summary(study: Mapping[str, Any]) -> str:
+    """What was run, in a few sentences."""
+    tables, axes = study["tables"], study["axes"]
+    settings = tables["study"]
+    roles = ("source", "family", "regime", "curation")
+    parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in roles}
+    text = [
+        f"A generative model{_named(' (', parts['family'], ')')} is fitted to real data{_named(' (', parts['source'], ')')} "
+        "and then retrained, generation after generation, on data that contains its own samples"
+        f"{_named(', under the regime ', parts['regime'], '')}."
+    ]
+    if axes:
+        varied = [f"{axis} ({_values([cell['labels'][axis] for cell in study['cells']])})" for axis in axes]
+        text.append(f"The study varies {_and(varied)}.")
+    cells, seeds, generations = len(study["cells"]), len(seeds_of(study)), study["generations"]
+    text.append(
+        f"{_count(cells, 'cell')} with {_count(seeds, 'seed')} each make {_count(cells * seeds, 'run')} of "
+        f"{_count(generations, 'generation')} (0 to {generations - 1})."
+    )
+    if "study.initial" not in axes:
+        first = {"fit": "the fit to the real data alone", "truth": "the true distribution itself"}
+        text.append(f"Generation 0 is {first.get(settings['initial'], 'a checkpoint')}.")
+    if "study.start" not in axes:
+        text.append(f"Each retraining starts from {STARTS[settings['start']]}.")
+    if "study.n_synthetic" not in axes:
+        size = settings["n_synthetic"]
+        text.append(f"Each generation samples {size or 'as many'} examples{'' if size else ' as the real set has'}.")
+    if parts["curation"]:
+        text.append(f"Which samples are published, and trained on, is decided by {parts['curation']}.")
+    if settings.get("extrapolation") and "study.extrapolation" not in axes:
+        text.append(f"Every retrained model is extrapolated by {settings['extrapolation']:g}.")
+    return " ".join(text)
+
+
+def fates(store: Store) -> dict[str, Fate]:
+    """Run identity -> how its seeds fared, for the cells of the latest study."""
+    study = store.study
+    last = study["generations"] - 1
+    seeds = seeds_of(study)
+    progress = store.progress()
+    wanted = {(cell["id"], seed) for cell in study["cells"] for seed in seeds}
+    alive: dict[tuple[str, int], tuple[int, bool]] = {}
+    newest = {s.lanes: s for s in store.segments if s.kept != "values" and s.first <= last}
+    for segment in newest.values():
+        t = min(segment.last, last)
+        with store.tensors(segment.file, segment.sha256) as tensors:
+            values = tensors.get_tensor(f"{t}/alive")
+        for lane, value in zip(store.lanes[segment.lanes], values, strict=True):
+            if lane in wanted and t >= alive.get(lane, (-1, True))[0]:
+                alive[lane] = t, bool(value)
+    found = {}
+    for cell in study["cells"]:
+        lanes = [(cell["id"], seed) for seed in seeds]
+        done = min(min(progress.get(lane, -1), last) for lane in lanes)
+        found[cell["id"]] = Fate(done, len(lanes), sum(not alive.get(lane, (-1, True))[1] for lane in lanes))
+    return found
+
+
+def seconds(store: Store) -> dict[str, float]:
+    """Wall-clock seconds by part, summed over everything in the directory."""
+    total: dict[str, float] = {}
+    for segment in store.segments:
+        for part, spent in segment.seconds.items():
+            total[part] = total.get(part, 0.0) + spent
+    order = [*(part for part in PARTS if part in total), *sorted(set(total) - set(PARTS))]
+    return {part: total[part] for part in order}
+
+
+def layouts(store: Store) -> list[dict[str, Any]]:
+    """The different devices that the numbers were computed on."""
+    return [json.loads(text) for text in dict.fromkeys(json.dumps(s.layout, sort_keys=True) for s in store.segments)]
+
+
+def duration(value: float) -> str:
+    """Seconds as people say them."""
+    if value < 60:
+        return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
+    return f"{value / 60:.1f} min" if value < 3600 else f"{value / 3600:.1f} h"
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """The tables of a study as the file that gives it, all fields written out; fields that are none are left out."""
+    lines: list[str] = []
+    for key, table in tables.items():
+        for each in table if isinstance(table, list) else [table]:
+            head = f"[[{key}]]" if isinstance(table, list) else f"[{key}]"
+            fields = [f"{_key(field)} = {_value(value)}" for field, value in each.items() if value is not None]
+            lines += [*([""] if lines else []), head, *fields] if fields or key != "axes" else []
+    return "\n".join(lines) + "\n"
+
+
+def _key(text: str) -> str:
+    return text if text.replace("_", "").isalnum() and text.isascii() else json.dumps(text)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    # TOML's strings, numbers and booleans are written as those of JSON are.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _recipe(role: str, table: Mapping[str, Any] | None) -> str:
+    if not table:
+        return ""
+    try:
+        return validation.label(role, validation.recipe(role, table, role))
+    except Problem:
+        return str(table.get("kind", ""))
+
+
+def _values(values: Sequence[Any]) -> str:
+    shown = ["default" if value is None else cell_labels.text(value) for value in dict.fromkeys(values)]
+    if len(shown) > MOST_VALUES:
+        return f"{', '.join(shown[:3])}, … {shown[-1]}: {len(shown)} values"
+    return ", ".join(shown)
+
+
+def _named(before: str, text: str, after: str) -> str:
+    return f"{before}{text}{after}" if text else ""
+
+
+def _and(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}".replace(",", "\u2009")

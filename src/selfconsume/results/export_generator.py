@@ -1,0 +1,111 @@
+"""One generator out of a directory of results: a safetensors file that says where it is from."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from selfconsume.errors import Problem
+from selfconsume.results.store import Store
+
+
+def generator(store: Store, out: str | Path, *, run: str | None = None, seed: int = 0, generation: int = -1) -> Path:
+    """Writes the generator of one generation, usable as ``initial`` of a study and readable from PyTorch.
+
+    Args:
+        store: The directory of results.
+        out: Where to write; a name that ends in ``.safetensors``.
+        run: The run's identity, as `selfconsume status` shows it, or enough of its beginning. May be left out where there is
+            only one run.
+        seed: Which of its seeds.
+        generation: Which generation; negative ones count from the last that is stored.
+
+    Returns:
+        The file. Its metadata hold the study's tables, the run, its seed and generation, and the sha256 of the file of
+        results that it was taken from.
+
+    Raises:
+        Problem: There is no such run, seed or generation, or its generators were not kept.
+    """
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise Problem(f"export: expected --out to end in .safetensors, got {str(out)!r}")
+    identity, t = found(store, run, seed, generation)
+    arrays, sha256 = _arrays(store, identity, seed, t)
+    study = next(each for each in reversed(store.studies) if any(cell["id"] == identity for cell in each["cells"]))
+    labels = next(cell["labels"] for cell in study["cells"] if cell["id"] == identity)
+    facts = {
+        "selfconsume": metadata.version("selfconsume"),
+        "study": json.dumps(study["tables"]),
+        "run": identity,
+        "labels": json.dumps(labels),
+        "seed": str(seed),
+        "generation": str(t),
+        "results_sha256": sha256,
+    }
+    try:
+        save_file(arrays, out, facts)
+    except (SafetensorError, OSError) as error:
+        raise Problem(f"export: cannot write {str(out)!r} ({error})") from None
+    return out
+
+
+def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[str, int]:
+    """The run's whole identity, and which generation is meant.
+
+    Args:
+        store: The directory of results.
+        run: The run's identity or its beginning; None where there is only one run.
+        seed: One of its seeds.
+        generation: Negative ones count from the last that is stored.
+
+    Raises:
+        Problem: There is no such run, seed or generation.
+    """
+    done = store.progress()
+    runs = sorted({identity for identity, _ in done})
+    fit = [identity for identity in runs if identity.startswith(run or "")]
+    if len(fit) != 1:
+        named = "" if run is None else f" that begins with {run!r}"
+        labels = {cell["id"]: cell["labels"].values() for study in store.studies for cell in study["cells"]}
+        known = [" ".join([each, *(f"({label})" for label in labels.get(each, ()))]) for each in runs[:8]]
+        raise Problem(
+            f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(known)}"
+        )
+    if (fit[0], seed) not in done:
+        seeds = sorted(each for identity, each in done if identity == fit[0])
+        raise Problem(f"export: run {fit[0]} has no seed {seed}; it has {', '.join(map(str, seeds[:20]))}")
+    last = done[fit[0], seed]
+    t = last + 1 + generation if generation < 0 else generation
+    if not 0 <= t <= last:
+        raise Problem(f"export: run {fit[0]}, seed {seed} has generations 0 to {last}, not {generation}")
+    return fit[0], t
+
+
+def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.ndarray], str]:
+    """The generator's arrays by name, and the checksum of the file that they are from."""
+    for segment in reversed(store.segments):
+        lanes = store.lanes[segment.lanes]
+        if segment.kept == "values" or not segment.first <= t <= segment.last or (run, seed) not in lanes:
+            continue
+        row = lanes.index((run, seed))
+        places = [(segment.file, segment.sha256, f"{t}/generator")]
+        if segment.state and segment.last == t:
+            places.append((segment.state, segment.state_sha256, "fit.generator"))
+        for file, sha256, prefix in places:
+            if not (store.path / "data" / file).exists():
+                continue  # Whole fits are removed once a later one is there.
+            with store.tensors(file, sha256) as tensors:
+                names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118
+                rows = {name.removeprefix(prefix): tensors.get_slice(name)[row : row + 1][0] for name in names}
+            if rows:
+                return {name: np.asarray(value, order="C") for name, value in rows.items()}, sha256
+    raise Problem(
+        f"export: the generator of generation {t} of run {run}, seed {seed} was not kept; run the study with "
+        "keep = 'generators' or 'all'"
+    )

@@ -1,0 +1,48 @@
+"""The study that a directory of results holds: its cells, seeds, names and recipes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from selfconsume.errors import Problem
+from selfconsume.results.store import Store
+from selfconsume.study.study import Study
+
+
+def seeds_of(study: Mapping[str, Any]) -> list[int]:
+    """The seeds of a stored study."""
+    seeds = study["seeds"]
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+
+
+def title(study: Mapping[str, Any]) -> str:
+    """A headline: the family and the source."""
+    tables = study["tables"]
+    kinds = [tables.get(role, {}).get("kind", f"several {role}s") for role in ("family", "source")]
+    return f"Retraining on own samples: {kinds[0].replace('_', ' ')} fitted to {kinds[1].replace('_', ' ')}"
+
+
+def name(study: Mapping[str, Any]) -> str:
+    """A short hash of the study's runs: the same for the same runs in every directory."""
+    return hashlib.sha256(json.dumps(sorted(cell["id"] for cell in study["cells"])).encode()).hexdigest()[:12]
+
+
+def readable(store: Store) -> Study | None:
+    """The stored study as an object; None if a file that it needs has moved or a kind is not registered here."""
+    return built(store)[0]
+
+
+def built(store: Store) -> tuple[Study | None, str]:
+    """As `readable`, and why there is none."""
+    from selfconsume.lanes.start_jax import start_jax
+    from selfconsume.study import toml_file
+
+    # Before anything computes: samples that were not kept are drawn again on the layout that a run would have.
+    start_jax()
+    try:
+        return toml_file.from_tables(store.study["tables"]), ""
+    except (Problem, OSError) as error:
+        return None, str(error)

@@ -1,0 +1,40 @@
+"""Sources that are a known distribution: there is no end of real data, and every seed has its own."""
+
+from __future__ import annotations
+
+import abc
+from typing import Annotated
+
+import jax
+from annotated_types import Ge, Gt
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from selfconsume.types import Generator, Number, Samples, Source
+
+
+class Law(Source):
+    """A source whose train, test and fresh data are samples of `truth()`; subclasses have fields `n` and `n_test`."""
+
+    n: int
+    n_test: int
+
+    @abc.abstractmethod
+    def truth(self) -> Generator:
+        """The distribution itself."""
+
+    @property
+    def size(self) -> int:
+        return self.n
+
+    def train(self, key: PRNGKeyArray) -> Samples:
+        return self.truth().sample(key, self.n)
+
+    def test(self, key: PRNGKeyArray) -> Samples:
+        return self.truth().sample(key, self.n_test)
+
+    def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
+        return self.truth().sample(jax.random.fold_in(key, batch), n)
+
+
+Count = Annotated[int, Ge(1)]
+Width = Annotated[float, Number, Gt(0)]

@@ -1,0 +1,4 @@
+"""Reading, unpacking and downloading of data files, under limits.
+
+Imports errors.
+"""

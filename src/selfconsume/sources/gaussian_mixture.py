@@ -1,0 +1,70 @@
+"""Mixtures of Gaussians with known modes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from selfconsume.models.distributions.exact import Mixture
+from selfconsume.sources.distribution_source import Count, Law, Width
+
+
+class _Modes(Law):
+    """Equal Gaussians of standard deviation `std` around `modes()`."""
+
+    std: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.modes().shape[1],)
+
+    def truth(self) -> Mixture:
+        k, d = self.modes().shape
+        return Mixture(jnp.full(k, 1 / k), self.modes(), jnp.broadcast_to(self.std * jnp.eye(d), (k, d, d)))
+
+    def labels(self, key: PRNGKeyArray) -> Int[Array, " n"]:
+        """The mode that each training example comes from."""
+        return self.truth().component(key, self.n)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianMixture(_Modes):
+    """Mixture of equal isotropic Gaussians on a square lattice.
+
+    The means are the first ``k`` points of a cubic lattice with ``ceil(k^(1/dim))`` points a side (the first coordinate
+    runs fastest), shifted so that they average to 0. In one dimension they are evenly spaced on a line; ``k = 4`` in two
+    is a square.
+
+    Attributes:
+        dim: Dimension.
+        k: Components, of weight 1/k each.
+        n: Training examples.
+        n_test: Held-out examples.
+        separation: Distance of neighbouring means.
+        std: Standard deviation of every component in every coordinate.
+    """
+
+    dim: Count = 2
+    k: Count = 4
+    n: Count = 1000
+    n_test: Annotated[int, Ge(2)] = 1000
+    separation: Width = 5.0
+    std: Width = 1.0
+
+    @classmethod
+    def tiny(cls) -> GaussianMixture:
+        return cls(k=2, n=20, n_test=20)
+
+    def modes(self) -> Float[Array, "k d"]:
+        side = next(s for s in range(1, self.k + 1) if s**self.dim >= self.k)
+        # As many digits of 0, ..., k - 1 to the base `side` as are needed; further coordinates are 0.
+        lattice = np.zeros((self.k, self.dim))
+        rest, j = np.arange(self.k), 0
+        while rest.any():
+            lattice[:, j], rest, j = rest % side, rest // side, j + 1
+        return self.separation * jnp.asarray(lattice - lattice.mean(axis=0), jnp.float32)

@@ -1,0 +1,78 @@
+"""Closed forms of self-consuming training: one page that names them all.
+
+Plain functions of counts, ratios and probabilities, float64 in and out. They say what a measured mean over many seeds
+should be; each states the assumptions under which it is exact and the paper it is from.
+
+| module | what |
+|---|---|
+| `moments` | mean and variance of families that match moments: replace, accumulate, subsample, kernel density |
+| `mixing` | the same with fixed or fresh real data, weights, temperature, correction |
+| `gaussian` | standard deviation of the Gaussian (Proposition 1), the Fréchet floor |
+| `mean_error` | universal factors n MSE / σ² by regime, the golden weight |
+| `regression` | linear regression on its own labels |
+| `drift` | loss of categories |
+| `selection` | curation by choice, by a verifier, correction; their fixed points |
+"""
+
+from __future__ import annotations
+
+from selfconsume.theory.closed_forms.drift import category_variance, diversity, fixation_probability, fixation_time
+from selfconsume.theory.closed_forms.gaussian import frechet_floor, mean_log_std, mean_std, std_factor
+from selfconsume.theory.closed_forms.mean_error import (
+    accumulate_factor,
+    fresh_factor,
+    golden_weight,
+    mixed_factor,
+    replace_factor,
+    subsample_factor,
+)
+from selfconsume.theory.closed_forms.mixing import mixed_limit, mixed_moments
+from selfconsume.theory.closed_forms.moments import (
+    Moments,
+    accumulate_limit,
+    accumulate_moments,
+    kernel_second_moment,
+    replace_moments,
+    shrinkage,
+)
+from selfconsume.theory.closed_forms.regression import accumulate_error, least_squares_error, replace_error
+from selfconsume.theory.closed_forms.selection import (
+    bradley_terry,
+    corrected,
+    curated_fixed_point,
+    curated_limit,
+    verified,
+)
+
+__all__ = [
+    "Moments",
+    "accumulate_error",
+    "accumulate_factor",
+    "accumulate_limit",
+    "accumulate_moments",
+    "bradley_terry",
+    "category_variance",
+    "corrected",
+    "curated_fixed_point",
+    "curated_limit",
+    "diversity",
+    "fixation_probability",
+    "fixation_time",
+    "frechet_floor",
+    "fresh_factor",
+    "golden_weight",
+    "kernel_second_moment",
+    "least_squares_error",
+    "mean_log_std",
+    "mean_std",
+    "mixed_factor",
+    "mixed_limit",
+    "mixed_moments",
+    "replace_error",
+    "replace_factor",
+    "replace_moments",
+    "shrinkage",
+    "std_factor",
+    "subsample_factor",
+    "verified",
+]

@@ -1,0 +1,50 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from selfconsume.errors import Problem
+from selfconsume.families.gaussian import Gaussian
+from selfconsume.families.kde import Kde
+from selfconsume.families.mixture import Mixture
+from selfconsume.metrics.prediction_error import PredictionError
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.models.distributions.linear_model import LinearModel
+from selfconsume.sources.gaussian import Gaussian as Normals
+from selfconsume.sources.linear import Linear
+from selfconsume.types import Generation
+
+SOURCE = Linear(dim=2, n=30, n_test=50, sigma=0.5)
+
+
+def error(generator):
+    key = jax.random.key(0)
+    generation = Generation(jnp.asarray(1), generator, generator, jnp.zeros((1, 3)), jnp.ones(1, bool))
+    return float(PredictionError()(key, generation, PredictionError().prepare(key, SOURCE))["prediction_error"])
+
+
+def test_the_error_of_a_regression_is_that_of_its_plane():
+    test = np.asarray(SOURCE.test(jax.random.key(0)))
+    w = np.array([0.3, -1.0], np.float32)
+    expected = np.mean((test[:, 2] - test[:, :2] @ w) ** 2)
+    assert error(LinearModel(jnp.asarray(w), jnp.ones(()), jnp.zeros((0, 2)))) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_gaussian_predicts_by_its_conditional_mean():
+    """The same as least squares with an intercept on the rows that it was fitted to."""
+    x, test = (
+        np.asarray(each, np.float64) for each in (SOURCE.train(jax.random.key(1)), SOURCE.test(jax.random.key(0)))
+    )
+    w = np.linalg.lstsq(np.column_stack([x[:, :2], np.ones(len(x))]), x[:, 2])[0]
+    expected = np.mean((test[:, 2] - test[:, :2] @ w[:2] - w[2]) ** 2)
+    fitted = Normal.from_covariance(jnp.asarray(x.mean(axis=0), jnp.float32), jnp.asarray(np.cov(x.T), jnp.float32))
+    assert error(fitted) == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_gives_no_linear_prediction_is_refused():
+    PredictionError().check(SOURCE, Gaussian())
+    for family in (Kde(), Mixture(k=2)):
+        with pytest.raises(Problem, match="expected a linear regression or a Gaussian"):
+            PredictionError().check(SOURCE, family)
+    with pytest.raises(Problem, match="at least 2 numbers"):
+        PredictionError().check(Normals(dim=1), Gaussian())
