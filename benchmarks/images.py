@@ -280,7 +280,7 @@ def overhead(updates: int) -> dict:
         run_study.execute(study(2), folder, layout=LAYOUT)
         start, ends = time.perf_counter(), {}
         run_study.execute(
-            study(4), folder, layout=LAYOUT, tell=lambda now: ends.setdefault(now.done, time.perf_counter())
+            study(4), folder, layout=LAYOUT, on_progress=lambda now: ends.setdefault(now.done, time.perf_counter())
         )
         wall = time.perf_counter() - start
         *_, first, second = (segment.seconds for segment in store.Store(Path(folder)).segments if segment.last >= 2)

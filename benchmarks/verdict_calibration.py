@@ -19,7 +19,7 @@ from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.analysis.verdicts import decide
 from selfconsume.lanes import layout
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
 
 SEEDS = (3, 5, 10, 20)
@@ -129,7 +129,7 @@ def real_loop(lanes_each: int) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name, truth, regime, n, generations, count in cases:
         run = Run(sc.source("gaussian", dim=1, n=n), sc.family("gaussian"), regime)
-        batch = Batch([run] * count, list(range(count)), layout.Layout.default())
+        batch = LaneBatch([run] * count, list(range(count)), layout.Layout.default())
         chains = [record.values[repr(metric)] for record in batch.generations([metric], generations - 1)]
         values = np.stack([each["sliced_wasserstein"] for each in chains], axis=1).astype(np.float64)
         floor = chains[0]["sliced_wasserstein.floor"].astype(np.float64)

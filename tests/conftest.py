@@ -25,7 +25,7 @@ jaxtyping.install_import_hook(
     ],
     "beartype.beartype",
 )
-from selfconsume.lanes.layout import Layout  # noqa: E402 (after the hook)
+from selfconsume.lanes.layout import DeviceLayout  # noqa: E402 (after the hook)
 from selfconsume.lanes.start_jax import start_jax  # noqa: E402
 
 start_jax()
@@ -53,7 +53,7 @@ def command(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def layout():
     """The default layout of this machine."""
-    return Layout.default()
+    return DeviceLayout.default()
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import selfconsume as sc
 
 
 def test_a_path_is_no_study(tmp_path):
-    with pytest.raises(sc.Problem, match=r"^run: expected a Study, got 'study.toml'; load\(path\) reads a study file$"):
+    with pytest.raises(
+        sc.ConfigError, match=r"^run: expected a Study, got 'study.toml'; load\(path\) reads a study file$"
+    ):
         sc.run("study.toml", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -79,8 +79,8 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
     lacks = page._foreign(sc.open("own").store.study["tables"])
     assert sorted(lacks) == sorted(f"{role} {kind!r}" for role, kind in KINDS)
     halves = registry.find("regime", "halves")()
-    assert halves.plan(1, 10, 8).use == (10, 8)
-    assert halves.plan(5, 10, 8).use == (10, 4, 4)
+    assert halves.plan(1, 10, 8).counts == (10, 8)
+    assert halves.plan(5, 10, 8).counts == (10, 4, 4)
     for role, kind in KINDS:
         assert role in ("regime", "curation") or isinstance(registry.find(role, kind).tiny(), registry.ROLES[role])
 
@@ -108,7 +108,7 @@ def test_a_broken_plug_in_is_one_line(tmp_path, command, installed):
 
 
 def test_who_installs_nothing_runs_nothing(fresh):
-    with pytest.raises(sc.Problem, match=r"^source.kind: unknown 'ring'; expected one of"):
+    with pytest.raises(sc.ConfigError, match=r"^source.kind: unknown 'ring'; expected one of"):
         registry.find("source", "ring")
 
 

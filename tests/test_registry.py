@@ -1,7 +1,7 @@
 import pytest
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
 
@@ -24,9 +24,9 @@ def test_a_class_has_one_name():
 
 
 def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(Problem, match=r"^regime.kind: unknown 'replac'; did you mean 'replace'\?$"):
+    with pytest.raises(ConfigError, match=r"^regime.kind: unknown 'replac'; did you mean 'replace'\?$"):
         registry.find("regime", "replac")
-    with pytest.raises(Problem, match=r"^axes.regime.kind: unknown 'zzz'; expected one of 'real_only', 'mix', "):
+    with pytest.raises(ConfigError, match=r"^axes.regime.kind: unknown 'zzz'; expected one of 'real_only', 'mix', "):
         registry.find("regime", "zzz", "axes.regime")
 
 
@@ -43,10 +43,10 @@ def test_your_own_class_becomes_a_kind(monkeypatch):
     assert registry.kind_of("regime", Mine) == "mine"
     assert "mine" in registry.kinds("regime")
     registry.register("regime", "mine", Mine)  # again, as when a notebook's cell is run twice
-    with pytest.raises(Problem, match="register: regime 'replace' is taken; choose another name"):
+    with pytest.raises(ConfigError, match="register: regime 'replace' is taken; choose another name"):
         registry.register("regime", "replace", Mine)
     registry.register("regime", "replace", Replace)
-    with pytest.raises(Problem, match=r"unknown role 'regimes'; did you mean 'regime'\?"):
+    with pytest.raises(ConfigError, match=r"unknown role 'regimes'; did you mean 'regime'\?"):
         registry.register("regimes", "mine", Mine)
-    with pytest.raises(Problem, match="register: expected a subclass of Metric for metric"):
+    with pytest.raises(ConfigError, match="register: expected a subclass of Metric for metric"):
         registry.register("metric", "mine", Mine)

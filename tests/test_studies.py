@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.results import table
 from selfconsume.study import toml_file
@@ -97,5 +97,5 @@ def test_presets_run_by_name(name, tmp_path):
 
 
 def test_a_preset_is_suggested():
-    with pytest.raises(Problem, match="did you mean the preset 'bertrand_2024'"):
+    with pytest.raises(ConfigError, match="did you mean the preset 'bertrand_2024'"):
         toml_file.load("bertrand2024")

@@ -36,7 +36,7 @@ _NAMES = {
     "study.toml_file": "load",
     "models.checkpoints.pytrees": "load_generator save_generator",
     "models.training.sufficient_statistics": "Summarised",
-    "errors": "Problem",
+    "errors": "ConfigError",
     "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Source",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

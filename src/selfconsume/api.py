@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.report import findings
 from selfconsume.report import page as reports
 from selfconsume.results import provenance
@@ -25,7 +25,7 @@ def source(kind: str, **fields: Any) -> Source:
     """A source by its kind name: ``source("eight_gaussians", n=1000)``.
 
     Raises:
-        Problem: No such kind, or a field is unknown or wrong. The same holds for `family`, `regime` and `metric`.
+        ConfigError: No such kind, or a field is unknown or wrong. The same holds for `family`, `regime` and `metric`.
     """
     return _checked("source", kind, fields)
 
@@ -57,7 +57,7 @@ class Results:
         out: The directory that `run`, or the command of the same name, has written.
 
     Raises:
-        Problem: It is not one.
+        ConfigError: It is not one.
     """
 
     def __init__(self, out: str | Path) -> None:
@@ -83,17 +83,17 @@ def run(
     study: Study,
     out: str | Path,
     *,
-    layout: Layout | None = None,
-    tell: Callable[[run_study.Progress], None] = lambda progress: None,
+    layout: DeviceLayout | None = None,
+    on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
 ) -> Results:
-    """Runs what a directory lacks of a study, silently unless ``tell`` is given. See `selfconsume.execution.run_study.execute`.
+    """Runs what a directory lacks of a study, silently unless ``on_progress`` is given.
 
     Raises:
-        Problem: ``study`` is not one, or see there.
+        ConfigError: ``study`` is not one, or see there.
     """
     if not isinstance(study, Study):
-        raise Problem(f"run: expected a Study, got {study!r}; load(path) reads a study file")
-    run_study.execute(study, out, layout=layout, tell=tell)
+        raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
+    run_study.execute(study, out, layout=layout, on_progress=on_progress)
     return Results(out)
 
 

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Problem(ValueError):
+class ConfigError(ValueError):
     """A mistake in a configuration: where, what was expected, what was found, what to do. One line."""

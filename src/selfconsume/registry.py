@@ -13,7 +13,7 @@ import importlib
 from importlib import metadata
 from typing import Any
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Curation, Extractor, Family, Metric, Regime, Source
 
 ROLES: dict[str, type] = {
@@ -115,12 +115,12 @@ def find(role: str, kind: str, where: str | None = None) -> type:
     """The class of a kind.
 
     Raises:
-        Problem: There is no such kind; the message names the nearest one.
+        ConfigError: There is no such kind; the message names the nearest one.
     """
     table = _KINDS[role]
     failed = plug_in() if kind not in table else ()
     if kind not in table:
-        raise Problem("; ".join([f"{where or role}.kind: unknown {kind!r}", suggest(kind, table), *failed]))
+        raise ConfigError("; ".join([f"{where or role}.kind: unknown {kind!r}", suggest(kind, table), *failed]))
     entry = table[kind]
     if isinstance(entry, str):
         module, name = entry.split(":")
@@ -140,14 +140,14 @@ def register(role: str, kind: str, cls: type) -> None:
     """Makes your own class a kind in this process; of a module in the entry-point group `GROUP`, for the command too.
 
     Raises:
-        Problem: The name is taken by another class, or the class is not of that role.
+        ConfigError: The name is taken by another class, or the class is not of that role.
     """
     if role not in _KINDS:
-        raise Problem(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
+        raise ConfigError(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
     if not (isinstance(cls, type) and issubclass(cls, ROLES[role])):
-        raise Problem(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
+        raise ConfigError(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
     if kind in _KINDS[role] and find(role, kind) is not cls:
-        raise Problem(f"register: {role} {kind!r} is taken; choose another name")
+        raise ConfigError(f"register: {role} {kind!r} is taken; choose another name")
     _KINDS[role][kind] = cls
 
 

@@ -69,7 +69,7 @@ class Source(abc.ABC):
         """How many fresh examples `draw` can give in total; None if there is no end."""
         return None
 
-    def stock(self) -> Samples | None:
+    def reserve_rows(self) -> Samples | None:
         """All rows that `draw` takes from by `batch_of`, ``(reserve, *shape)``, where they are the same for all keys."""
         return None
 
@@ -86,7 +86,7 @@ class Source(abc.ABC):
         return None
 
     def check(self) -> None:
-        """Raises `Problem` if the fields contradict each other or the data cannot be had."""
+        """Raises `ConfigError` if the fields contradict each other or the data cannot be had."""
 
 
 class Generator(eqx.Module):
@@ -166,13 +166,13 @@ class Family(abc.ABC):
         """The same fit, ``updates`` updates further."""
 
     def check(self, source: Source) -> None:
-        """Raises `Problem` if this family cannot be fitted to this source."""
+        """Raises `ConfigError` if this family cannot be fitted to this source."""
 
 
 class Plan(NamedTuple):
     """How the pool is used to train one generation. Block 0 is real, then the synthetic blocks, newest first."""
 
-    use: Sequence[int]
+    counts: Sequence[int]
     """How many valid examples of each block are used."""
     weight: Sequence[float]
     """Weight of each example of each block; scaled later so that all weights sum to the number used."""
@@ -187,7 +187,7 @@ class Regime(abc.ABC):
 
     lookback: int | None = 1
     """How many of the latest generations are ever used; None: all of them. May be a property."""
-    whole: ClassVar[bool] = True
+    fixed_block_use: ClassVar[bool] = True
     """Whether a synthetic block, once used, is later used by as many rows or not at all: its summary can stand for it."""
 
     @abc.abstractmethod
@@ -203,7 +203,7 @@ class Regime(abc.ABC):
         return n_real
 
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
-        """Raises `Problem` if this regime cannot run on this source for that long."""
+        """Raises `ConfigError` if this regime cannot run on this source for that long."""
 
 
 class Curation(abc.ABC):
@@ -232,7 +232,7 @@ class Curation(abc.ABC):
         """
 
     def check(self, source: Source, family: Family, n: int) -> None:
-        """Raises `Problem` if this curation is not defined for this source and family, and blocks of ``n``."""
+        """Raises `ConfigError` if this curation is not defined for this source and family, and blocks of ``n``."""
 
 
 class Generation(NamedTuple):
@@ -249,7 +249,7 @@ class Generation(NamedTuple):
 class Extractor(abc.ABC):
     """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
 
-    portion: ClassVar[int] = 256
+    batch_size: ClassVar[int] = 256
     """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
     trained: ClassVar[bool] = False
     """Whether its weights come from the source's training set: it then sees these examples like no others."""
@@ -273,21 +273,21 @@ class Extractor(abc.ABC):
         return None
 
     def check(self, source: Source) -> None:
-        """Raises `Problem` if this extractor is not defined for this source, or its weights cannot be had."""
+        """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be had."""
 
 
 class Metric(abc.ABC):
     """A number, or several, for each generation. Subclasses are frozen dataclasses."""
 
-    on: ClassVar[str] = "lane"
+    runs_on: ClassVar[str] = "lane"
     """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
-    floored: ClassVar[bool] = True
+    has_noise_floor: ClassVar[bool] = True
     """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
-    featured: ClassVar[bool] = False
+    accepts_features: ClassVar[bool] = False
     """Whether an extractor can stand before it: it compares vectors, whatever they are, and does not ask the generator."""
-    split: ClassVar[str] = "test"
+    compares_with: ClassVar[str] = "test"
     """Which real data it compares with: "test", "train", "train and test", or "" for none. May be a property."""
-    of_probabilities: ClassVar[bool] = False
+    needs_probabilities: ClassVar[bool] = False
     """Whether the vectors that it compares are probabilities of classes."""
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
     """``"lower"``, ``"higher"``, or None where neither is better; for values that differ in it, a mapping from their names,
@@ -313,4 +313,4 @@ class Metric(abc.ABC):
         """Named values of one generation. Defined (finite) on duplicates and on a point mass."""
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` if this metric is not defined for this source and family."""
+        """Raises `ConfigError` if this metric is not defined for this source and family."""

@@ -131,14 +131,14 @@ def test_no_rate_where_it_would_not_be_honest():
 
 def test_a_run_of_another_ratio_departs():
     """The prediction of a ratio on runs of another one."""
-    from selfconsume.lanes.lane_batch import Batch
-    from selfconsume.lanes.layout import Layout
+    from selfconsume.lanes.lane_batch import LaneBatch
+    from selfconsume.lanes.layout import DeviceLayout
     from selfconsume.metrics.parameters import Parameters
 
     run, lanes = CELL.run, 400
     records = [
         r.values[repr(Parameters())]
-        for r in Batch([run] * lanes, range(lanes), Layout.default()).generations([Parameters()], 5)
+        for r in LaneBatch([run] * lanes, range(lanes), DeviceLayout.default()).generations([Parameters()], 5)
     ]
     table = tidy({name: np.stack([record[name] for record in records]) for name in records[0]})
     right, wrong = (

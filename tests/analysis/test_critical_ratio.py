@@ -9,7 +9,7 @@ import pytest
 from selfconsume.analysis import critical_ratio as threshold
 from selfconsume.analysis.critical_ratio import Point, concluded, critical_ratio, search
 from selfconsume.analysis.twins import Rate
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
@@ -107,5 +107,5 @@ def test_ratios_are_whole_rows():
     ],
 )
 def test_what_cannot_be_searched_is_refused(change, seeds, generations, most, said):
-    with pytest.raises(Problem, match=said):
+    with pytest.raises(ConfigError, match=said):
         search(dataclasses.replace(RUN, **change), range(seeds), generations, most=most)

@@ -9,7 +9,7 @@ import pytest
 
 from selfconsume.analysis import phase_diagram
 from selfconsume.analysis.twins import Rate
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.plots import phase_diagram as diagram_plots
 from selfconsume.regimes.mix import Mix
@@ -59,7 +59,7 @@ def test_the_plane_of_two_axes(plane):
     ],
 )
 def test_what_is_no_plane_is_refused(axes, x, y, said):
-    with pytest.raises(Problem, match=said):
+    with pytest.raises(ConfigError, match=said):
         phase_diagram.plane(study(**axes), x, y)
 
 

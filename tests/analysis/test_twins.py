@@ -69,7 +69,7 @@ def test_lanes_beyond_the_memory_run_one_part_after_the_other(layout, monkeypatc
     whole = twins.measure(SMALL, range(4), 3, layout=layout)
     monkeypatch.setattr(resources, "LANE_BYTES", 1)
     parts, told = twins.begin([SMALL], range(4), layout), []
-    split = twins.follow([SMALL], parts, range(4), 3, layout=layout, tell=told.append)
+    split = twins.follow([SMALL], parts, range(4), 3, layout=layout, on_progress=told.append)
     for one, other in zip(whole, split, strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(told) == 2 * 2 and told == sorted(told) and told[-1] == 1.0

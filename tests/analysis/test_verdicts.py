@@ -13,8 +13,8 @@ from selfconsume.analysis import verdicts as verdict
 from selfconsume.analysis.stability_tests import examine
 from selfconsume.analysis.verdicts import decide, directions, overall, verdicts
 from selfconsume.cli import main
-from selfconsume.errors import Problem
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.errors import ConfigError
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
 from selfconsume.results.store import Store
 
@@ -95,7 +95,7 @@ def test_numbers_of_a_noiseless_line():
     """Slopes 0.1, 0.1 and 0.4 on generations 0 to 20, floors 1, 2, 3: everything by hand."""
     values = np.array([[0.1], [0.1], [0.4]]) * T + 2
     found = examine(values, T, np.array([1.0, 2.0, 3.0]), "lower")
-    assert (found.slope, found.span, found.seeds, found.reference) == (pytest.approx(0.2), 19, 3, 2.0)
+    assert (found.slope, found.span, found.seeds, found.citation) == (pytest.approx(0.2), 19, 3, 2.0)
     assert found.margin == pytest.approx(2.0)  # two standard deviations of 1; a quarter of the floor is less
     half = 4.302653 * 0.1  # t quantile .975 of 2 degrees of freedom, standard error sqrt(0.03 / 3)
     assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
@@ -180,7 +180,7 @@ def test_the_real_loop(layout):
     for name in ("real_only", "replace"):
         lanes = 2000 if name == "real_only" else 600
         run = Run(sc.source("gaussian", dim=1, n=100), sc.family("gaussian"), sc.regime(name))
-        records = Batch([run] * lanes, list(range(lanes)), layout).generations([metric], 20)
+        records = LaneBatch([run] * lanes, list(range(lanes)), layout).generations([metric], 20)
         found = [record.values[repr(metric)] for record in records]
         values = np.stack([each["sliced_wasserstein"] for each in found], axis=1).astype(np.float64)
         words[name] = words_of(values, found[0]["sliced_wasserstein.floor"].astype(np.float64), 10)
@@ -231,7 +231,7 @@ def test_the_command(results, tmp_path):
     shown = CliRunner().invoke(main.app, ["verdict", str(results)])
     assert shown.exit_code == 0 and "replace" in shown.stdout and "interval" in shown.stdout
     nowhere = CliRunner().invoke(main.app, ["verdict", str(tmp_path)])
-    assert isinstance(nowhere.exception, Problem)
+    assert isinstance(nowhere.exception, ConfigError)
 
 
 def test_too_little_is_undecided_and_no_error(tmp_path):

@@ -65,7 +65,7 @@ def test_too_little_device_memory_is_one_line(folder, command, monkeypatch):
     monkeypatch.setattr(console, "execute", full)
     code, _, error = command("run", "study.toml", "--out", "out")
     assert code == 2 and error.count("\n") == 1
-    assert "allocate 71 GiB" in error and "set family.parts" in error
+    assert "allocate 71 GiB" in error and "set family.grad_accumulation" in error
 
 
 def test_the_version_is_that_of_the_package_and_of_its_citation(command):

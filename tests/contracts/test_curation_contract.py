@@ -6,7 +6,7 @@ import pytest
 
 from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop import step
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
@@ -36,7 +36,7 @@ def test_it_publishes_what_it_is_asked_for(curation):
 def test_it_runs_and_lanes_are_single_runs(curation, layout):
     """Three generations as lanes, equal to the map of a single run."""
     run = Run(EightGaussians(n=40), Gaussian(), Mix(1.0), curation=curation)
-    records = list(Batch([run] * 3, range(3), layout).generations([], 2))
+    records = list(LaneBatch([run] * 3, range(3), layout).generations([], 2))
     assert all(record.alive.all() for record in records)
     generations = step.retrain(run, seed=2)
     for record in records:

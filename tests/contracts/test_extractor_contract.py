@@ -42,7 +42,7 @@ def test_weights_are_prepared_once(extractor):
 def test_its_fingerprint_is_a_sha256(extractor):
     assert re.fullmatch("[0-9a-f]{64}", extractor.fingerprint(SOURCE))
     assert extractor.fingerprint(SOURCE) == extractor.fingerprint(SOURCE)
-    assert extractor.portion >= 1
+    assert extractor.batch_size >= 1
 
 
 def test_its_program_can_be_built_for_accelerators(extractor, for_accelerators):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.models.training.sufficient_statistics import Summarised
@@ -79,7 +79,7 @@ def source(family):
     for source in SOURCES:
         try:
             family.check(source)
-        except Problem:
+        except ConfigError:
             continue
         return source
     raise AssertionError("add a source that this family can be fitted to")
@@ -145,7 +145,7 @@ def test_vectorised_fits_agree_to_float_tolerance(family, source, fitted, layout
     """Of fits in one update; many updates may carry a last digit anywhere."""
     if family.updates > 1:
         return
-    for name, each in fits(family, source, Layout(layout.devices, loop=False)).items():
+    for name, each in fits(family, source, DeviceLayout(layout.devices, loop=False)).items():
         for got, expected in zip(jax.tree.leaves(each), jax.tree.leaves(fitted[name]), strict=True):
             np.testing.assert_allclose(got, expected, rtol=2e-3, atol=2e-3)
 

@@ -9,7 +9,7 @@ import pytest
 
 from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.regimes.real_only import RealOnly
@@ -45,7 +45,7 @@ def lanes():
 
 @pytest.fixture(scope="module")
 def batch(layout):
-    return Batch([Run(SOURCE, Gaussian(), RealOnly())] * len(lanes()), [0] * len(lanes()), layout)
+    return LaneBatch([Run(SOURCE, Gaussian(), RealOnly())] * len(lanes()), [0] * len(lanes()), layout)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -56,7 +56,7 @@ def metric(request, tiny):
 @pytest.fixture(scope="module")
 def measured(batch, metric, layout):
     """Values by lane, twice; and the floors."""
-    if not metric.of_probabilities:  # Their values are defined on any vectors, but mean something on some only.
+    if not metric.needs_probabilities:  # Their values are defined on any vectors, but mean something on some only.
         metric.check(SOURCE, batch.run.family)
     put = layout.put
     samples = put(np.stack([x for x, _, _ in lanes().values()]))
@@ -72,10 +72,10 @@ def measured(batch, metric, layout):
 
 
 def test_what_it_says_of_itself(metric):
-    assert metric.on in ("lane", "host")
+    assert metric.runs_on in ("lane", "host")
     directions = metric.better.values() if isinstance(metric.better, Mapping) else [metric.better]
     assert set(directions) <= {"lower", "higher", None}
-    assert isinstance(metric.floored, bool)
+    assert isinstance(metric.has_noise_floor, bool)
 
 
 def test_values_are_named_by_the_metric(metric, measured):
@@ -91,7 +91,7 @@ def test_names_are_not_shared(tiny, batch, layout):
         "samples": np.stack([x for x, _, _ in lanes().values()]),
         "valid": np.stack([v for _, v, _ in lanes().values()]),
     }
-    metrics = [tiny("metric", kind) for kind in KINDS if tiny("metric", kind).on == "lane"]
+    metrics = [tiny("metric", kind) for kind in KINDS if tiny("metric", kind).runs_on == "lane"]
     placed, on_device = layout.put(generators), layout.put(shape)
     measured, compared = batch.measure(
         metrics, batch.references(metrics), 1, placed, placed, on_device["samples"], on_device["valid"]
@@ -137,7 +137,7 @@ def test_a_perfect_generator_is_better_than_a_broken_one(metric, measured):
 def test_floors_are_real_data_against_real_data(metric, measured):
     """Where a metric compares with real data, each of its keys has a floor, far below what a broken generator gets."""
     values, floors = measured
-    assert set(floors) == ({f"{name}.floor" for name in values["perfect"]} if metric.floored else set())
+    assert set(floors) == ({f"{name}.floor" for name in values["perfect"]} if metric.has_noise_floor else set())
     for name, floor in floors.items():
         assert np.isfinite(floor).all()
         good, bad = (values[lane][name.removesuffix(".floor")] for lane in ("perfect", "broken"))
@@ -145,7 +145,7 @@ def test_floors_are_real_data_against_real_data(metric, measured):
             assert abs(floor - good).max() < abs(good - bad)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if registry.find("metric", kind).on == "lane"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if registry.find("metric", kind).runs_on == "lane"])
 def test_its_program_can_be_built_for_accelerators(kind, tiny, for_accelerators):
     metric = tiny("metric", kind)
     x, valid, generator = lanes()["perfect"]

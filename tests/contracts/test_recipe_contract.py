@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes import lane_numbers
 from selfconsume.study import validation
 
@@ -49,7 +49,7 @@ def test_it_goes_through_a_study_file_and_back(tiny, role, kind):
     assert table["kind"] == kind
     assert validation.recipe(role, table, role) == recipe
     assert validation.recipe(role, recipe, role) == recipe
-    with pytest.raises(Problem, match=f"^{role}: unknown 'nonsense'"):
+    with pytest.raises(ConfigError, match=f"^{role}: unknown 'nonsense'"):
         validation.recipe(role, {**table, "nonsense": 1}, role)
 
 
@@ -72,7 +72,7 @@ def test_every_field_is_checked(tiny, role, kind):
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         wrong = {"x": 1} if isinstance(value, str | None) else "not a number"
-        with pytest.raises(Problem, match=rf"^{role}\.{field.name}: expected "):
+        with pytest.raises(ConfigError, match=rf"^{role}\.{field.name}: expected "):
             validation.recipe(role, {**validation.table_of(role, recipe), field.name: wrong}, role)
 
 

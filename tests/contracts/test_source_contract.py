@@ -6,7 +6,7 @@ import pytest
 
 from selfconsume import registry
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.keys import Keys, keys_of
 from selfconsume.types import Density
 
@@ -83,7 +83,7 @@ def test_roles_do_not_share_examples(source, drawn):
 
 
 def test_what_is_vectorised_is_the_same_data(source, drawn, layout):
-    (vectorised,) = draws(source, Layout(layout.devices, loop=False), everything=False).values()
+    (vectorised,) = draws(source, DeviceLayout(layout.devices, loop=False), everything=False).values()
     np.testing.assert_allclose(vectorised, drawn["train"], rtol=1e-5, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ from selfconsume.curations.bradley_terry import BradleyTerry
 from selfconsume.curations.correction import Correction
 from selfconsume.curations.top_q import TopQ
 from selfconsume.curations.verifier import Verifier
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.edm import EDM
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.models.distributions.exact import Normal
@@ -125,5 +125,5 @@ def test_candidates_that_are_not_finite_are_never_published(curation):
     ],
 )
 def test_what_cannot_be_is_refused(curation, source, family, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         curation.check(source, family, 500)

@@ -70,7 +70,7 @@ def test_samples_take_as_many_evaluations_as_they_are_said_to(family):
 
 @pytest.mark.parametrize("start", ["warm", "cold"])
 def test_a_study_is_the_sum_of_its_fits_and_samples(layout, start):
-    family = {"kind": "edm", "width": 8, "depth": 1, "batch": 10, "steps": 2, "updates": 5, "cold_updates": 20}
+    family = {"kind": "edm", "width": 8, "depth": 1, "batch": 10, "steps": 2, "updates": 5, "updates_from_scratch": 20}
     study = Study(MOONS, family, {"kind": "replace"}, generations=4, seeds=2, start=start)
     forward = flops.network(study.cells[0].run.family, (2,)).forward
     counted = flops.total(pending(study, None, layout))
@@ -81,7 +81,14 @@ def test_a_study_is_the_sum_of_its_fits_and_samples(layout, start):
 
 def test_generation_zero_counts_once_where_it_is_shared(layout, monkeypatch):
     monkeypatch.setitem(SIZES, "tiny", Sizes(8, (1,), 1, ()))
-    family = {"kind": "otcfm", "batch": 4, "pairing_block": 4, "updates": 1, "cold_updates": 50, "solver": "dopri5"}
+    family = {
+        "kind": "otcfm",
+        "batch": 4,
+        "pairing_block": 4,
+        "updates": 1,
+        "updates_from_scratch": 50,
+        "solver": "dopri5",
+    }
     axes = {"regime": [{"kind": "replace"}, {"kind": "mix"}, {"kind": "real_only"}]}
     source = {"kind": "digits", "form": "image", "n": 30, "n_test": 10}
     study = Study(source, family, None, [], axes, generations=3, seeds=1, start="warm")

@@ -91,7 +91,7 @@ def kill_and_resume(tmp_path, call, monkeypatch, checkpoints):
     monkeypatch.setattr(run_study, "COMMIT_SECONDS", 0.0)
     run_study.execute(study, out)
     assert [held.file for held in continued] == [reached[-1][1]]
-    run_study.execute(study, tmp_path / "whole", tell=lambda progress: notes.append(progress.text))
+    run_study.execute(study, tmp_path / "whole", on_progress=lambda progress: notes.append(progress.text))
     assert any(", loss 0." in note or ", loss 1." in note for note in notes)
     first, second = written(out), written(tmp_path / "whole")
     assert first.keys() == second.keys() and any("optimizer" in name for _, name in first)
@@ -125,7 +125,7 @@ def test_where_a_fit_is_split_changes_no_bit(layout, monkeypatch):
     run = Run(Digits(n=24, n_test=20, form="image"), family, Replace())
 
     def fitted():
-        items = list(lane_batch.Batch([run], [0], layout).generations([], 0))
+        items = list(lane_batch.LaneBatch([run], [0], layout).generations([], 0))
         return items[-1], [int(item.fit.iteration[0]) for item in items[:-1]]
 
     monkeypatch.setattr(fit_in_chunks, "PACE", 1e6)
@@ -139,13 +139,13 @@ def test_where_a_fit_is_split_changes_no_bit(layout, monkeypatch):
 
 def test_a_dispatch_reuses_the_buffers_of_the_fit_alone(layout, monkeypatch):
     """As on accelerators. Images stay bytes on the device; the average is part of the same program."""
-    from selfconsume.lanes.layout import Layout
+    from selfconsume.lanes.layout import DeviceLayout
 
     monkeypatch.setitem(SIZES, "tiny", Sizes(4, (1,), 1, ()))
     family = OTCFM(updates=16, batch=8, pairing="independent", steps=1, ema=0.9)
     run = Run(Digits(n=24, n_test=20, form="image"), family, Replace())
-    vectorised = Layout(layout.devices, loop=False)
-    mine = lane_batch.Batch([run] * 2, [0, 1], vectorised)
+    vectorised = DeviceLayout(layout.devices, loop=False)
+    mine = lane_batch.LaneBatch([run] * 2, [0, 1], vectorised)
     seen = []
 
     def recorded(build):

@@ -2,9 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import restore, run_study
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.results.store import Store
 from selfconsume.study.study import Study
 
@@ -25,7 +25,7 @@ def filled(tmp_path_factory, layout):
         run_study.execute(study(seeds=[0, 1], keep="generators"), path)
     runs = [cell.run for cell in study().cells for _ in range(2)]
     lanes = [(cell.id, seed) for cell in study().cells for seed in (0, 1)]
-    batch = Batch(runs, [0, 1, 0, 1], layout)
+    batch = LaneBatch(runs, [0, 1, 0, 1], layout)
     return Store(path), batch, lanes, list(batch.generations([], 2))
 
 
@@ -48,7 +48,7 @@ def test_generations_come_back_from_whatever_was_kept(filled):
 def test_lanes_come_in_any_order_and_number(filled, layout):
     store, _, lanes, records = filled
     order = [3, 0, 2]
-    batch = Batch([study().cells[i // 2].run for i in order], [i % 2 for i in order], layout)
+    batch = LaneBatch([study().cells[i // 2].run for i in order], [i % 2 for i in order], layout)
     stored = restore.generation(store, batch, [lanes[i] for i in order], 1)
     np.testing.assert_array_equal(stored.samples, records[1].samples[order])
 
@@ -62,7 +62,7 @@ def test_the_last_fit_is_whole(filled):
 
 def test_what_is_not_stored_is_told(filled):
     store, batch, lanes, _ = filled
-    with pytest.raises(Problem, match=f"generation 5 of run {lanes[0][0]}, seed 0, is not stored"):
+    with pytest.raises(ConfigError, match=f"generation 5 of run {lanes[0][0]}, seed 0, is not stored"):
         restore.generation(store, batch, lanes, 5)
-    with pytest.raises(Problem, match="seed 9, is not stored"):
+    with pytest.raises(ConfigError, match="seed 9, is not stored"):
         restore.generation(store, batch, [(lanes[0][0], 9)] * 4, 0)

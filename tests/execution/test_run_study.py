@@ -12,7 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import resources, run_study, schedule
 from selfconsume.execution.run_study import execute as run
 from selfconsume.lanes import fit_in_chunks
@@ -86,7 +86,7 @@ class Killed(BaseException):
 def test_a_finished_study_has_nothing_left_to_do(whole, tmp_path, layout):
     shutil.copytree(whole, tmp_path / "out")
     told = []
-    result = run(study(), tmp_path / "out", tell=told.append)
+    result = run(study(), tmp_path / "out", on_progress=told.append)
     assert told == []
     assert len(result.segments) == 1
     assert len(result.studies) == 2
@@ -192,11 +192,11 @@ WALK = """
         study = Study({"kind": "gaussian", "n": 10}, Walk(), None, [{"kind": "moments"}, {"kind": "update"}],
             {"regime": [{"kind": "mix", "ratio": 0.5}, {"kind": "replace"}]}, generations=40, seeds=2, start="warm")
         begun = []
-        def tell(progress):
+        def on_progress(progress):
             if not begun:
                 begun.append(1)
                 threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        execute.execute(study, out, tell=tell if delay else lambda progress: None)
+        execute.execute(study, out, on_progress=on_progress if delay else lambda progress: None)
 
     if __name__ == "__main__":
         import walking
@@ -283,7 +283,7 @@ def test_checkpoints_do_not_pile_up(walking, tmp_path, monkeypatch):
     run(
         study(family=walking.Walk(), generations=2, start="warm"),
         tmp_path / "out",
-        tell=lambda progress: most.append(len(list((tmp_path / "out" / "data").glob("*unfinished*")))),
+        on_progress=lambda progress: most.append(len(list((tmp_path / "out" / "data").glob("*unfinished*")))),
     )
     assert max(most) <= 2
 
@@ -373,7 +373,7 @@ def test_what_is_kept_changes_no_number(whole, tmp_path, keep):
 
 def test_metrics_of_generators_need_generators(tmp_path):
     run(study(keep="samples", metrics=[]), tmp_path / "out")
-    with pytest.raises(Problem, match="keep = 'samples' kept no generators"):
+    with pytest.raises(ConfigError, match="keep = 'samples' kept no generators"):
         run(study(keep="samples"), tmp_path / "out")
 
 
@@ -431,11 +431,11 @@ def test_a_diverged_lane_does_not_stop_the_study(tmp_path):
 
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
-    run(study(), tmp_path / "out", tell=told.append)
+    run(study(), tmp_path / "out", on_progress=told.append)
     assert [each.done for each in told] == sorted(each.done for each in told)
     assert told[-1].done == told[-1].total == 16
     told.clear()
-    run(study(metrics=[*METRICS, {"kind": "nonfinite"}], generations=5), tmp_path / "out", tell=told.append)
+    run(study(metrics=[*METRICS, {"kind": "nonfinite"}], generations=5), tmp_path / "out", on_progress=told.append)
     assert told[-1].done == told[-1].total == 4 + 16
 
 
@@ -450,11 +450,11 @@ def test_another_study_is_refused(changed):
     before = (changed / store.LOG).read_bytes()
     other = study(axes={"regime": REGIMES, "source.n": [11]})
     why = r"axes.source.n was null, is \[11\]"
-    with pytest.raises(Problem, match=rf"share no run with this study \({why}\); give another --out"):
+    with pytest.raises(ConfigError, match=rf"share no run with this study \({why}\); give another --out"):
         run(other, changed)
     assert (changed / store.LOG).read_bytes() == before
     warm = study(family={"kind": "gaussian", "temperature": 0.5}, start="warm")
-    with pytest.raises(Problem, match=r"\(family.temperature was 1.0, is 0.5\)"):
+    with pytest.raises(ConfigError, match=r"\(family.temperature was 1.0, is 0.5\)"):
         run(warm, changed)
 
 
@@ -469,7 +469,9 @@ def test_changed_data_is_said_to_be_other_data(tmp_path):
     run(of("a.npy", 20), tmp_path / "out")
     run(of("b.npy", 20), tmp_path / "out")
     for path in ("a.npy", "b.npy"):
-        with pytest.raises(Problem, match=r"\(the fields are equal, so the data behind source.path is other data\)"):
+        with pytest.raises(
+            ConfigError, match=r"\(the fields are equal, so the data behind source.path is other data\)"
+        ):
             run(of(path, 21), tmp_path / "out")
 
 
@@ -477,12 +479,12 @@ def test_a_damaged_file_is_refused(changed, whole):
     (path,) = (changed / "data").glob("*-000003.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(Problem, match="checksum is not the one in the log"):
+    with pytest.raises(ConfigError, match="checksum is not the one in the log"):
         table(store.Store(changed))
     path.unlink()
-    with pytest.raises(Problem, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         table(store.Store(changed))
-    with pytest.raises(Problem, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         run(study(generations=9, metrics=[*METRICS, {"kind": "nonfinite"}]), changed)
     path.write_bytes(content)
     run(study(), changed)

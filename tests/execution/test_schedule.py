@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfconsume.execution import run_study, schedule
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
 from selfconsume.results import store
 from selfconsume.study.study import Study
@@ -24,19 +24,19 @@ def study(regimes=(MIX, REPLACE), **settings):
 @pytest.fixture(autouse=True)
 def costly(monkeypatch):
     """Small fits count as costly: programs of images take long to compile."""
-    monkeypatch.setattr(Run, "paced", True)
+    monkeypatch.setattr(Run, "long_fits", True)
 
 
 @pytest.fixture
 def fits(monkeypatch):
     """Generation and number of lanes of every fit there is."""
-    counted, fit = [], Batch._fit
+    counted, fit = [], LaneBatch._fit
 
     def counting(self, t, *rest):
         counted.append((t, self.count))
         return (yield from fit(self, t, *rest))
 
-    monkeypatch.setattr(Batch, "_fit", counting)
+    monkeypatch.setattr(LaneBatch, "_fit", counting)
     return counted
 
 
@@ -62,8 +62,8 @@ def agree(one, other):
 def test_one_lane_of_each_seed_fits_generation_zero(layout):
     mix, replace = (cell.id for cell in study().cells)
     first, shared, rest = schedule.pending(study(seeds=2), None, layout)
-    assert first.lanes == [(mix, 0), (mix, 1)] and first.anchors and not first.origins
-    assert shared.lanes == [(replace, 0), (replace, 1)] and shared.origins == first.lanes and not shared.anchors
+    assert first.lanes == [(mix, 0), (mix, 1)] and first.keeps_states and not first.origins
+    assert shared.lanes == [(replace, 0), (replace, 1)] and shared.origins == first.lanes and not shared.keeps_states
     assert (first.after, first.until, shared.after, shared.until) == (-1, 0, -1, 0)
     assert set(rest.lanes) == {*first.lanes, *shared.lanes} and (rest.after, rest.until) == (0, 2)
 
@@ -72,7 +72,7 @@ def test_families_and_sources_that_differ_share_nothing(layout):
     other = study()
     other = Study(SOURCE, OTCFM, MIX, [], {"family.learning_rate": [1e-3, 2e-3]}, generations=2, seeds=1)
     first, rest = schedule.pending(other, None, layout)
-    assert len(first.lanes) == len(rest.lanes) == 2 and first.anchors and not rest.origins
+    assert len(first.lanes) == len(rest.lanes) == 2 and first.keeps_states and not rest.origins
 
 
 def test_a_shared_fit_changes_no_bit_and_serves_runs_that_are_added_later(tmp_path, fits, layout):
@@ -89,7 +89,7 @@ def test_a_shared_fit_changes_no_bit_and_serves_runs_that_are_added_later(tmp_pa
         alone = stored(tmp_path / regime["kind"])
         assert alone and all(np.array_equal(together[name], value) for name, value in alone.items())
     # Of the whole fits, the last ones and the one that others start from are left.
-    left = {(s.last, s.anchor) for s in store.Store(tmp_path / "all").segments if _there(tmp_path / "all", s)}
+    left = {(s.last, s.state_is_kept) for s in store.Store(tmp_path / "all").segments if _there(tmp_path / "all", s)}
     assert left == {(0, True), (2, False)}
 
 

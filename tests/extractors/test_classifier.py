@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.extractors.classifier import Classifier, _shifted
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian_mixture import GaussianMixture
@@ -69,7 +69,7 @@ def test_its_fingerprint_is_that_of_what_it_computes():
 
 
 def test_without_labels_it_says_so():
-    with pytest.raises(Problem, match="'classifier' is trained on labels, and this source has none; use another"):
+    with pytest.raises(ConfigError, match="'classifier' is trained on labels, and this source has none; use another"):
         Classifier().check(GaussianMixture())
     Classifier().check(Digits())
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.extractors import inception as extractors
 from selfconsume.extractors.inception import SHA256, URL, Inception
 from selfconsume.models.checkpoints import torch_file
@@ -74,17 +74,19 @@ def test_fingerprints_tell_files_and_settings_apart(weights_file, tmp_path):
 
 def test_mistakes_are_told(weights_file, tmp_path):
     path, state = weights_file
-    with pytest.raises(Problem, match=r"expected one of path, fetch = true and untrained = true, got 0 of them; fetch"):
+    with pytest.raises(
+        ConfigError, match=r"expected one of path, fetch = true and untrained = true, got 0 of them; fetch"
+    ):
         Inception().check(IMAGES)
-    with pytest.raises(Problem, match="got 2 of them"):
+    with pytest.raises(ConfigError, match="got 2 of them"):
         Inception(path=path, fetch=True).check(IMAGES)
-    with pytest.raises(Problem, match=r"takes images .*, the source gives examples of shape \(2,\)"):
+    with pytest.raises(ConfigError, match=r"takes images .*, the source gives examples of shape \(2,\)"):
         Inception(path=path).check(Gaussian(dim=2))
-    with pytest.raises(Problem, match="cannot find"):
+    with pytest.raises(ConfigError, match="cannot find"):
         Inception(path=str(tmp_path / "none.pth")).check(IMAGES)
     del state["Conv2d_3b_1x1.bn.bias"]
     with pytest.raises(
-        Problem, match=r"expected Conv2d_3b_1x1\.bn\.bias of shape \(6,\), found no such array; give pt_"
+        ConfigError, match=r"expected Conv2d_3b_1x1\.bn\.bias of shape \(6,\), found no such array; give pt_"
     ):
         Inception(path=path).check(IMAGES)
 

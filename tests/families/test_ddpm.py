@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.ddpm import DDPM, NoisePredictor
 from selfconsume.models.nets import Network
 from selfconsume.models.training.samplers import ddim_sampler, linear_alpha_bars
@@ -94,7 +94,7 @@ def test_the_sampler_s_field_and_what_cannot_be():
     key = jax.random.key(0)
     assert DDPM(sampler="ddim").init(key, (2,)).added == "none"
     assert DDPM(variance="small").init(key, (2,)).added == "small"
-    with pytest.raises(Problem, match=r"family\.steps: 101 levels cannot be visited, there are T = 100"):
+    with pytest.raises(ConfigError, match=r"family\.steps: 101 levels cannot be visited, there are T = 100"):
         DDPM(steps=101).check(Plane())
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.edm import EDM, Denoiser, Preconditioning, Sampling
 from selfconsume.models.nets import Network
 from selfconsume.models.training.samplers import karras_sampler, karras_sigmas
@@ -121,7 +121,7 @@ def test_levels_must_fall():
     class Plane:
         shape = (2,)
 
-    with pytest.raises(Problem, match=r"family\.sigma_min: 90 must be below sigma_max = 80"):
+    with pytest.raises(ConfigError, match=r"family\.sigma_min: 90 must be below sigma_max = 80"):
         EDM(sigma_min=90.0).check(Plane())
 
 

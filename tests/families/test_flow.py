@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families import flow
 from selfconsume.families.flow import NormalizingFlow
 from selfconsume.lanes.lane_program import lane_program
@@ -133,7 +133,7 @@ def test_one_coordinate_is_refused():
     class Line:
         shape = (1,)
 
-    with pytest.raises(Problem, match="family: coupling layers need at least two coordinates"):
+    with pytest.raises(ConfigError, match="family: coupling layers need at least two coordinates"):
         NormalizingFlow().check(Line())
 
 
@@ -220,5 +220,5 @@ def test_what_images_need_is_said_before(fields, shape, dtype, message):
             return jnp.zeros((2, *shape), dtype)
 
     Images.shape = shape
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         NormalizingFlow(**fields).check(Images())

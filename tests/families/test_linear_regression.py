@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LinearRegression as Reference
 from sklearn.linear_model import Ridge
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.linear_regression import LinearRegression
 from selfconsume.loop.generation_zero import initial_generator
 from selfconsume.loop.run import Run
@@ -91,7 +91,7 @@ def test_too_few_rows_take_the_shortest_solution():
 def test_the_truth_is_a_member_where_the_design_is_fresh():
     truth = initial_generator(Run(SOURCE, LinearRegression(design="fresh", sigma=0.5), None, initial="truth"))
     np.testing.assert_allclose(truth.coefficients, np.full(3, 3**-0.5), rtol=1e-6)
-    with pytest.raises(Problem, match="'truth' needs a source"):
+    with pytest.raises(ConfigError, match="'truth' needs a source"):
         initial_generator(Run(SOURCE, LinearRegression(), None, initial="truth"))
 
 
@@ -105,5 +105,5 @@ def test_the_truth_is_a_member_where_the_design_is_fresh():
 )
 def test_what_cannot_be_fitted_is_refused(family, source, says):
     LinearRegression().check(TwoMoons())
-    with pytest.raises(Problem, match=says):
+    with pytest.raises(ConfigError, match=says):
         LinearRegression(**family).check(source)

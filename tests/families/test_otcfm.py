@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families import otcfm
 from selfconsume.families.otcfm import OTCFM, VelocityField
 from selfconsume.models.nets import Network
@@ -160,7 +160,7 @@ def test_blocks_must_divide_the_batch():
     class Plane:
         shape = (2,)
 
-    with pytest.raises(Problem, match=r"family\.pairing_block: 7 does not divide the batch of 256; give a divisor"):
+    with pytest.raises(ConfigError, match=r"family\.pairing_block: 7 does not divide the batch of 256; give a divisor"):
         OTCFM(pairing_block=7).check(Plane())
     OTCFM(pairing_block=0).check(Plane())
     OTCFM(pairing_block=7, pairing="independent").check(Plane())

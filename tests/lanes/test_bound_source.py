@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes import programs
-from selfconsume.lanes.bound_source import Real, Seen
+from selfconsume.lanes.bound_source import BoundSource, FeatureSource
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian_mixture import GaussianMixture
 
@@ -16,7 +16,7 @@ KEY = jax.random.key(5)
 
 
 def test_what_is_handed_over_is_used_and_the_rest_asked_of_the_source():
-    real = Real(SOURCE, SOURCE.train(KEY), SOURCE.stock())
+    real = BoundSource(SOURCE, SOURCE.train(KEY), SOURCE.reserve_rows())
     assert (real.shape, real.size, real.reserve, real.form) == (SOURCE.shape, 1000, 697, "image")
     for t in range(2):
         np.testing.assert_array_equal(real.draw(KEY, 30, t), SOURCE.draw(KEY, 30, t))
@@ -24,7 +24,7 @@ def test_what_is_handed_over_is_used_and_the_rest_asked_of_the_source():
     np.testing.assert_array_equal(real.labels(KEY), SOURCE.labels(KEY))
     toy = GaussianMixture(n=20)
     mine = toy.train(jax.random.key(1))
-    wrapped = Real(toy, mine)
+    wrapped = BoundSource(toy, mine)
     np.testing.assert_array_equal(wrapped.train(KEY), mine)
     np.testing.assert_array_equal(wrapped.draw(KEY, 5, 1), toy.draw(KEY, 5, 1))
     np.testing.assert_array_equal(wrapped.modes(), toy.modes())
@@ -38,7 +38,7 @@ def test_an_extractor_sees_features_and_computes_those_of_a_set_once():
         calls.append(x.shape[0])
         return x.reshape(x.shape[0], -1)[:, :3].astype(jnp.float32)
 
-    seen = Seen(SOURCE, extract)
+    seen = FeatureSource(SOURCE, extract)
     assert seen.shape == (3,)
     calls.clear()
     first, second = seen.test(KEY), seen.test(KEY)
@@ -48,15 +48,15 @@ def test_an_extractor_sees_features_and_computes_those_of_a_set_once():
 
 
 def test_real_features_that_are_not_finite_are_a_problem():
-    with pytest.raises(Problem, match=r"^features: not finite for some real examples of the test set"):
-        Seen(SOURCE, lambda x: x.reshape(x.shape[0], -1) / jnp.zeros(())).test(KEY)
+    with pytest.raises(ConfigError, match=r"^features: not finite for some real examples of the test set"):
+        FeatureSource(SOURCE, lambda x: x.reshape(x.shape[0], -1) / jnp.zeros(())).test(KEY)
 
 
 @pytest.mark.parametrize("n", [50, 900])
 def test_programs_hold_no_data(layout, n, monkeypatch):
     """Neither the reserve (n = 50) nor the training set (n = 900): both are arguments."""
     keys = programs.keys(layout)(2, {"t": np.int32(0)}, {"seed": layout.put(np.arange(2, dtype=np.uint32))})
-    shared = layout.share({"real": SOURCE.train(KEY), "stock": SOURCE.stock()})
+    shared = layout.share({"real": SOURCE.train(KEY), "reserve_rows": SOURCE.reserve_rows()})
     floor = jax.random.wrap_key_data(np.asarray(keys.floor)[1])
     expected = SOURCE.draw(floor, n, 0) if n == 50 else SOURCE.train(KEY)[:n]
     reserve = SOURCE.reserve

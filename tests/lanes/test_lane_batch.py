@@ -13,8 +13,8 @@ import pytest
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.lane_batch import Batch
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop import step
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
@@ -44,7 +44,7 @@ def results(record, lanes=slice(None)):
 
 
 def run_all(layout, runs, seeds, until, metrics=()):
-    return list(Batch(runs, seeds, layout).generations(metrics, until))
+    return list(LaneBatch(runs, seeds, layout).generations(metrics, until))
 
 
 class Leaky(Generator):
@@ -113,7 +113,7 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
                 drawn = run.source.draw(key_at(seed, 0, Role.FRESH), run.regime.real(N), t - 1)
             blocks = [np.asarray(drawn, np.float64) if plan.fresh else real]
             blocks += [old.samples[lane][old.valid[lane]] for old in records[:t][::-1]]
-            parts = [block[:use] for block, use in zip(blocks, plan.use, strict=False)]
+            parts = [block[:use] for block, use in zip(blocks, plan.counts, strict=False)]
             x = np.concatenate(parts)[:, 0]
             w = np.concatenate([np.full(len(p), each) for p, each in zip(parts, plan.weight, strict=False)])
             mean = np.average(x, weights=w)
@@ -154,7 +154,7 @@ def test_other_metrics_and_the_order_of_lanes_change_no_bit(layout, twelve):
 
 def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
     """As on accelerators, where sums are taken in another order."""
-    vectorised = run_all(Layout(layout.devices, loop=False), [RUN] * 12, range(12), 2, [Update()])
+    vectorised = run_all(DeviceLayout(layout.devices, loop=False), [RUN] * 12, range(12), 2, [Update()])
     for record, expected in zip(vectorised, twelve, strict=True):
         only = {repr(Update()): expected.values[repr(Update())]}
         got, wanted = results(record), results(expected._replace(values=only))
@@ -167,17 +167,17 @@ def test_the_number_of_devices_changes_no_bit():
         import jax, numpy as np
         from selfconsume import lanes
         lanes.start_jax()
-        from selfconsume.batch import Batch
+        from selfconsume.batch import LaneBatch
         from selfconsume.families.gaussian import Gaussian
-        from selfconsume.lanes import Layout
+        from selfconsume.lanes import DeviceLayout
         from selfconsume.loop import Run
         from selfconsume.regimes import Mix
         from selfconsume.sources.toy import Gaussian as Normal
         assert len(jax.devices()) == 4
         run = Run(Normal(n=10), Gaussian(), Mix(0.5))
         for devices in (2, 4):
-            layout = Layout(tuple(jax.devices()[:devices]), loop=True)
-            for record in Batch([run] * 5, range(5), layout).generations([], 2):
+            layout = DeviceLayout(tuple(jax.devices()[:devices]), loop=True)
+            for record in LaneBatch([run] * 5, range(5), layout).generations([], 2):
                 last = record
             leaves = jax.tree.leaves((last.samples, last.fit))
             print(b"".join(np.asarray(leaf).tobytes() for leaf in leaves).hex())
@@ -236,7 +236,7 @@ def test_the_map_alone_agrees_with_the_batch(layout, run):
 
 
 def test_samples_can_be_drawn_again_from_the_generators(layout, twelve):
-    batch = Batch([RUN] * 12, range(12), layout)
+    batch = LaneBatch([RUN] * 12, range(12), layout)
     for record in twelve:
         same(batch.resample(record.t, record.fit.generator), (record.samples, record.valid))
 
@@ -266,7 +266,7 @@ def test_runs_that_compile_differently_are_of_different_cohorts():
 
 def test_eager_numbers_are_the_lanes_numbers(layout):
     """Keys made on the host, where seeds are Python integers, are those made in a lane, for every possible seed."""
-    batch = Batch([Run(Normal(n=10), Gaussian(), RealOnly())] * 4, [0, 1, 2**31, 2**32 - 1], layout)
+    batch = LaneBatch([Run(Normal(n=10), Gaussian(), RealOnly())] * 4, [0, 1, 2**31, 2**32 - 1], layout)
     rows = np.asarray(batch.real["lane"]["real"])
     for lane, seed in enumerate(batch.seeds):
         np.testing.assert_allclose(rows[lane], Normal(n=10).train(key_at(seed, 0, Role.TRAIN)), rtol=1e-6)

@@ -5,7 +5,7 @@ import pytest
 
 from selfconsume.families.mixture import Mixture
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 
 
 def test_lanes_are_what_the_function_gives_one_by_one(layout):
@@ -53,9 +53,9 @@ def test_cpus_get_at_least_two_virtual_devices(layout):
     if layout.devices[0].platform == "cpu":
         assert layout.loop and len(layout.devices) >= 2
         # On CPUs the number of devices changes no bit: it is not part of the record.
-        assert layout.record()["devices"] == Layout(layout.devices[:2], loop=True).record()["devices"] == 2
-        assert Layout(layout.devices[:1], loop=True).record() != layout.record()
-    assert Layout(layout.devices, loop=not layout.loop).record() != layout.record()
+        assert layout.record()["devices"] == DeviceLayout(layout.devices[:2], loop=True).record()["devices"] == 2
+        assert DeviceLayout(layout.devices[:1], loop=True).record() != layout.record()
+    assert DeviceLayout(layout.devices, loop=not layout.loop).record() != layout.record()
     assert {"platform", "device", "jax", "jaxlib", "lanes"} <= set(layout.record())
 
 
@@ -81,5 +81,5 @@ def test_the_number_of_lanes_changes_no_bit_of_a_loop(layout, expectation_maximi
     twelve = expectation_maximisation(layout, 12)
     one = expectation_maximisation(layout, 1)
     jax.tree.map(lambda got, wanted: np.testing.assert_array_equal(got, wanted[:1]), one, twelve)
-    vectorised = expectation_maximisation(Layout(layout.devices, loop=False), 12)
+    vectorised = expectation_maximisation(DeviceLayout(layout.devices, loop=False), 12)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3), vectorised, twelve)

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes import programs
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
 from selfconsume.metrics.frechet import distance_to, real_moments
@@ -116,7 +116,7 @@ class Overflowing(Pixels):
 
 def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     run = Run(Digits(n=40, n_test=20), Gaussian(), RealOnly())
-    batch = Batch([run, run], [0, 1], layout)
+    batch = LaneBatch([run, run], [0, 1], layout)
     config_metrics = study([*SEEN, {"kind": "sliced_wasserstein", "n_projections": 4, "features": "pixels"}]).metrics
     assert all(isinstance(metric, Featured) for metric in config_metrics)
     calls = []
@@ -136,7 +136,7 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
 class OfHost(Metric):
     """What a metric on the host is given, as numbers."""
 
-    on = "host"
+    runs_on = "host"
 
     def prepare(self, key, source):
         return float(np.mean(source.train(key)))
@@ -148,7 +148,7 @@ class OfHost(Metric):
 
 def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
     run = Run(GaussianMixture(k=2, n=20, n_test=10), Gaussian(), RealOnly())
-    batch, metric = Batch([run, run], [0, 1], layout), OfHost()
+    batch, metric = LaneBatch([run, run], [0, 1], layout), OfHost()
     first = Gaussian().init(jax.random.key(0), (2,))
     now, before = (
         layout.put(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), dataclasses.replace(first, mean=first.mean + by)))
@@ -186,7 +186,7 @@ def test_a_floor_is_real_data_that_is_neither_the_reference_nor_trained_on(tmp_p
 
 def test_the_training_set_is_no_reference_for_what_is_trained_on_it():
     with pytest.raises(
-        Problem, match=r"^metrics.kid: 'classifier' is trained on the training set, which cannot be its"
+        ConfigError, match=r"^metrics.kid: 'classifier' is trained on the training set, which cannot be its"
     ):
         study([{"kind": "kid", "against": "train", "features": "classifier"}])
     study([{"kind": "kid", "against": "train", "features": "pixels"}])
@@ -199,7 +199,7 @@ class Named(Metric):
     name: str = "moments.mean.0"
     size: int = 0
 
-    floored = False
+    has_noise_floor = False
 
     def prepare(self, key, source):
         return None
@@ -211,7 +211,7 @@ class Named(Metric):
 class OnHost(Named):
     """The same, on the host."""
 
-    on = "host"
+    runs_on = "host"
 
 
 def test_two_metrics_do_not_share_a_name(tmp_path, layout):
@@ -223,7 +223,7 @@ def test_two_metrics_do_not_share_a_name(tmp_path, layout):
     both = [moments, Named(name)]
     message = rf"^metrics: Moments\(.*\) and Named\(.*\) both give a value called {name!r}; name values after"
     for out in ("new", "out"):
-        with pytest.raises(Problem, match=message):
+        with pytest.raises(ConfigError, match=message):
             run_study.execute(study(both, plain), tmp_path / out, layout=layout)
     renamed = run_study.execute(study([moments, Named("named")], plain), tmp_path / "out", layout=layout)
     assert {name, "named"} <= set(values(renamed))
@@ -231,5 +231,5 @@ def test_two_metrics_do_not_share_a_name(tmp_path, layout):
 
 @pytest.mark.parametrize("metric", [Named("spread", 3), OnHost("spread", 3)])
 def test_a_value_is_one_number(tmp_path, layout, metric):
-    with pytest.raises(Problem, match=r"gives 'spread' of shape \(3,\); expected one number a name"):
+    with pytest.raises(ConfigError, match=r"gives 'spread' of shape \(3,\); expected one number a name"):
         run_study.execute(study([metric], {"kind": "gaussian", "n": 10}), tmp_path / "out", layout=layout)

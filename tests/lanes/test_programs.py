@@ -8,7 +8,7 @@ import pytest
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.lanes import programs
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop import pool
 from selfconsume.loop.run import Run
 from selfconsume.regimes.accumulate import Accumulate
@@ -98,7 +98,7 @@ def test_nine_regimes_in_one_trace_are_each_what_it_is_alone(layout, nine, name)
             jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[place]), got, expected)
     if name == "subsample":
         return  # which rows are drawn depends on the size that the program was compiled for
-    batch = Batch([Run(Normal(n=N), Gaussian(), REGIMES[name])] * 4, [3] * 4, layout)
+    batch = LaneBatch([Run(Normal(n=N), Gaussian(), REGIMES[name])] * 4, [3] * 4, layout)
     for record, generator in zip(batch.generations([], UNTIL), nine, strict=True):
         np.testing.assert_allclose(generator.mean[place], record.fit.generator.mean[0], atol=2e-5)
         np.testing.assert_allclose(generator.factor[place], record.fit.generator.factor[0], rtol=1e-4)

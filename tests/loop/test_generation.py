@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.families.mixture import Mixture
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop import generation as loop
 from selfconsume.loop import generation_zero, step
 from selfconsume.loop.keys import Role, key_at, keys_of
@@ -67,7 +67,7 @@ class Half(Family):
 def test_where_a_fit_starts(layout, start):
     """Two updates cover three quarters of the way from the start to the data's mean."""
     run = Run(Source(n=10, mean=4.0), Half(), Mix(1.0), start=start)
-    records = list(Batch([run] * 4, range(4), layout).generations([], 3))
+    records = list(LaneBatch([run] * 4, range(4), layout).generations([], 3))
     real = np.asarray(jax.vmap(lambda seed: run.source.train(key_at(seed, 0, Role.TRAIN)))(jnp.arange(4)))
     for t, record in enumerate(records):
         x = real if t == 0 else np.concatenate([real, records[t - 1].samples], axis=1)
@@ -204,7 +204,7 @@ def test_generation_zero_may_be_the_truth_or_a_checkpoint(tmp_path):
     ],
 )
 def test_generation_zero_must_belong_to_the_family(source, family, initial, message):
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         generation_zero.initial_generator(Run(source, family, Mix(), initial=initial))
     assert str(caught.value).startswith("study.initial: ")
 
@@ -212,7 +212,7 @@ def test_generation_zero_must_belong_to_the_family(source, family, initial, mess
 @pytest.mark.parametrize("family", [Gaussian(), Half()])
 def test_the_structure_of_a_fit_is_known_without_fitting(layout, family):
     run = Run(Source(n=10), family, Mix())
-    for record in Batch([run] * 4, range(4), layout).generations([], 1):
+    for record in LaneBatch([run] * 4, range(4), layout).generations([], 1):
         structure = generation_zero.fit_structure(run, record.t)
         assert jax.tree.structure(structure) == jax.tree.structure(record.fit)
         shapes = jax.tree.map(lambda a, b: a.shape == b.shape[1:] and a.dtype == b.dtype, structure, record.fit)
@@ -227,7 +227,7 @@ class Planned(Regime):
     weight: tuple[float, ...]
 
     def plan(self, t, n_real, n_synthetic):
-        return Plan(self.use, self.weight)
+        return Plan(self.counts, self.weight)
 
 
 def test_plans_that_cannot_be_are_refused_by_name():
@@ -235,9 +235,9 @@ def test_plans_that_cannot_be_are_refused_by_name():
         (Planned((5, 5), (1.0,)), "with 2 counts and 1 weights; give each block one of both"),
         (Planned((5, 5, 5), (1.0, 1.0, 1.0)), "with 2 synthetic blocks, but 1 are kept; say with lookback"),
     ):
-        with pytest.raises(Problem, match=r"^regime: Planned\(use=.* plans generation 2 " + message):
+        with pytest.raises(ConfigError, match=r"^regime: Planned\(use=.* plans generation 2 " + message):
             Run(Source(n=5), Gaussian(), regime).plan(2)
     unused = Planned((5, 5, 0), (1.0, 1.0, 1.0))
     assert Run(Source(n=5), Gaussian(), unused).plan(2) == unused.plan(2, 5, 5)
-    with pytest.raises(Problem, match="plans generation 1"):
+    with pytest.raises(ConfigError, match="plans generation 1"):
         Study(Source(n=5), Gaussian(), Planned((5, 5), (1.0,)))

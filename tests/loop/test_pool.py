@@ -33,9 +33,9 @@ def test_ages_are_placed_where_the_ring_holds_them(t, lookback, data):
     plan = Plan((3, *use), (1.0, *[0.5 + age for age in range(ages)]), budget=2, fresh=True)
     placed = pool.place(plan, t, slots)
     expected = {(t - 1 - age) % slots: (count, 0.5 + age) for age, count in enumerate(use) if count}
-    assert (placed.use[0], placed.weight[0], placed.budget, placed.fresh) == (3, 1.0, 2, True)
+    assert (placed.counts[0], placed.weight[0], placed.budget, placed.fresh) == (3, 1.0, 2, True)
     for slot in range(slots):
-        assert (placed.use[1 + slot], placed.weight[1 + slot]) == expected.get(slot, (0, 0.0))
+        assert (placed.counts[1 + slot], placed.weight[1 + slot]) == expected.get(slot, (0, 0.0))
 
 
 @pytest.mark.parametrize(("t", "slots", "ages"), [(1, 4, 2), (5, 4, 5), (3, 2, 3)])
@@ -47,8 +47,8 @@ def test_a_plan_cannot_use_blocks_that_are_not_there(t, slots, ages):
 
 def test_growing_keeps_the_blocks_that_are_there():
     blocks = jnp.arange(6.0).reshape(2, 3)
-    np.testing.assert_array_equal(pool.grown(blocks, 4), [[0, 1, 2], [3, 4, 5], [0, 0, 0], [0, 0, 0]])
-    assert pool.grown(blocks, 2) is blocks
+    np.testing.assert_array_equal(pool.pad_slots(blocks, 4), [[0, 1, 2], [3, 4, 5], [0, 0, 0], [0, 0, 0]])
+    assert pool.pad_slots(blocks, 2) is blocks
 
 
 # One pool, in which every row says where it comes from: 100 for real, 200, 201, ... for rows of slot 0, and so on.
@@ -76,7 +76,7 @@ plans = st.tuples(
     st.integers(0, 12),
 )
 rows = jax.jit(pool.rows)
-drawn = jax.jit(pool.drawn, static_argnames=("size", "mixed"))
+drawn = jax.jit(pool.sample_budget, static_argnames=("size", "mixed"))
 
 
 def placed(use, weight, budget):
@@ -190,11 +190,11 @@ def test_merged_summaries_are_the_fit_to_all_rows(name):
 
     @jax.jit
     def merged(real, blocks, valid):
-        used = pool.counted(valid, plan.use[1:])
+        used = pool.first_valid(valid, plan.counts[1:])
         each = jax.vmap(family.summarise)(blocks, used.astype(jnp.float32))
-        summary = family.summarise(real, (jnp.arange(N) < plan.use[0]).astype(jnp.float32))
+        summary = family.summarise(real, (jnp.arange(N) < plan.counts[0]).astype(jnp.float32))
         return family.solve(
-            pool.summarised(family, summary, plan.use[0], each, used.sum(axis=1, dtype=jnp.int32), plan)
+            pool.summarised(family, summary, plan.counts[0], each, used.sum(axis=1, dtype=jnp.int32), plan)
         )
 
     # Covariance matrices, not their factors: near-equal eigenvalues turn freely.

@@ -70,7 +70,7 @@ def measure(metric, real, samples, valid=None, seed=0, centres=None, std=None):
     """The values of a metric as floats: prepared and called as in a lane or on the host."""
     real, samples = np.asarray(real), np.asarray(samples)
     valid = np.ones(len(samples), bool) if valid is None else valid
-    if metric.on == "host":
+    if metric.runs_on == "host":
         key = jax.random.key(seed)
         values = metric(key, generation_of(samples, valid, on="host"), metric.prepare(key, Given(real, centres, std)))
     else:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
@@ -57,16 +57,18 @@ def test_rows_that_are_not_valid_are_left_out(measure):
 
 
 def test_images_need_a_classifier_before_it():
-    with pytest.raises(Problem, match=r"^metrics.labels: expected vectors of class probabilities.*output = 'scores'"):
+    with pytest.raises(
+        ConfigError, match=r"^metrics.labels: expected vectors of class probabilities.*output = 'scores'"
+    ):
         Labels().check(Digits(form="image"), Gaussian())
 
 
 def test_what_are_no_probabilities_is_refused():
     """The natural short form gives hidden units; 64 grey levels are vectors too."""
     Labels().check(Categorical.tiny(), Gaussian())
-    with pytest.raises(Problem, match=r"^metrics.labels: .*the test set holds others; add features"):
+    with pytest.raises(ConfigError, match=r"^metrics.labels: .*the test set holds others; add features"):
         Labels().check(Digits(), Gaussian())
     for features in (Classifier(), Pixels()):
-        with pytest.raises(Problem, match=r"^metrics.labels: expected class probabilities, .* output = 'scores'"):
+        with pytest.raises(ConfigError, match=r"^metrics.labels: expected class probabilities, .* output = 'scores'"):
             Featured(Labels(), features).check(Digits(), Gaussian())
     Featured(Labels(), Classifier(output="scores")).check(Digits(), Gaussian())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.log_likelihood import LogLikelihood
 from selfconsume.types import Density, Family, FitState, Generator
 
@@ -77,6 +77,6 @@ def test_only_what_is_beyond_the_limit_is_cut(generation_of, given):
 
 
 def test_families_without_a_density_are_refused(given):
-    with pytest.raises(Problem, match=r"metrics\.log_likelihood: .* got Fits; remove"):
+    with pytest.raises(ConfigError, match=r"metrics\.log_likelihood: .* got Fits; remove"):
         LogLikelihood().check(given(np.zeros((4, 1))), Fits(Implicit))
     LogLikelihood().check(given(np.zeros((4, 1))), Fits(Normal))

@@ -27,7 +27,7 @@ METRICS = [
     Neighbours.tiny(),
     ModeCoverage.tiny(),
 ]
-LANE = [metric for metric in METRICS if metric.on == "lane"]
+LANE = [metric for metric in METRICS if metric.runs_on == "lane"]
 random = np.random.default_rng(7)
 REAL = random.normal(size=(45, 2)).astype(np.float32)
 SOURCE = {"centres": np.array([[-1, 0], [1, 0]], np.float32), "std": 0.5}

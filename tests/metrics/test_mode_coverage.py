@@ -4,7 +4,7 @@ import scipy.stats
 from scipy.spatial import KDTree
 
 import selfconsume as sc
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.mode_coverage import NEAR, ModeCoverage
 
 random = np.random.default_rng(6)
@@ -67,6 +67,6 @@ def test_high_quality_means_three_deviations_in_two_dimensions(measure):
 
 
 def test_sources_without_modes_are_refused(given):
-    with pytest.raises(Problem, match=r"metrics\.mode_coverage: expected a source with known modes, got Given"):
+    with pytest.raises(ConfigError, match=r"metrics\.mode_coverage: expected a source with known modes, got Given"):
         ModeCoverage().check(given(np.zeros((4, 2))), sc.family("gaussian"))
     ModeCoverage().check(given(np.zeros((4, 2)), centres=MODES), sc.family("gaussian"))

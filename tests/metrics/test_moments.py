@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import selfconsume as sc
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.moments import MAX_DIMENSION, Moments
 
 random = np.random.default_rng(0)
@@ -54,6 +54,6 @@ def test_a_point_mass_of_real_data(measure):
 
 
 def test_examples_too_large_are_refused(given):
-    with pytest.raises(Problem, match=r"metrics\.moments: expected .* got 4097"):
+    with pytest.raises(ConfigError, match=r"metrics\.moments: expected .* got 4097"):
         Moments().check(given(np.zeros((2, MAX_DIMENSION + 1))), sc.family("gaussian"))
     Moments().check(given(np.zeros((2, MAX_DIMENSION))), sc.family("gaussian"))

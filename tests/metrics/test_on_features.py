@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
@@ -31,25 +31,25 @@ def test_features_may_be_named_in_short_or_in_full():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(Problem, match=r"^metrics\[0\]\.features\.kind: unknown 'pixel'; did you mean 'pixels'\?$"):
+    with pytest.raises(ConfigError, match=r"^metrics\[0\]\.features\.kind: unknown 'pixel'; did you mean 'pixels'\?$"):
         validation.recipe("metric", {"kind": "frechet", "features": "pixel"}, "metrics[0]")
-    with pytest.raises(Problem, match=r"^metrics\[0\]: unknown 'features'"):
+    with pytest.raises(ConfigError, match=r"^metrics\[0\]: unknown 'features'"):
         validation.recipe("metric", {"kind": "parameters", "features": "pixels"}, "metrics[0]")
-    with pytest.raises(Problem, match=r"^metrics\[0\]: 'parameters' does not compare features$"):
+    with pytest.raises(ConfigError, match=r"^metrics\[0\]: 'parameters' does not compare features$"):
         validation.recipe("metric", Featured(Parameters(), Pixels()), "metrics[0]")
-    with pytest.raises(Problem, match="'classifier' is trained on labels, and this source has none"):
+    with pytest.raises(ConfigError, match="'classifier' is trained on labels, and this source has none"):
         Featured(Frechet(), Classifier()).check(GaussianMixture(), Gaussian())
 
 
 def test_it_says_of_itself_what_its_metric_says():
     on_host, in_lane = Featured(Frechet(), Pixels()), Featured(Neighbours(), Pixels())
-    assert (on_host.on, in_lane.on) == ("host", "lane")
-    assert on_host.floored and on_host.better == "lower" and on_host.better_of("pixels.frechet") == "lower"
+    assert (on_host.runs_on, in_lane.runs_on) == ("host", "lane")
+    assert on_host.has_noise_floor and on_host.better == "lower" and on_host.better_of("pixels.frechet") == "lower"
     assert in_lane.better["pixels.recall"] == in_lane.better_of("pixels.recall") == "higher"
     assert in_lane.better_of("pixels.density") is None
-    assert (on_host.split, on_host.floored) == ("test", True)
+    assert (on_host.compares_with, on_host.has_noise_floor) == ("test", True)
     copies = Featured(NearestReal(), Pixels())
-    assert (copies.split, copies.floored) == ("train and test", False)
+    assert (copies.compares_with, copies.has_noise_floor) == ("train and test", False)
     assert hash(on_host) == hash(dataclasses.replace(on_host))
 
 
@@ -57,7 +57,7 @@ def test_it_says_of_itself_what_its_metric_says():
 class Portioned(Pixels):
     """Pixels in portions of 4, each row with the number of rows that came with it."""
 
-    portion = 4
+    batch_size = 4
 
     def __call__(self, weights, x):
         rows = super().__call__(weights, x)

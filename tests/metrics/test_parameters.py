@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.parameters import Nonfinite, Parameters, Update
 from selfconsume.types import Family, FitState, Generator
 
@@ -69,9 +69,9 @@ def test_one_key_for_each_distinct_entry(generation_of):
 
 def test_parameters_need_few_dimensions_and_names(given):
     Parameters().check(given(np.zeros((4, 2, 5))), Fits())
-    with pytest.raises(Problem, match=r"metrics\.parameters: expected examples of at most 10 numbers, got 12"):
+    with pytest.raises(ConfigError, match=r"metrics\.parameters: expected examples of at most 10 numbers, got 12"):
         Parameters().check(given(np.zeros((4, 3, 4))), Fits())
-    with pytest.raises(Problem, match=r"metrics\.parameters: expected a family with named parameters, got Fits"):
+    with pytest.raises(ConfigError, match=r"metrics\.parameters: expected a family with named parameters, got Fits"):
         Parameters().check(given(np.zeros((4, 2))), Fits(named=False))
 
 
@@ -100,7 +100,7 @@ def test_no_update_is_zero_and_a_start_from_zero_is_one(generation_of):
 
 def test_updates_need_parametric_families(given):
     Update().check(given(np.zeros((4, 2))), Fits())
-    with pytest.raises(Problem, match=r"metrics\.update: expected a parametric family, got Grows"):
+    with pytest.raises(ConfigError, match=r"metrics\.update: expected a parametric family, got Grows"):
         Update().check(given(np.zeros((4, 2))), Grows())
 
 

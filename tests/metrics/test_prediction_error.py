@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.families.mixture import Mixture
@@ -44,7 +44,7 @@ def test_a_gaussian_predicts_by_its_conditional_mean():
 def test_what_gives_no_linear_prediction_is_refused():
     PredictionError().check(SOURCE, Gaussian())
     for family in (Kde(), Mixture(k=2)):
-        with pytest.raises(Problem, match="expected a linear regression or a Gaussian"):
+        with pytest.raises(ConfigError, match="expected a linear regression or a Gaussian"):
             PredictionError().check(SOURCE, family)
-    with pytest.raises(Problem, match="at least 2 numbers"):
+    with pytest.raises(ConfigError, match="at least 2 numbers"):
         PredictionError().check(Normals(dim=1), Gaussian())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.metrics.parameters import Parameters
 
 LANES = 20_000
@@ -34,7 +34,7 @@ def records(layout):
     def record(runs, until, lanes=LANES, metrics=()):
         assert len({cohort_of(run) for run in runs}) == 1
         each = [run for run in runs for _ in range(lanes // len(runs))]
-        return Batch(each, list(range(lanes // len(runs))) * len(runs), layout).generations(metrics, until)
+        return LaneBatch(each, list(range(lanes // len(runs))) * len(runs), layout).generations(metrics, until)
 
     return record
 

@@ -14,7 +14,7 @@ from selfconsume.curations.verifier import Verifier
 from selfconsume.execution import run_study
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop import step
 from selfconsume.loop.run import Run
 from selfconsume.metrics.moments import Moments
@@ -130,7 +130,7 @@ def test_curated_runs_share_a_program_whatever_their_numbers(layout):
 def test_an_extrapolated_lane_is_the_map_of_a_single_run(layout):
     run = Run(Normal(dim=2, n=30), Gaussian(), Mix(1.0), extrapolation=0.7)
     single = step.retrain(run, seed=1)
-    for record in Batch([run] * 2, range(2), layout).generations([], 3):
+    for record in LaneBatch([run] * 2, range(2), layout).generations([], 3):
         generation = next(single)
         np.testing.assert_allclose(record.samples[1], generation.samples, rtol=1e-4, atol=1e-4)
 

@@ -116,9 +116,9 @@ def test_no_axes_at_all():
 
 
 def test_predictions_are_drawn_over_their_cells_and_named_once():
-    predictions = [metric_curves.Prediction("theorem", range(6), np.arange(6) + 1.0, f"run{i}") for i in range(3)]
+    predictions = [metric_curves.PredictedCurve("theorem", range(6), np.arange(6) + 1.0, f"run{i}") for i in range(3)]
     figure = metric_curves.metric_curves(
-        tidy(noisy), "m", ["regime"], predictions=[*predictions, metric_curves.Prediction("bound", [0, 5], [2, 2])]
+        tidy(noisy), "m", ["regime"], predictions=[*predictions, metric_curves.PredictedCurve("bound", [0, 5], [2, 2])]
     )
     dashed = [line for line in figure.axes[0].lines if line.get_linestyle() != "-"]
     assert len(dashed) == 4 and len({str(line.get_color()) for line in dashed}) == 4

@@ -4,7 +4,7 @@ import pytest
 
 from selfconsume.analysis.against_theory import Contraction
 from selfconsume.analysis.contraction_rate import Rate
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.plots.rates import draw, rates, save
 from selfconsume.regimes.mix import Mix
@@ -39,9 +39,9 @@ def test_every_rate_has_its_marker_at_its_ratio():
 
 def test_what_cannot_be_drawn_is_refused(tmp_path):
     for cells in (CELLS[:1], [{"ratio": 1.0}, {"ratio": 2.0}], [{"ratio": None}]):
-        with pytest.raises(Problem, match="two ratios"):
+        with pytest.raises(ConfigError, match="two ratios"):
             rates(cells, "")
-    with pytest.raises(Problem, match=r"\.png, \.svg or \.pdf"):
+    with pytest.raises(ConfigError, match=r"\.png, \.svg or \.pdf"):
         save(rates(CELLS, ""), tmp_path / "rates.txt")
     save(rates(CELLS, ""), tmp_path / "rates.svg")
     assert (tmp_path / "rates.svg").read_text().startswith("<?xml")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.regimes import fresh as fresh_module
 from selfconsume.regimes import schedules
 from selfconsume.regimes.accumulate import Accumulate
@@ -51,7 +51,7 @@ def test_plans_of_the_literature(t, n, m):
     assert Accumulate().plan(t, n, m) == Plan((n, *[m] * t), (1.0,) * (t + 1))
     assert Accumulate(real=False).plan(t, n, m) == Plan((0, *[m] * t), (0.0, *[1.0] * t))
     assert Window(size=3).plan(t, n, m) == Plan((n, *[m] * min(t, 3)), (1.0,) * (1 + min(t, 3)))
-    assert Window(size=3, real=False).plan(t, n, m).use == (0, *[m] * min(t, 3))
+    assert Window(size=3, real=False).plan(t, n, m).counts == (0, *[m] * min(t, 3))
     assert Subsample().plan(t, n, m) == Plan((n, *[m] * t), (1.0,) * (t + 1), budget=n)
     assert Subsample(budget=7).plan(t, n, m).budget == 7
     assert Fresh().plan(t, n, m) == Plan((n, m), (1.0, 1.0), fresh=True)
@@ -66,11 +66,11 @@ def test_a_window_of_one_is_mixing_in_all_samples_and_a_long_one_is_accumulating
 
 def test_schedules():
     mix = Mix(ratio=(0.0, 0.29, 3.0))
-    assert [mix.plan(t, 100, 100).use[1] for t in (1, 2, 3, 4, 9)] == [0, 29, 300, 300, 300]
+    assert [mix.plan(t, 100, 100).counts[1] for t in (1, 2, 3, 4, 9)] == [0, 29, 300, 300, 300]
     assert mix.block(100, 100) == 300
     assert Mix(0.5).block(100, 100) == 100  # metrics see n_synthetic samples, also where fewer are used
     fresh = Fresh(n_real=(5, 20), n_synthetic=(40, 10))
-    assert [fresh.plan(t, 10, 10).use for t in (1, 2, 3)] == [(5, 40), (20, 10), (20, 10)]
+    assert [fresh.plan(t, 10, 10).counts for t in (1, 2, 3)] == [(5, 40), (20, 10), (20, 10)]
     assert (fresh.real(10), fresh.block(10, 10)) == (20, 40)
     assert (Fresh().real(10), Fresh().block(10, 30)) == (10, 30)
 
@@ -90,7 +90,7 @@ def test_the_golden_weight_of_equal_numbers_is_the_golden_ratio():
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1) | st.just("golden"))
 def test_the_weight_of_fresh_data_is_the_share_of_the_real_examples_together(n, m, weight):
     plan = Fresh(n_real=n, n_synthetic=m, weight=weight).plan(1, 10, 10)
-    real, synthetic = (Fraction(use) * Fraction(each) for use, each in zip(plan.use, plan.weight, strict=True))
+    real, synthetic = (Fraction(use) * Fraction(each) for use, each in zip(plan.counts, plan.weight, strict=True))
     share = fresh_module.golden_weight(n / m) if weight == "golden" else weight
     assert float(real / (real + synthetic)) == pytest.approx(share, abs=1e-12)
 
@@ -115,7 +115,7 @@ def test_the_weight_of_fresh_data_is_the_share_of_the_real_examples_together(n, 
     ],
 )
 def test_impossible_regimes_are_refused(regime, source, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         regime.check(source, 10, 3)
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import selfconsume as sc
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.report import export_samples
 from selfconsume.report.stored_samples import Kept
@@ -113,19 +113,19 @@ def test_examples_that_were_not_kept_are_drawn_again(points, tmp_path):
 
 def test_what_does_not_suit_is_said(images, points, tmp_path):
     store, lane = points
-    with pytest.raises(Problem, match="a folder is for images"):
+    with pytest.raises(ConfigError, match="a folder is for images"):
         export_samples.write(store, tmp_path / "folder", lane, 0)
     assert not (tmp_path / "folder").exists()
-    with pytest.raises(Problem, match=r"generation 7 .* not run yet"):
+    with pytest.raises(ConfigError, match=r"generation 7 .* not run yet"):
         export_samples.write(store, tmp_path / "x.npy", lane, 7)
     store, lane = images
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    with pytest.raises(Problem, match="holds other files"):
+    with pytest.raises(ConfigError, match="holds other files"):
         export_samples.write(store, tmp_path / "full", lane, 0)
-    with pytest.raises(Problem, match="expected --out to end in"):
+    with pytest.raises(ConfigError, match="expected --out to end in"):
         export_samples.write(store, tmp_path / "x.jpg", lane, 0)
-    with pytest.raises(Problem, match="cannot write"):
+    with pytest.raises(ConfigError, match="cannot write"):
         export_samples.write(store, tmp_path / "nowhere" / "x.npy", lane, 0)
 
 
@@ -141,14 +141,14 @@ def test_a_figure_of_all_runs_by_generation(images, points, tmp_path, suffix):
 
 
 def test_runs_to_choose_from_are_named(points):
-    with pytest.raises(Problem, match=r"found 2 of 2; give --run one of .*[0-9a-f]{16} \(replace\)"):
+    with pytest.raises(ConfigError, match=r"found 2 of 2; give --run one of .*[0-9a-f]{16} \(replace\)"):
         found(points[0], None, 0, -1)
 
 
 def test_figures_have_known_suffixes(points, tmp_path):
-    with pytest.raises(Problem, match="expected a file ending in"):
+    with pytest.raises(ConfigError, match="expected a file ending in"):
         export_samples.figure(points[0], tmp_path / "x.gif")
-    with pytest.raises(Problem, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         export_samples.figure(points[0], tmp_path / "nowhere" / "x.png")
 
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.report import findings, page
 from selfconsume.results.store import Store
@@ -82,6 +82,6 @@ def test_a_study_that_cannot_be_read_here_has_no_predictions(store, monkeypatch)
 
 
 def test_an_empty_directory(tmp_path):
-    with pytest.raises(Problem, match="holds no study yet"):
+    with pytest.raises(ConfigError, match="holds no study yet"):
         (tmp_path / "log.jsonl").touch()
         findings.gather(Store(tmp_path))

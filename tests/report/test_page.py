@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.plots import metric_curves
 from selfconsume.report import findings
@@ -121,11 +121,13 @@ def filled(path, tables=TABLES, value=None, hostile="", layouts=1, last=None, ke
                 for metric in metrics:
                     for name in names_of(metric):
                         arrays[f"{t}/value/{metric!r}/{name}"] = values
-                        if t == 0 and metric.floored:
+                        if t == 0 and metric.has_noise_floor:
                             arrays[f"{t}/value/{metric!r}/{name}.floor"] = np.full_like(values, 0.5)
             file = f"{i}.safetensors"
             sha = writer.write(file, arrays)
-            known = {repr(m): [n + f for n in names_of(m) for f in ("", ".floor")[: 1 + m.floored]] for m in metrics}
+            known = {
+                repr(m): [n + f for n in names_of(m) for f in ("", ".floor")[: 1 + m.has_noise_floor]] for m in metrics
+            }
             layout = {"platform": "cpu", "device": f"{i % layouts}{hostile}"}
             writer.commit(
                 "segment",
@@ -251,7 +253,7 @@ def test_values_that_never_change_are_said_not_drawn(tmp_path):
 def test_predictions_and_verdicts(tmp_path):
     store = filled(tmp_path / "out")
     run = store.study["cells"][0]["id"]
-    prediction = metric_curves.Prediction("Proposition 1", range(4), [1.0, 2.0, 3.0, 4.0], run)
+    prediction = metric_curves.PredictedCurve("Proposition 1", range(4), [1.0, 2.0, 3.0, 4.0], run)
     found = findings.gather(store)._replace(predictions={"frechet": [prediction]}, verdicts={run: "stable"}, about={})
     page = opened(report.write(store, findings=found))
     assert "dashed: Proposition 1" in page.text and "verdict" in page.text and "stable" in page.text
@@ -282,10 +284,10 @@ def test_kinds_that_do_not_come_along_are_named(tmp_path):
 def test_what_cannot_be_reported_gets_one_line(tmp_path):
     with Writer(tmp_path / "empty"):
         pass
-    with pytest.raises(Problem, match="holds no study yet"):
+    with pytest.raises(ConfigError, match="holds no study yet"):
         report.write(Store(tmp_path / "empty"))
     store = filled(tmp_path / "out")
     (store.path / "report.html").mkdir()
-    with pytest.raises(Problem, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         report.write(store)
     assert not list(store.path.glob("*.tmp"))

@@ -5,7 +5,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results import description, stored_study
 from selfconsume.results.store import Store
 from selfconsume.results.writer import Writer
@@ -140,7 +140,7 @@ def test_seconds_are_summed_by_part_in_order(store):
 
 def test_layouts_are_listed_once(store):
     assert description.layouts(store) == [{"platform": "cpu"}, {"platform": "gpu"}]
-    assert set(Layout.default().record()) >= {"platform"}
+    assert set(DeviceLayout.default().record()) >= {"platform"}
 
 
 @pytest.mark.parametrize(

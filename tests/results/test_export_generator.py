@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import restore, run_study
 from selfconsume.loop.generation_zero import initial_generator
 from selfconsume.results import export_generator
@@ -46,15 +46,15 @@ def test_a_generator_is_taken_out_and_starts_another_study(stored, tmp_path):
 
 def test_what_is_not_there_is_told(stored, tmp_path):
     out = tmp_path / "g.safetensors"
-    with pytest.raises(Problem, match=r"expected --out to end in \.safetensors, got"):
+    with pytest.raises(ConfigError, match=r"expected --out to end in \.safetensors, got"):
         export_generator.generator(stored, tmp_path / "g.pt")
-    with pytest.raises(Problem, match="expected one run that begins with 'zz', found 0 of 1; give --run one of"):
+    with pytest.raises(ConfigError, match="expected one run that begins with 'zz', found 0 of 1; give --run one of"):
         export_generator.generator(stored, out, run="zz")
-    with pytest.raises(Problem, match="has no seed 1; it has 0, 3"):
+    with pytest.raises(ConfigError, match="has no seed 1; it has 0, 3"):
         export_generator.generator(stored, out, seed=1)
-    with pytest.raises(Problem, match="has generations 0 to 1, not 2"):
+    with pytest.raises(ConfigError, match="has generations 0 to 1, not 2"):
         export_generator.generator(stored, out, generation=2)
-    with pytest.raises(Problem, match="cannot write"):
+    with pytest.raises(ConfigError, match="cannot write"):
         export_generator.generator(stored, tmp_path / "none" / "g.safetensors")
 
 
@@ -62,5 +62,5 @@ def test_where_only_samples_were_kept_the_last_generator_is_there(tmp_path):
     run_study.execute(study(seeds=1, generations=2, keep="samples"), tmp_path / "out")
     store = Store(tmp_path / "out")
     assert export_generator.generator(store, tmp_path / "g.safetensors").exists()
-    with pytest.raises(Problem, match=r"generation 0 of run .*, seed 0 was not kept; run the study with keep"):
+    with pytest.raises(ConfigError, match=r"generation 0 of run .*, seed 0 was not kept; run the study with keep"):
         export_generator.generator(store, tmp_path / "g.safetensors", generation=0)

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results.store import DATA, LOG, Store
 from selfconsume.results.writer import Writer
 
 
-def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="all", anchor=False):
+def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="all", state_is_kept=False):
     """Commits two generations of a few lanes."""
     name = writer.add_lanes(list(lanes))
     tensors = {f"{t}/value/M()/m": np.arange(len(lanes), dtype=np.float32) + 10 * t for t in range(first, last + 1)}
@@ -29,7 +29,7 @@ def fill(writer, lanes=(("a", 0), ("a", 1), ("b", 0)), first=0, last=1, kept="al
         kept=kept,
         layout={},
         seconds={},
-        anchor=anchor,
+        state_is_kept=state_is_kept,
         **fields,
     )
     return name
@@ -93,7 +93,7 @@ def test_a_damaged_line_is_told_with_its_number(path, line):
     first, *rest = (path / LOG).read_bytes().splitlines(keepends=True)
     (path / LOG).write_bytes(first + line + b"".join(rest))
     for opened in (Store, Writer):
-        with pytest.raises(Problem, match=r"log\.jsonl:2: damaged line .*; restore it from a copy") as caught:
+        with pytest.raises(ConfigError, match=r"log\.jsonl:2: damaged line .*; restore it from a copy") as caught:
             opened(path)
         assert "\n" not in str(caught.value)
     (path / LOG).write_bytes(first + b"".join(rest))
@@ -117,10 +117,10 @@ def test_a_damaged_or_missing_file_is_told(path):
     file = path / DATA / segment.file
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(Problem, match="its checksum is not the one in the log; restore it from a copy"):
+    with pytest.raises(ConfigError, match="its checksum is not the one in the log; restore it from a copy"):
         list(store.values())
     file.unlink()
-    with pytest.raises(Problem, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         list(store.values())
     file.write_bytes(content)
     assert len(list(store.values())) == 2
@@ -129,7 +129,7 @@ def test_a_damaged_or_missing_file_is_told(path):
 def test_whole_fits_are_forgotten_when_later_ones_are_there(path):
     with Writer(path) as writer:
         (name,) = writer.lanes
-        fill(writer, first=2, last=2, anchor=True)
+        fill(writer, first=2, last=2, state_is_kept=True)
         for last in (3, 4):
             fill(writer, first=last, last=last)
         writer.forget_states(name)
@@ -162,7 +162,7 @@ def test_a_fit_in_progress_is_known_until_its_generation_is_there(path):
 
 def test_there_is_one_writer_at_a_time(path):
     with Writer(path):
-        with pytest.raises(Problem, match="another process is writing to it"):
+        with pytest.raises(ConfigError, match="another process is writing to it"):
             Writer(path)
         script = f"from selfconsume.results.writer import Writer\nWriter({str(path)!r})"
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
@@ -174,15 +174,15 @@ def test_there_is_one_writer_at_a_time(path):
 
 def test_directories_of_something_else_are_left_alone(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(Problem, match="is a file; give a directory"):
+    with pytest.raises(ConfigError, match="is a file; give a directory"):
         Writer(tmp_path / "file")
-    with pytest.raises(Problem, match="holds other files; give a new directory"):
+    with pytest.raises(ConfigError, match="holds other files; give a new directory"):
         Writer(tmp_path)
-    with pytest.raises(Problem, match="not a directory of results"):
+    with pytest.raises(ConfigError, match="not a directory of results"):
         Store(tmp_path)
-    with pytest.raises(Problem, match="not a directory of results"):
+    with pytest.raises(ConfigError, match="not a directory of results"):
         Store(tmp_path / "nowhere")
-    with pytest.raises(Problem, match="cannot be created"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         Writer(tmp_path / "file" / "inside")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.lanes import measurement
 from selfconsume.results import provenance
@@ -130,9 +130,9 @@ def test_files_hold_the_table(path, tmp_path, suffix):
 
 
 def test_where_a_table_cannot_be_written(tmp_path):
-    with pytest.raises(Problem, match=r"expected a file ending in \.csv, \.json, \.parquet"):
+    with pytest.raises(ConfigError, match=r"expected a file ending in \.csv, \.json, \.parquet"):
         check_path(tmp_path / "table.txt")
-    with pytest.raises(Problem, match="there is no folder"):
+    with pytest.raises(ConfigError, match="there is no folder"):
         check_path(tmp_path / "nowhere" / "table.csv")
     check_path(tmp_path / "table.csv")
 
@@ -199,7 +199,7 @@ def test_a_name_that_two_metrics_have_is_not_in_a_table(tmp_path, monkeypatch):
     monkeypatch.setattr("selfconsume.metrics.parameters.Nonfinite.__call__", lambda *_: {"moments.variance": 1.0})
     run_study.execute(study({"regime": REGIMES}, [{"kind": "moments"}, {"kind": "nonfinite"}]), tmp_path / "out")
     with pytest.raises(
-        Problem, match=r"Moments\(.*\) and Nonfinite\(\) both give 'moments.variance'; run the study without"
+        ConfigError, match=r"Moments\(.*\) and Nonfinite\(\) both give 'moments.variance'; run the study without"
     ):
         table(Store(tmp_path / "out"))
     run_study.execute(study({"regime": REGIMES}), tmp_path / "out")

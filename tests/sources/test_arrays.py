@@ -9,7 +9,7 @@ import numpy as np
 import polars
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.arrays import Arrays
 
 KEY = jax.random.key(1)
@@ -212,7 +212,7 @@ PROBLEMS = {
 def test_what_is_wrong_is_said_in_one_line(case):
     prepare, fields, message = PROBLEMS[case]
     prepare()
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         Arrays(**fields).check()
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.categorical import Categorical
 
 KEY = jax.random.key(1)
@@ -35,5 +35,5 @@ def test_rows_are_one_hot_with_the_given_frequencies(source, p):
     ],
 )
 def test_contradictions_are_named(source, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         source.check()

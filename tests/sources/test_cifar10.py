@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.cifar10 import Cifar10
 
 KEY = jax.random.key(1)
@@ -147,7 +147,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_what_is_wrong_is_said_in_one_line(case):
     prepare, fields, message = PROBLEMS[case]
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         Cifar10(prepare(), **fields).check()
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.digits import Digits
 
 KEY = jax.random.key(1)
@@ -76,9 +76,9 @@ def test_test_rows_do_not_depend_on_n_and_train_sets_are_nested():
 
 def test_more_than_there_is():
     with pytest.raises(
-        Problem, match=r"source.n: 1298 training and 500 test rows .* there are 1797; lower n to at most 1297"
+        ConfigError, match=r"source.n: 1298 training and 500 test rows .* there are 1797; lower n to at most 1297"
     ):
         Digits(n=1298).check()
-    with pytest.raises(Problem, match=r"298 fresh examples .* only 297 are in reserve"):
+    with pytest.raises(ConfigError, match=r"298 fresh examples .* only 297 are in reserve"):
         Digits().draw(KEY, 298, 0)
     Digits.tiny().check()

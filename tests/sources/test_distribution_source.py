@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.sources.distribution_source import Law
+from selfconsume.sources.distribution_source import DistributionSource
 from selfconsume.types import Generator
 
 
@@ -18,7 +18,7 @@ class Keys(Generator):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reveal(Law):
+class Reveal(DistributionSource):
     n: int = 3
     n_test: int = 2
 

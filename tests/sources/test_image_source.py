@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import Rows
 from selfconsume.sources.image_source import Loaded, checked, classes
 
@@ -30,7 +30,7 @@ def test_what_is_right_passes_unchanged():
     ],
 )
 def test_what_is_wrong_with_images(images, shape, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         checked("x", images, shape)
 
 
@@ -44,7 +44,7 @@ def test_what_is_wrong_with_images(images, shape, message):
     ],
 )
 def test_what_is_wrong_with_labels(labels, message):
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ConfigError, match=message):
         classes("x", labels, 3, 10)
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.mnist import Mnist
 
 KEY = jax.random.key(1)
@@ -143,7 +143,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_what_is_wrong_is_said_in_one_line(case):
     prepare, message = PROBLEMS[case]
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         Mnist(prepare()).check()
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source")
 

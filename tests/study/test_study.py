@@ -4,7 +4,7 @@ import json
 import jax.numpy as jnp
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.metrics.moments import Moments
 from selfconsume.models.checkpoints.pytrees import save_generator
@@ -153,7 +153,7 @@ BAD = [
 @pytest.mark.parametrize(("change", "message"), BAD, ids=lambda each: str(each)[:60])
 def test_mistakes_are_told_in_one_line(change, message):
     """Where, what was expected, what was found; never a traceback of something else."""
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ConfigError) as caught:
         from_tables(changed(*change))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def test_mistakes_are_told_in_one_line(change, message):
     ],
 )
 def test_mistakes_in_python_are_told_too(given, message):
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ConfigError) as caught:
         Study(*given)
     assert message in str(caught.value)
 
@@ -316,13 +316,13 @@ def test_files_and_changes_of_them(tmp_path):
 def test_bad_changes(tmp_path, changes, message):
     path = tmp_path / "study.toml"
     path.write_text(FILE)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ConfigError) as caught:
         load(path, changes)
     assert message in str(caught.value)
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(Problem, match="there is no such file"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         load(tmp_path / "nowhere.toml")
     path = tmp_path / "study.toml"
     for content, message in (
@@ -331,13 +331,13 @@ def test_bad_files(tmp_path):
         (b"axes = 3\n", "axes: expected"),
     ):
         path.write_bytes(content)
-        with pytest.raises(Problem, match=message) as caught:
+        with pytest.raises(ConfigError, match=message) as caught:
             load(path)
         assert "\n" not in str(caught.value)
     path.write_bytes(b"axes = 3\n")
-    with pytest.raises(Problem, match=r"axes\.source is not a table"):
+    with pytest.raises(ConfigError, match=r"axes\.source is not a table"):
         load(path, ["axes.source.n=[3]"])
-    with pytest.raises(Problem, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path)
 
 

@@ -7,7 +7,7 @@ import pydantic
 import pytest
 from annotated_types import Ge, MinLen
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.real_only import RealOnly
@@ -60,14 +60,14 @@ def test_plain_values_become_what_they_are_meant_to_be():
     ],
 )
 def test_anything_else_is_refused_in_one_line(table, message):
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ConfigError) as caught:
         validation.validated(Thing, table, "thing")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_numbers_that_are_not_finite_are_found_wherever_they_are():
-    with pytest.raises(Problem, match=r"thing\.names: expected a finite number, got inf"):
+    with pytest.raises(ConfigError, match=r"thing\.names: expected a finite number, got inf"):
         validation.validated(Thing, {"needed": 3, "names": ["x", float("inf")]}, "thing")
 
 

@@ -124,7 +124,7 @@ def contraction(frame: pl.DataFrame, cell: Cell, level: float = 0.95) -> Contrac
 def _regresses(run: Run) -> bool:
     there = stability_of(run) if type(run.family) in (Gaussian, Categorical) and run.initial == "fit" else None
     # The displacement is from generation 0's fit: all of the real set has to be what later fits are pulled to.
-    return there is not None and there.ratio > 0 and run.plan(1).use[0] == run.source.size
+    return there is not None and there.ratio > 0 and run.plan(1).counts[0] == run.source.size
 
 
 def _beside(own: pl.DataFrame, prediction: Prediction, level: float) -> pl.DataFrame:

@@ -22,11 +22,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from selfconsume.analysis import twins
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.mixture import Mixture
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.schedules import part
@@ -85,8 +85,8 @@ def search(
     generations: int,
     *,
     most: float = MOST,
-    layout: Layout | None = None,
-    tell: Callable[[float, str], None] = lambda share, text: None,
+    layout: DeviceLayout | None = None,
+    on_progress: Callable[[float, str], None] = lambda share, text: None,
 ) -> Threshold:
     """Finds the critical ratio of a run by trying many, all seeds at once.
 
@@ -96,14 +96,14 @@ def search(
         generations: At least 8, generation 0 included. The rate is fitted over the later half.
         most: Largest ratio to search.
         layout: Where it runs; default: all local devices.
-        tell: Told the finished share and what is being done.
+        on_progress: Called the finished share and what is being done.
 
     Raises:
-        Problem: The regime has no ratio, or there is too little of something.
+        ConfigError: The regime has no ratio, or there is too little of something.
     """
     check(run, seeds, generations, most)
-    layout = layout or Layout.default()
-    tell(0.0, "generation 0")
+    layout = layout or DeviceLayout.default()
+    on_progress(0.0, "generation 0")
     start = twins.begin([_at(run, most, most)], seeds, layout)
     points: dict[float, Point] = {}
     judged, low, high = "", 0.0, most
@@ -117,9 +117,9 @@ def search(
         text = f"round {turn + 1}: ratios {fresh[0]:.4g} to {fresh[-1]:.4g}, {len(fresh) * len(seeds)} pairs of lanes"
 
         def told(share: float, turn: int = turn, text: str = text) -> None:
-            tell((turn + share) / ROUNDS, text)
+            on_progress((turn + share) / ROUNDS, text)
 
-        paths = twins.follow(runs, start, seeds, generations, layout=layout, tell=told)
+        paths = twins.follow(runs, start, seeds, generations, layout=layout, on_progress=told)
         judged = paths.judged
         points |= {x: Point(x, paths.rate(i)) for i, x in enumerate(fresh[:POINTS])}
         found = [points[x] for x in sorted(points)]
@@ -133,20 +133,22 @@ def check(run: Run, seeds: Sequence[int], generations: int, most: float = MOST) 
     """Refuses what has no critical ratio, or too little to find it.
 
     Raises:
-        Problem: See above.
+        ConfigError: See above.
     """
     if not isinstance(run.regime, Mix):
-        raise Problem("regime: a critical ratio is one of the regime 'mix' (fixed real set + ratio); use kind = 'mix'")
+        raise ConfigError(
+            "regime: a critical ratio is one of the regime 'mix' (fixed real set + ratio); use kind = 'mix'"
+        )
     if run.regime.weight == 0:
-        raise Problem("regime.weight: synthetic examples of weight 0 change nothing; use a weight above 0")
+        raise ConfigError("regime.weight: synthetic examples of weight 0 change nothing; use a weight above 0")
     if len(seeds) < FEWEST_SEEDS:
-        raise Problem(f"study.seeds: an interval needs at least {FEWEST_SEEDS}, there are {len(seeds)}; raise it")
+        raise ConfigError(f"study.seeds: an interval needs at least {FEWEST_SEEDS}, there are {len(seeds)}; raise it")
     if generations < FEWEST_GENERATIONS:
-        raise Problem(
+        raise ConfigError(
             f"study.generations: a rate needs at least {FEWEST_GENERATIONS}, there are {generations}; raise it"
         )
     if not math.isfinite(most) or part(most, run.source.size) < POINTS:
-        raise Problem(
+        raise ConfigError(
             f"--most {most:g}: {POINTS} ratios are tried at once, each of whole rows; "
             f"use at least {POINTS / run.source.size:g} for {run.source.size} real examples"
         )

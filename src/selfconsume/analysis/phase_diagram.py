@@ -17,11 +17,11 @@ import polars as pl
 from selfconsume import registry
 from selfconsume.analysis import twins
 from selfconsume.analysis.critical_ratio import critical_ratio
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
 from selfconsume.study.settings import PARTS
@@ -48,7 +48,7 @@ class Plane(NamedTuple):
         return np.array(rows, dtype=object if isinstance(missing, str) else float)
 
 
-class Line(NamedTuple):
+class Boundary(NamedTuple):
     """A curve of theory in the plane."""
 
     label: str
@@ -60,27 +60,29 @@ def plane(study: Study, x: str | None = None, y: str | None = None) -> Plane:
     """The plane of two axes, by default the study's only two of numbers.
 
     Raises:
-        Problem: The axes are not there, not two, or not of numbers; or there are others beside them.
+        ConfigError: The axes are not there, not two, or not of numbers; or there are others beside them.
     """
     numeric = [name for name, values in study.axes.items() if _numbers(values)]
     if x is None and y is None:
         if len(numeric) != 2:
-            raise Problem(f"phase: expected two axes of numbers, there are {len(numeric)}; name them by --x and --y")
+            raise ConfigError(
+                f"phase: expected two axes of numbers, there are {len(numeric)}; name them by --x and --y"
+            )
         x, y = numeric
     x, y = (name or next((other for other in numeric if other != given), None) for name, given in ((x, y), (y, x)))
     for flag, name in (("--x", x), ("--y", y)):
         if name is None:
-            raise Problem(f"{flag}: missing; the study has no other axis of numbers")
+            raise ConfigError(f"{flag}: missing; the study has no other axis of numbers")
         if name not in study.axes:
             hint = registry.suggest(name, study.axes) if study.axes else "the study has none"
-            raise Problem(f"{flag} {name}: no axis of the study; {hint}, or add --set 'axes.{name}=[...]'")
+            raise ConfigError(f"{flag} {name}: no axis of the study; {hint}, or add --set 'axes.{name}=[...]'")
         if name not in numeric:
-            raise Problem(f"{flag} {name}: expected an axis of numbers, got {list(study.axes[name])!r}")
+            raise ConfigError(f"{flag} {name}: expected an axis of numbers, got {list(study.axes[name])!r}")
     if x == y:
-        raise Problem(f"--y {y}: the same axis as --x; name another one")
+        raise ConfigError(f"--y {y}: the same axis as --x; name another one")
     others = [name for name, values in study.axes.items() if name not in (x, y) and len(values) > 1]
     if others:
-        raise Problem(f"axes: a phase diagram has two; give {', '.join(others)} a single value")
+        raise ConfigError(f"axes: a phase diagram has two; give {', '.join(others)} a single value")
     xs, ys = (tuple(sorted(float(value) for value in study.axes[name])) for name in (x, y))
     return Plane(x, y, xs, ys, {(float(c.labels[x]), float(c.labels[y])): c for c in study.cells})
 
@@ -90,11 +92,11 @@ def contractions(
     seeds: Sequence[int],
     generations: int,
     *,
-    layout: Layout | None = None,
-    tell: Callable[[float], None] = lambda share: None,
+    layout: DeviceLayout | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> dict[str, twins.Rate]:
     """Run identity -> the contraction of its twins; cells that share their programs run together."""
-    layout = layout or Layout.default()
+    layout = layout or DeviceLayout.default()
     cells = list(there.cells.values())
     runs = {cell.id: _levelled(cell.run, [other.run for other in cells]) for cell in cells}
     groups: dict[Any, list[str]] = {}
@@ -105,9 +107,9 @@ def contractions(
         own = [runs[name] for name in names]
 
         def told(share: float, done: int = len(found), some: int = len(names)) -> None:
-            tell((done + share * some) / len(cells))
+            on_progress((done + share * some) / len(cells))
 
-        paths = twins.follow(own, twins.begin(own, seeds, layout), seeds, generations, layout=layout, tell=told)
+        paths = twins.follow(own, twins.begin(own, seeds, layout), seeds, generations, layout=layout, on_progress=told)
         found |= {name: paths.rate(i) for i, name in enumerate(names)}
     return found
 
@@ -116,18 +118,18 @@ def last_values(frame: pl.DataFrame, metric: str) -> dict[str, float]:
     """Run identity -> the mean over seeds of a metric in the last generation; nan where a seed has diverged.
 
     Raises:
-        Problem: There is no such metric.
+        ConfigError: There is no such metric.
     """
     names = frame["metric"].unique(maintain_order=True).to_list()
     if metric not in names:
-        raise Problem(
+        raise ConfigError(
             f"--show {metric}: no metric of the study; {registry.suggest(metric, ['verdict', 'contraction', *names])}"
         )
     rows = frame.filter((pl.col("metric") == metric) & (pl.col("generation") == pl.col("generation").max()))
     return dict(rows.group_by("run").agg(pl.col("value").mean()).iter_rows())
 
 
-def boundaries(there: Plane) -> tuple[list[Line], list[str]]:
+def boundaries(there: Plane) -> tuple[list[Boundary], list[str]]:
     """Theory's curves over the plane, and notes on what it knows without a curve.
 
     Where one axis is the ratio: the critical ratio of the population map, and below which ratio Theorem 1 guarantees
@@ -147,14 +149,14 @@ def boundaries(there: Plane) -> tuple[list[Line], list[str]]:
     lines, notes = [], []
     critical = np.array([math.nan if each is None else each[0] for each in known])
     if np.isfinite(critical).sum() > 1:
-        lines.append(Line("critical ratio of theory", fine, critical))
+        lines.append(Boundary("critical ratio of theory", fine, critical))
     elif np.isinf(critical).all():
         notes.append("theory: contracts at every ratio")
     sure = np.array([_guaranteed(run) for run in runs])
     if np.isfinite(sure).sum() > 1:
-        lines.append(Line("Theorem 1 guarantees stability below", fine, sure))
+        lines.append(Boundary("Theorem 1 guarantees stability below", fine, sure))
     if there.x == RATIO:
-        lines = [Line(each.label, each.y, each.x) for each in lines]
+        lines = [Boundary(each.label, each.y, each.x) for each in lines]
     return lines, notes
 
 

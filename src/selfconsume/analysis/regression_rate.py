@@ -29,10 +29,10 @@ from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 
 from selfconsume.analysis.against_theory import FEWEST, Contraction
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import restore
-from selfconsume.lanes.lane_batch import Batch
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results.store import Store
 from selfconsume.study.study import Cell
 from selfconsume.theory.predictions.setting import setting_of
@@ -41,7 +41,9 @@ MOST_COORDINATES = 8
 """Above it there are too many products for the seeds of a study."""
 
 
-def contraction(store: Store, cell: Cell, *, level: float = 0.95, layout: Layout | None = None) -> Contraction | None:
+def contraction(
+    store: Store, cell: Cell, *, level: float = 0.95, layout: DeviceLayout | None = None
+) -> Contraction | None:
     """The slope of one cell of a store, over all the seeds that it holds to the end; see above for when it is a rate.
 
     Returns:
@@ -56,7 +58,7 @@ def contraction(store: Store, cell: Cell, *, level: float = 0.95, layout: Layout
         return None
     if np.prod(cell.run.source.shape) > MOST_COORDINATES or len(seeds) < FEWEST or last < 2:
         return None
-    batch = Batch([cell.run] * len(seeds), seeds, layout or Layout.default())
+    batch = LaneBatch([cell.run] * len(seeds), seeds, layout or DeviceLayout.default())
     shared = batch.real["shared"].get("real")
     real = np.asarray(batch.real["lane"]["real"])[: len(seeds)] if shared is None else np.asarray(shared)[None]
     flat = real.reshape(*real.shape[:2], -1).astype(np.float64)
@@ -71,7 +73,7 @@ def contraction(store: Store, cell: Cell, *, level: float = 0.95, layout: Layout
     for t in range(last + 1):
         try:
             record = restore.generation(store, batch, lanes, t, generators=False)
-        except Problem:
+        except ConfigError:
             return None
         if not record.alive.all():
             return None

@@ -27,8 +27,8 @@ from jaxtyping import Bool, Float
 
 from selfconsume.analysis.contraction_rate import Rate, fitted
 from selfconsume.execution import resources
-from selfconsume.lanes.lane_batch import Batch
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.records import Record
 from selfconsume.loop.run import Run
 from selfconsume.models.training.gradient_loop import Trainable
@@ -80,8 +80,8 @@ def measure(
     generations: int,
     *,
     step: float = STEP,
-    layout: Layout | None = None,
-    tell: Callable[[float], None] = lambda share: None,
+    layout: DeviceLayout | None = None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Paths:
     """Runs the twins of every seed.
 
@@ -91,19 +91,21 @@ def measure(
         generations: How many, generation 0 included.
         step: Relative size of the step.
         layout: Where it runs; default: all local devices.
-        tell: Told the finished share.
+        on_progress: Called the finished share.
     """
-    layout = layout or Layout.default()
-    return follow([run], begin([run], seeds, layout), seeds, generations, step=step, layout=layout, tell=tell)
+    layout = layout or DeviceLayout.default()
+    return follow(
+        [run], begin([run], seeds, layout), seeds, generations, step=step, layout=layout, on_progress=on_progress
+    )
 
 
-def begin(runs: Sequence[Run], seeds: Sequence[int], layout: Layout) -> Record:
+def begin(runs: Sequence[Run], seeds: Sequence[int], layout: DeviceLayout) -> Record:
     """Generation 0 of every run and seed, run by run.
 
     Runs that differ in their regime only share it: then it is enough to make it for one of them.
     """
     lanes = [(run, seed) for run in runs for seed in seeds]
-    parts = [Batch(*zip(*lanes[part], strict=True), layout) for part in _parts(runs[0], len(lanes), 1, layout)]
+    parts = [LaneBatch(*zip(*lanes[part], strict=True), layout) for part in _parts(runs[0], len(lanes), 1, layout)]
     first = [next(each for each in batch.generations([], 0) if isinstance(each, Record)) for batch in parts]
     alive, samples, valid, fit = _joined(*((each.alive, each.samples, each.valid, each.fit) for each in first))
     return Record(0, alive, samples, valid, fit, {}, {})
@@ -116,8 +118,8 @@ def follow(
     generations: int,
     *,
     step: float = STEP,
-    layout: Layout,
-    tell: Callable[[float], None] = lambda share: None,
+    layout: DeviceLayout,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Paths:
     """The twins of several runs of one cohort from one generation 0, as lanes of one program as far as memory allows.
 
@@ -128,14 +130,14 @@ def follow(
         generations: How many, generation 0 included.
         step: Relative size of the step.
         layout: Where it runs.
-        tell: Told the finished share.
+        on_progress: Called the finished share.
     """
     lanes = [(run, seed) for run in runs for seed in seeds]
     columns = []
     for part in _parts(runs[0], len(lanes), generations, layout):
 
         def told(share: float, part: slice = part) -> None:
-            tell((part.start + share * (part.stop - part.start)) / len(lanes))
+            on_progress((part.start + share * (part.stop - part.start)) / len(lanes))
 
         index = np.arange(part.start, part.stop) % len(start.alive)
         base, alive = jax.tree.map(lambda leaf, index=index: np.asarray(leaf)[index], (start.fit, start.alive))
@@ -151,26 +153,26 @@ def _pairs(
     alive: np.ndarray,
     generations: int,
     step: float,
-    layout: Layout,
-    tell: Callable[[float], None],
+    layout: DeviceLayout,
+    on_progress: Callable[[float], None],
 ) -> list[np.ndarray]:
     """The columns of `Paths` of some lanes and their twins, ``(lanes, generations)`` each."""
     count = len(lanes)
     # Every generation is retrained from generation 0 where a run says so: that start is a constant of the map.
     anchor = _joined(base, base)
     pair = _joined(base, stepped(base, [seed for _, seed in lanes], step))
-    batch = Batch([run for run, _ in lanes] * 2, [seed for _, seed in lanes] * 2, layout)
+    batch = LaneBatch([run for run, _ in lanes] * 2, [seed for _, seed in lanes] * 2, layout)
     samples, valid = batch.resample(0, pair.generator)
     first = Record(0, np.tile(alive, 2), samples, valid, pair, {}, {})
     distances = [_distances(first, count)]
     for record in batch.generations([], generations - 1, after=[first], first=anchor):
         if isinstance(record, Record):
             distances.append(_distances(record, count))
-            tell(record.t / max(generations - 1, 1))
+            on_progress(record.t / max(generations - 1, 1))
     return [np.stack(column, axis=-1) for column in zip(*distances, strict=True)]
 
 
-def _parts(run: Run, lanes: int, generations: int, layout: Layout) -> list[slice]:
+def _parts(run: Run, lanes: int, generations: int, layout: DeviceLayout) -> list[slice]:
     """Lanes whose twins run together, as many as fit into memory: more of them run one part after the other."""
     most = max(len(layout.devices), resources.together(run, max(generations - 1, 1)) // 2)
     return [slice(i, min(i + most, lanes)) for i in range(0, lanes, most)]

@@ -50,7 +50,7 @@ import polars as pl
 
 from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.stability_tests import Evidence, examine
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
 from selfconsume.study import validation
@@ -95,12 +95,12 @@ def verdicts(
         `level` in the end, `reference`, `span`, `seeds`, `diverged`, and `reason`. Seeds that are behind are left out.
 
     Raises:
-        Problem: The directory holds no study yet.
+        ConfigError: The directory holds no study yet.
     """
     frame = results
     if isinstance(results, Store):
         if not results.studies:
-            raise Problem(f"{results.path}: holds no study yet; run one")
+            raise ConfigError(f"{results.path}: holds no study yet; run one")
         frame = tables.table(results)
         better = directions(results) if better is None else better
     better = better or {}
@@ -148,7 +148,7 @@ def directions(store: Store) -> dict[str, str | None]:
     for text, given in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
         try:
             better_of = validation.recipe("metric", given, "metrics").better_of
-        except Problem:  # a class of the user's own, not registered in this process
+        except ConfigError:  # a class of the user's own, not registered in this process
             continue
         found |= {name: better_of(name) for segment in store.segments for name in segment.metrics.get(text, ())}
     return found

@@ -18,7 +18,7 @@ from selfconsume.analysis import intervals
 from selfconsume.execution import flops, resources, schedule
 from selfconsume.execution import run_study as execution
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results import provenance
 from selfconsume.results import table as tables
 from selfconsume.results.store import DATA, LOG, Store
@@ -73,9 +73,9 @@ def progress() -> Iterator:
 
 def execute(study: Study, out: Path, *, text: str | None = None) -> Store:
     """Runs a study with a progress bar. See `execute.execute`."""
-    layout = Layout.default()
-    with progress() as tell:
-        store = execution.execute(study, out, layout=layout, text=text, tell=tell)
+    layout = DeviceLayout.default()
+    with progress() as on_progress:
+        store = execution.execute(study, out, layout=layout, text=text, on_progress=on_progress)
     layouts = {json.dumps(segment.layout, sort_keys=True) for segment in store.segments}
     if len(layouts) > 1:
         ERR.print(f"note: {out} was computed on {len(layouts)} layouts of devices; bits may differ between them")
@@ -86,11 +86,11 @@ def plan(study: Study, out: Path) -> None:
     """Prints what `run` would do.
 
     Raises:
-        Problem: There is no room for it.
+        ConfigError: There is no room for it.
     """
     resources.check(study, out)
     store = Store(out) if (out / LOG).exists() else None
-    todo = schedule.pending(study, store, Layout.default())
+    todo = schedule.pending(study, store, DeviceLayout.default())
     cohorts = {cohort_of(cell.run) for cell in study.cells}
     OUT.print(
         f"{_many(len(study.cells), 'run')} x {_many(len(study.seeds), 'seed')} x "

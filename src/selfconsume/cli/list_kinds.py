@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from selfconsume import registry
 from selfconsume.cli.console import OUT
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.study import toml_file, validation
 
 WIDEST = 120
@@ -26,7 +26,7 @@ def show(role: str | None = None, kind: str | None = None) -> None:
     """Prints all kinds of one role, or of all, or the presets; with a kind or the name of a preset, this one in full.
 
     Raises:
-        Problem: There is no such role, kind or preset.
+        ConfigError: There is no such role, kind or preset.
     """
     if role is None:
         for each in registry.roles():
@@ -35,7 +35,7 @@ def show(role: str | None = None, kind: str | None = None) -> None:
     known = [*registry.roles(), "presets"]
     found = next((each for each in known if each.removesuffix("s") == role.removesuffix("s")), None)
     if found is None:
-        raise Problem(f"list: unknown {role!r}; {registry.suggest(role, known)}")
+        raise ConfigError(f"list: unknown {role!r}; {registry.suggest(role, known)}")
     if found == "presets":
         _presets(kind)
     elif kind is None:
@@ -53,7 +53,7 @@ def _presets(name: str | None) -> None:
     elif name in presets:
         OUT.print(escape(presets[name].rstrip()))
     else:
-        raise Problem(f"list presets: unknown {name!r}; {registry.suggest(name, presets)}")
+        raise ConfigError(f"list presets: unknown {name!r}; {registry.suggest(name, presets)}")
 
 
 def _kinds(role: str) -> None:

@@ -280,16 +280,16 @@ def _explained(error: Exception) -> tuple[str, int]:
         return f"{error.format_message().strip()} Try 'selfconsume --help'.", 2
     if type(error).__name__ == "Abort":
         return "stopped; what was finished is stored; run the same command again to continue", 130
-    from selfconsume.errors import Problem
+    from selfconsume.errors import ConfigError
 
-    if isinstance(error, Problem):
+    if isinstance(error, ConfigError):
         return str(error), 2
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
     if "RESOURCE_EXHAUSTED" in str(error):
         return (
-            f"the devices have too little memory ({str(error).splitlines()[0][:200]}); set family.parts to work through a "
-            "batch in parts, share a lane between more devices (SELFCONSUME_SPLIT), or take a smaller net"
+            f"the devices have too little memory ({str(error).splitlines()[0][:200]}); set family.grad_accumulation to "
+            "work through a batch in parts, share a lane between more devices (SELFCONSUME_SPLIT), or take a smaller net"
         ), 2
     raise error
 

@@ -11,7 +11,7 @@ from typing import Any
 from selfconsume.analysis import phase_diagram, verdicts
 from selfconsume.cli import console
 from selfconsume.cli.console import say
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution.run_study import Progress
 from selfconsume.plots import phase_diagram as diagram_plots
 from selfconsume.results import table as tables
@@ -41,22 +41,22 @@ def draw(
         text: The study file's text, kept for the report.
 
     Raises:
-        Problem: The axes do not make a plane, or there is nothing to show.
+        ConfigError: The axes do not make a plane, or there is nothing to show.
     """
     there = phase_diagram.plane(study, x, y)
     lines, notes = phase_diagram.boundaries(there)
     if show == CONTRACTION:
         if len(study.seeds) < 3 or study.settings.generations < 4:
-            raise Problem(
+            raise ConfigError(
                 "--show contraction: needs at least 3 seeds and 4 generations; raise study.seeds or generations"
             )
         out.mkdir(parents=True, exist_ok=True)
-        with console.progress() as tell:
+        with console.progress() as on_progress:
             rates = phase_diagram.contractions(
                 there,
                 study.seeds,
                 study.settings.generations,
-                tell=lambda share: tell(Progress(share, 1, f"twins of {len(there.cells)} cells")),
+                on_progress=lambda share: on_progress(Progress(share, 1, f"twins of {len(there.cells)} cells")),
             )
         figure = diagram_plots.contraction_diagram(there, rates, lines, notes)
         values: dict[str, Any] = {
@@ -65,15 +65,15 @@ def draw(
         }
     else:
         if not study.metrics:
-            raise Problem(f"--show {show}: the study has no metrics; add [[metrics]], or give --show contraction")
-        if show == VERDICT and not any(metric.floored or metric.better for metric in study.metrics):
-            raise Problem(NOT_JUDGED)
+            raise ConfigError(f"--show {show}: the study has no metrics; add [[metrics]], or give --show contraction")
+        if show == VERDICT and not any(metric.has_noise_floor or metric.better for metric in study.metrics):
+            raise ConfigError(NOT_JUDGED)
         store = console.execute(study, out / RESULTS, text=text)
         if show == VERDICT:
             values = verdicts.overall(verdicts.verdicts(store))
             if not values:
                 # Real data may have been too few for the floors that would have been judged by.
-                raise Problem(NOT_JUDGED)
+                raise ConfigError(NOT_JUDGED)
             figure = diagram_plots.verdict_diagram(there, values, lines, notes)
             say("; ".join(f"{count} {word}" for word, count in Counter(values.values()).most_common()))
         else:

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from selfconsume.analysis import against_theory, regression_rate, twins
 from selfconsume.cli.console import OUT, progress
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution.run_study import Progress
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.plots import rates
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
@@ -49,7 +49,7 @@ def theory(
         figure: Where to draw the rates over the ratio.
 
     Raises:
-        Problem: The directory is none of results, or holds none of the study's runs; or too little for twins.
+        ConfigError: The directory is none of results, or holds none of the study's runs; or too little for twins.
     """
     frame = None if results is None else _measured(study, results)
     paths = _twins(study) if measure else {}
@@ -75,26 +75,26 @@ def _twins(study: Study) -> dict[str, twins.Paths]:
     """Run -> what its twins did, with the study's seeds and generations."""
     seeds, generations = study.seeds, study.settings.generations
     if len(seeds) < FEWEST_SEEDS or generations < FEWEST_GENERATIONS:
-        raise Problem(
+        raise ConfigError(
             f"--measure: a rate with an interval needs at least {FEWEST_SEEDS} seeds and {FEWEST_GENERATIONS} generations, "
             f"the study has {len(seeds)} and {generations}; raise study.seeds or study.generations"
         )
-    layout, found = Layout.default(), {}
-    with progress() as tell:
+    layout, found = DeviceLayout.default(), {}
+    with progress() as on_progress:
         for i, cell in enumerate(study.cells):
             text = f"twins, run {i + 1} of {len(study.cells)}"
 
             def told(share: float, done: int = i, text: str = text) -> None:
-                tell(Progress(done + share, len(study.cells), text))
+                on_progress(Progress(done + share, len(study.cells), text))
 
-            found[cell.id] = twins.measure(cell.run, seeds, generations, layout=layout, tell=told)
+            found[cell.id] = twins.measure(cell.run, seeds, generations, layout=layout, on_progress=told)
     return found
 
 
 def _measured(study: Study, results: Path) -> pl.DataFrame:
     frame = tables.table(Store(results))
     if not frame["run"].is_in([cell.id for cell in study.cells]).any():
-        raise Problem(f"--results {results}: holds no run of this study; give its own directory, or the same --set")
+        raise ConfigError(f"--results {results}: holds no run of this study; give its own directory, or the same --set")
     return frame
 
 
@@ -149,7 +149,7 @@ def _facts(known: Known) -> dict[str, Any]:
                 "generations": None if _final(each) else each.generations.tolist(),
                 "values": each.values.tolist(),
                 "assumptions": each.assumptions,
-                "reference": each.reference,
+                "citation": each.citation,
                 "departs": None if beside is None else _departures(beside, each),
             }
             for each in found
@@ -228,7 +228,7 @@ def _print(known: Known, count: int) -> None:
         OUT.print("  predictions: none apply")
         return
     OUT.print(_table(found, count - 1, beside, setting_of(cell.run, count).text))
-    for what, field in (("assumes", "assumptions"), ("reference", "reference")):
+    for what, field in (("assumes", "assumptions"), ("citation", "citation")):
         for line in dict.fromkeys(getattr(each, field) for each in found):
             OUT.print(escape(f"  {what}: {line}"), style="dim")
 

@@ -30,7 +30,7 @@ def threshold(study: Study, out: Path | None, *, as_json: bool, most: float = MO
         most: Largest ratio to search.
 
     Raises:
-        Problem: A run has no ratio, or there are too few seeds, generations or rows.
+        ConfigError: A run has no ratio, or there are too few seeds, generations or rows.
     """
     cells = _cells(study)
     for cell in cells:
@@ -39,13 +39,13 @@ def threshold(study: Study, out: Path | None, *, as_json: bool, most: float = MO
         out.mkdir(parents=True, exist_ok=True)
     facts = []
     for i, cell in enumerate(cells):
-        with progress() as tell:
+        with progress() as on_progress:
 
             def told(share: float, text: str, done: int = i) -> None:
                 where = f"run {done + 1} of {len(cells)}, " if len(cells) > 1 else ""
-                tell(Progress(done + share, len(cells), where + text))
+                on_progress(Progress(done + share, len(cells), where + text))
 
-            found = search(cell.run, study.seeds, study.settings.generations, most=most, tell=told)
+            found = search(cell.run, study.seeds, study.settings.generations, most=most, on_progress=told)
         known = critical_ratio(cell.run)
         facts.append(_facts(cell, found, known))
         if not as_json:

@@ -20,7 +20,7 @@ def verdict(store: Store, as_json: bool) -> None:
     """Prints the verdict of every cell on every metric.
 
     Raises:
-        Problem: The directory holds no study yet.
+        ConfigError: The directory holds no study yet.
     """
     judged = verdicts(store)
     rows = judged.to_dicts()

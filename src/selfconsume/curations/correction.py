@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Curation, Family, Generator, Number, Samples, Source
 
 
@@ -39,7 +39,7 @@ class Correction(Curation):
 
     def check(self, source: Source, family: Family, n: int) -> None:
         if source.reserve is not None and n > source.reserve:
-            raise Problem(
+            raise ConfigError(
                 f"curations: 'correction' draws {n} fresh real examples in a generation, the source has {source.reserve} "
                 "left over; lower source.n or study.n_synthetic"
             )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from annotated_types import MinLen
 from jaxtyping import Array, Bool, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Curation, Density, Family, Generator, Number, Samples, Source
 
 Vector = Annotated[tuple[float, ...], MinLen(1)]
@@ -56,7 +56,7 @@ class Rewarded(Curation):
         if self.reward == "density":
             generator = eqx.filter_eval_shape(family.init, jax.random.key(0), source.shape)
             if not isinstance(generator, Density):
-                raise Problem(
+                raise ConfigError(
                     f"curation.reward: 'density' needs a family whose generators have a density, got {type(family).__name__}; "
                     "use 'linear' or 'near'"
                 )
@@ -75,4 +75,4 @@ def _first(x: Samples, kept: Bool[Array, " m"], n: int) -> tuple[Samples, Bool[A
 
 def _check_length(where: str, values: tuple[float, ...] | None, d: int) -> None:
     if values is not None and len(values) != d:
-        raise Problem(f"{where}: expected {d} numbers, one for each coordinate of an example, got {len(values)}")
+        raise ConfigError(f"{where}: expected {d} numbers, one for each coordinate of an example, got {len(values)}")

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Bool, PRNGKeyArray
 
 from selfconsume.curations.reward import Vector, _check_length, _first, _linear
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Curation, Family, Generator, Number, Samples, Source
 
 
@@ -65,8 +65,10 @@ class Verifier(Curation):
     def check(self, source: Source, family: Family, n: int) -> None:
         _check_length("curation.coefficients", self.coefficients, math.prod(source.shape))
         if self.right == "mode" and source.modes() is None:
-            raise Problem(
+            raise ConfigError(
                 "curation.right: 'mode' needs a source that knows its modes, such as 'eight_gaussians'; use 'linear'"
             )
         if self.keep_right == self.keep_wrong == 0:
-            raise Problem("curations: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them")
+            raise ConfigError(
+                "curations: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them"
+            )

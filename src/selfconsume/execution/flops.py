@@ -44,7 +44,7 @@ def network(family: Networked, shape: tuple[int, ...]) -> Network:
         given = family.prepare(jax.random.key(0), generator, z)
         return jax.vjp(lambda net: family.loss(dataclasses.replace(generator, net=net), given), generator.net)[1]
 
-    rows = jax.ShapeDtypeStruct((family.batch // family.parts, *shape), jnp.float32)
+    rows = jax.ShapeDtypeStruct((family.batch // family.grad_accumulation, *shape), jnp.float32)
     # What the backward pass is a function of, beside the gradient it is given.
     kept = resources.tree_bytes(jax.eval_shape(pulled, generator, rows))
     return Network(parameters(generator.net), float(forward), kept)
@@ -95,7 +95,7 @@ def lines(tasks: Sequence[Task]) -> list[str]:
         f"networks, counted and not measured: {training:.2g} operations to train{sampled}, at {RATE / 1e12:.0f} TFLOP/s "
         f"{_time(hours)}{unknown}",
         f"the largest has {largest.parameters:,} parameters; the gradient of what it works through at once keeps up to "
-        f"{resources.text(largest.kept)} on a device: family.parts makes that less",
+        f"{resources.text(largest.kept)} on a device: family.grad_accumulation makes that less",
     ]
 
 

@@ -30,7 +30,7 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
     parts: dict[str, dict[str, Any]] = {"compared": {}, "extractors": {}, "accuracy": {}}
     for metric in metrics:
         name, extractor = _name(metric), extractor_of(metric)
-        if metric.split:
+        if metric.compares_with:
             parts["compared"][name] = compared(metric, n, sizes)
         if extractor is not None:
             parts["extractors"][name] = extractor.fingerprint(source)
@@ -41,7 +41,7 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
 
 def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     """What the store keeps beside each metric: its name, and which real data it compares with."""
-    return [{"name": _name(metric), "split": metric.split} for metric in metrics]
+    return [{"name": _name(metric), "split": metric.compares_with} for metric in metrics]
 
 
 def fewest(
@@ -58,7 +58,7 @@ def fewest(
     sizes = real_sizes(run.source)
     result: dict[str, dict[str, int]] = {}
     for metric in metrics:
-        if not metric.split:
+        if not metric.compares_with:
             continue
         most = compared(metric, run.sampled, sizes)[0]
         least = np.min([np.where(alive, counts[repr(metric)], most) for alive, counts in found], axis=0)

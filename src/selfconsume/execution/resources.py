@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.loop import generation_zero, pool
 from selfconsume.loop.run import Run
@@ -26,11 +26,11 @@ def check(study: Study, out: str | Path) -> None:
     """Refuses a study that cannot fit.
 
     Raises:
-        Problem: It has too many lanes, a lane does not fit into memory, or the results do not fit on the disk.
+        ConfigError: It has too many lanes, a lane does not fit into memory, or the results do not fit on the disk.
     """
     lanes = len(study.cells) * len(study.seeds)
     if lanes > MOST_LANES:
-        raise Problem(
+        raise ConfigError(
             f"the study has {lanes} lanes (runs x seeds); at most {MOST_LANES} fit in one directory: split it"
         )
     costs = {cohort_of(cell.run): cell.run for cell in study.cells}
@@ -39,7 +39,7 @@ def check(study: Study, out: str | Path) -> None:
         # Before anything is traced, whose own sizes could overflow.
         least = 4 * math.prod(run.source.shape) * max(run.source.size, run.block)
         if least > memory or (least := lane_bytes(run, study.last)) > memory:
-            raise Problem(
+            raise ConfigError(
                 f"one lane with {run.source.size} real and {run.block} synthetic examples needs about {text(least)} of "
                 f"memory, this machine has {text(memory)}; lower source.n or n_synthetic, or look back less"
             )
@@ -47,7 +47,7 @@ def check(study: Study, out: str | Path) -> None:
     free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
     needed = disk_bytes(study)
     if needed > free:
-        raise Problem(
+        raise ConfigError(
             f"the study needs about {text(needed)} on disk, {text(free)} are free; use keep = 'generators', "
             "or fewer seeds or generations"
         )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.errors import Problem
-from selfconsume.lanes.lane_batch import Batch
+from selfconsume.errors import ConfigError
+from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.records import Partial, Record
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
@@ -17,7 +17,7 @@ from selfconsume.results.store import Lane, Segment, Store, Unfinished
 from selfconsume.types import FitState
 
 
-def generations(store: Store, batch: Batch, lanes: Sequence[Lane], last: int) -> list[Record]:
+def generations(store: Store, batch: LaneBatch, lanes: Sequence[Lane], last: int) -> list[Record]:
     """The generations up to ``last`` that the regime still looks back at, oldest first, the last one with its whole fit."""
     lookback = [run.regime.lookback for run in batch.distinct]
     start = 0 if None in lookback else max(0, last - max(lookback) + 1)
@@ -26,14 +26,14 @@ def generations(store: Store, batch: Batch, lanes: Sequence[Lane], last: int) ->
     return records
 
 
-def generation(store: Store, batch: Batch, lanes: Sequence[Lane], t: int, *, generators: bool = True) -> Record:
+def generation(store: Store, batch: LaneBatch, lanes: Sequence[Lane], t: int, *, generators: bool = True) -> Record:
     """One stored generation of the lanes, without its metric values.
 
     Samples that were not kept are drawn again from the stored generators, bit for bit on the same layout. Where generators
     were not kept, `fit` has none.
 
     Raises:
-        Problem: The store lacks this generation of some lane.
+        ConfigError: The store lacks this generation of some lane.
     """
     # Lanes of several segments may have been kept differently.
     kept = {segment.kept for segment, _ in _where(store, lanes, t)}
@@ -89,7 +89,7 @@ def _where(
             found.append((segment, pairs))
     if left:
         run, seed = next(iter(left))
-        raise Problem(f"{store.path}: generation {t} of run {run}, seed {seed}, is not stored")
+        raise ConfigError(f"{store.path}: generation {t} of run {run}, seed {seed}, is not stored")
     return found
 
 

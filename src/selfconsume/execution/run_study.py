@@ -17,11 +17,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import provenance, resources, restore
 from selfconsume.execution.schedule import Task, lacking, pending
-from selfconsume.lanes.lane_batch import Batch
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.measurement import distinct
 from selfconsume.lanes.records import Losses, Partial, Record, Values
 from selfconsume.models.checkpoints import pytrees
@@ -50,9 +50,9 @@ def execute(
     study: Study,
     out: str | Path,
     *,
-    layout: Layout | None = None,
+    layout: DeviceLayout | None = None,
     text: str | None = None,
-    tell: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Store:
     """Computes what the directory lacks of the study and stores it.
 
@@ -64,22 +64,22 @@ def execute(
         out: The directory of results; created if need be.
         layout: The devices; default: all local ones.
         text: The study file's text, kept for the report.
-        tell: Called with the progress, several times a second at most.
+        on_progress: Called with the progress, several times a second at most.
 
     Returns:
         The directory, opened for reading.
 
     Raises:
-        Problem: There is no room for it, or the directory belongs to a study that shares no run with this one, is locked,
+        ConfigError: There is no room for it, or the directory belongs to a study that shares no run with this one, is locked,
             or is damaged.
     """
     resources.check(study, out)
-    layout = layout or Layout.default()
+    layout = layout or DeviceLayout.default()
     with _opened(out, layout) as writer:
         known = {run for lanes in writer.lanes.values() for run, _ in lanes}
         if known and not known & {cell.id for cell in study.cells}:
             why = difference(writer.study["tables"], study.table())
-            raise Problem(f"{out}: its results share no run with this study ({why}); give another --out")
+            raise ConfigError(f"{out}: its results share no run with this study ({why}); give another --out")
         _announce(writer, study, layout, text)
         tasks = pending(study, writer, layout)
         missing = lacking(study, writer)
@@ -89,17 +89,19 @@ def execute(
         for task in tasks:
             for share, note in _run(study, task, writer, layout):
                 lanes, now = len(task.seeds), min(task.after + 1 + int(share), task.until)
-                tell(Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}"))
+                on_progress(
+                    Progress(done + share * lanes, total, f"generation {now} of {study.last}, {lanes} lanes{note}")
+                )
             done += len(task.seeds) * (task.until - task.after)
         for cells, seeds, generations, metrics in missing:
             for count, _ in enumerate(_add_metrics(study, cells, seeds, generations, metrics, writer, layout), 1):
-                tell(Progress(done + count * len(cells), total, "metrics of stored generations"))
+                on_progress(Progress(done + count * len(cells), total, "metrics of stored generations"))
             done += len(cells) * len(generations)
     layout.meet()
     return Store(out)
 
 
-def _opened(out: str | Path, layout: Layout) -> Writer | Follower:
+def _opened(out: str | Path, layout: DeviceLayout) -> Writer | Follower:
     """The directory, for writing on the first host. The others see it as it was before the first one began."""
     if layout.leads:
         writer = Writer(out)
@@ -111,7 +113,7 @@ def _opened(out: str | Path, layout: Layout) -> Writer | Follower:
     return writer
 
 
-def _announce(writer: Writer | Follower, study: Study, layout: Layout, text: str | None) -> None:
+def _announce(writer: Writer | Follower, study: Study, layout: DeviceLayout, text: str | None) -> None:
     packages = ("selfconsume", "jax", "jaxlib", "equinox", "numpy", "scipy")
     writer.commit(
         "study",
@@ -133,12 +135,12 @@ def _announce(writer: Writer | Follower, study: Study, layout: Layout, text: str
     )
 
 
-def _batch(cells: list[Cell], seeds: list[int], layout: Layout) -> Batch:
+def _batch(cells: list[Cell], seeds: list[int], layout: DeviceLayout) -> LaneBatch:
     """Lanes on the devices, several of them for each lane where there are more."""
-    return Batch([cell.run for cell in cells], seeds, layout.spread(len(seeds), cells[0].run.rows))
+    return LaneBatch([cell.run for cell in cells], seeds, layout.spread(len(seeds), cells[0].run.rows))
 
 
-def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) -> Iterator[tuple[float, str]]:
+def _run(study: Study, task: Task, writer: Writer | Follower, layout: DeviceLayout) -> Iterator[tuple[float, str]]:
     """Runs a task to its last generation and commits it; yields the generations done, and the loss within a fit."""
     batch = _batch(task.cells, task.seeds, layout)
     run, layout = batch.run, batch.layout
@@ -177,9 +179,9 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: Layout) ->
         finished += 1
         size = sum(record.samples.nbytes for record in buffer)
         # Whoever starts from generation 0 needs its whole fit again, which is stored at the end of a segment only.
-        anchor = item.t == 0 and (task.anchors or run.start == "first")
-        if anchor or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
-            _flush(writer, lanes, buffer, study, task.cells, layout, anchor=anchor)
+        state_is_kept = item.t == 0 and (task.keeps_states or run.start == "first")
+        if state_is_kept or time.monotonic() - since > COMMIT_SECONDS or size > COMMIT_BYTES:
+            _flush(writer, lanes, buffer, study, task.cells, layout, state_is_kept=state_is_kept)
             since = time.monotonic()
         yield finished, ""
     _flush(writer, lanes, buffer, study, task.cells, layout)
@@ -191,11 +193,11 @@ def _flush(
     buffer: list[Record],
     study: Study,
     cells: list[Cell],
-    layout: Layout,
+    layout: DeviceLayout,
     *,
-    anchor: bool = False,
+    state_is_kept: bool = False,
 ) -> None:
-    """Commits the generations in the buffer and empties it; ``anchor``: their last whole fit is kept for good."""
+    """Commits the generations in the buffer and empties it; ``state_is_kept``: their last whole fit is kept for good."""
     if not buffer:
         return
     keep = study.settings.keep
@@ -231,7 +233,7 @@ def _flush(
         seconds={name: round(sum(part.get(name, 0.0) for part in parts), 4) for name in parts[0]},
         state=state,
         state_sha256=state_sha,
-        anchor=anchor,
+        state_is_kept=state_is_kept,
     )
     writer.forget_states(lanes)
     buffer.clear()
@@ -244,7 +246,7 @@ def _add_metrics(
     generations: list[int],
     metrics: list[Metric],
     writer: Writer | Follower,
-    layout: Layout,
+    layout: DeviceLayout,
 ) -> Iterator[int]:
     """Measures stored generations anew; yields after each."""
     batch = _batch(cells, seeds, layout)
@@ -263,8 +265,10 @@ def _add_metrics(
     for t in generations:
         record = restore.generation(writer, batch, lanes, t)
         before = restore.generation(writer, batch, lanes, t - 1) if t else record
-        if record.fit.generator is None and any(not metric.floored and not metric.featured for metric in metrics):
-            raise Problem(
+        if record.fit.generator is None and any(
+            not metric.has_noise_floor and not metric.accepts_features for metric in metrics
+        ):
+            raise ConfigError(
                 f"{writer.path}: metrics of the generator were added, but keep = 'samples' kept no generators; "
                 "drop them or run in a new directory with keep = 'all'"
             )

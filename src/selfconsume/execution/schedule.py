@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from selfconsume.execution import resources
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results.store import Lane, Store
 from selfconsume.study.study import Cell, Study
 from selfconsume.types import Metric
@@ -23,7 +23,7 @@ class Task(NamedTuple):
         after: The last generation that they have; -1 if none.
         until: The last generation that they are to get.
         origins: The lanes whose fit of generation 0 they take over; none where they make their own.
-        anchors: Whether other lanes take over theirs.
+        keeps_states: Whether other lanes take over theirs.
     """
 
     cells: list[Cell]
@@ -31,14 +31,14 @@ class Task(NamedTuple):
     after: int
     until: int
     origins: list[Lane]
-    anchors: bool
+    keeps_states: bool
 
     @property
     def lanes(self) -> list[Lane]:
         return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
 
 
-def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
+def pending(study: Study, store: Store | None, layout: DeviceLayout) -> list[Task]:
     """Batches of lanes that have generations to go.
 
     Where fits may take hours, runs of one seed that share generation 0 fit it once: one lane makes it, the others take it
@@ -49,11 +49,13 @@ def pending(study: Study, store: Store | None, layout: Layout) -> list[Task]:
     first = _anchored(study, store)
     makes: dict[Lane, Lane] = {}
     for cell in study.cells:
-        for seed in study.seeds if cell.run.paced and cell.run.origin else ():
+        for seed in study.seeds if cell.run.long_fits and cell.run.generation_zero_inputs else ():
             if at[lane := (cell.id, seed)] < 0:
-                makes[lane] = first.setdefault((cell.run.origin, seed), lane)
+                makes[lane] = first.setdefault((cell.run.generation_zero_inputs, seed), lane)
     stages = [
-        _grouped(study, layout, {lane: at[lane] for lane, maker in makes.items() if maker == lane}, 0, anchors=True),
+        _grouped(
+            study, layout, {lane: at[lane] for lane, maker in makes.items() if maker == lane}, 0, keeps_states=True
+        ),
         _grouped(study, layout, {lane: at[lane] for lane, maker in makes.items() if maker != lane}, 0, makers=makes),
         _grouped(study, layout, {lane: max(t, 0) if lane in makes else t for lane, t in at.items()}, study.last),
     ]
@@ -65,21 +67,21 @@ def _anchored(study: Study, store: Store | None) -> dict[tuple[Any, int], Lane]:
     runs = {cell.id: cell.run for cell in study.cells}
     found: dict[tuple[Any, int], Lane] = {}
     for segment in store.segments if store else ():
-        if segment.anchor and segment.last == 0:
+        if segment.state_is_kept and segment.last == 0:
             for run, seed in store.lanes[segment.lanes]:
                 if run in runs:
-                    found.setdefault((runs[run].origin, seed), (run, seed))
+                    found.setdefault((runs[run].generation_zero_inputs, seed), (run, seed))
     return found
 
 
 def _grouped(
     study: Study,
-    layout: Layout,
+    layout: DeviceLayout,
     at: dict[Lane, int],
     until: int,
     *,
     makers: dict[Lane, Lane] | None = None,
-    anchors: bool = False,
+    keeps_states: bool = False,
 ) -> Iterator[Task]:
     """Lanes that share programs and stand at the same generation, as many together as fit into memory."""
     groups: dict[Any, tuple[list[Cell], list[int]]] = {}
@@ -94,7 +96,7 @@ def _grouped(
     for (_, t), (cells, seeds) in groups.items():
         most = max(len(layout.devices), resources.together(cells[0].run, study.last))
         for i in range(0, len(cells), most):
-            task = Task(cells[i : i + most], seeds[i : i + most], t, until, [], anchors)
+            task = Task(cells[i : i + most], seeds[i : i + most], t, until, [], keeps_states)
             yield task._replace(origins=[makers[lane] for lane in task.lanes]) if makers else task
 
 

@@ -16,7 +16,7 @@ import optax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.nets.layers import Convolution, Dense, Weights
 from selfconsume.types import Extractor, Samples, Source
 
@@ -126,17 +126,17 @@ class Classifier(Extractor):
         return _trained(dataclasses.replace(self, output="features"), source)
 
     def check(self, source: Source) -> None:
-        """Raises `Problem` for sources without labels or without a fixed training set."""
+        """Raises `ConfigError` for sources without labels or without a fixed training set."""
         labels = source.labels(jax.random.key(0)) if source.fixed else None
         if labels is None:
-            raise Problem(
+            raise ConfigError(
                 "features: 'classifier' is trained on labels, and this source has none; use another extractor, "
                 "or a source with labels such as digits, mnist, cifar10, or arrays with labels"
             )
         if len(np.unique(labels)) < 2:
-            raise Problem("features: 'classifier' needs two classes at least; all labels are the same")
+            raise ConfigError("features: 'classifier' needs two classes at least; all labels are the same")
         if len(source.shape) not in (1, 3):
-            raise Problem(
+            raise ConfigError(
                 f"features: 'classifier' takes vectors (d,) and images (H, W, C), the examples are {source.shape}"
             )
 
@@ -213,6 +213,6 @@ def _trained(recipe: Classifier, source: Source) -> Trained:
         return jnp.argmax(judge.head(judge.features(_scaled(x))), axis=1) == labels
 
     judge = train(x, labels, order[held:])
-    parts = [order[i : min(i + recipe.portion, held)] for i in range(0, held, recipe.portion)]
+    parts = [order[i : min(i + recipe.batch_size, held)] for i in range(0, held, recipe.batch_size)]
     accuracy = np.mean(np.concatenate([right(judge, x[rows], labels[rows]) for rows in parts]))
     return Trained(jax.device_get(judge), float(accuracy))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.nets import inception
 from selfconsume.sources.files.archives import version
@@ -47,7 +47,7 @@ class Inception(Extractor):
         Heusel et al. 2017, arXiv:1706.08500; Szegedy et al. 2016, arXiv:1512.00567.
     """
 
-    portion: ClassVar[int] = 64
+    batch_size: ClassVar[int] = 64
     """Images at once: their activations take 0.5 GB as compiled for a CPU."""
 
     path: str | None = None
@@ -81,12 +81,12 @@ class Inception(Extractor):
     def check(self, source: Source) -> None:
         shape = source.shape
         if len(shape) != 3 or shape[2] not in (1, 3):
-            raise Problem(
+            raise ConfigError(
                 f"extractor: inception takes images (height, width, 1 or 3 channels), the source gives examples of shape "
                 f"{shape}; use another extractor"
             )
         if (given := (self.path is not None) + self.fetch + self.untrained) != 1:
-            raise Problem(
+            raise ConfigError(
                 f"extractor: expected one of path, fetch = true and untrained = true, got {given} of them; fetch "
                 f"downloads {URL} into the cache"
             )
@@ -113,7 +113,7 @@ def _read(path: str, now: tuple[int, int]) -> tuple[inception.Weights, str]:
     try:
         weights = inception.folded(state if isinstance(state, dict) else {})
     except ValueError as error:
-        raise Problem(
+        raise ConfigError(
             f"extractor.path: {path!r} holds other weights than those of the distance's network: {error}; give "
             f"{URL.rsplit('/', 1)[1]}, or use fetch = true"
         ) from None

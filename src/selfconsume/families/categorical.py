@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
-from selfconsume.models.distributions.exact import Categorical as CategoricalDistribution
+from selfconsume.errors import ConfigError
+from selfconsume.models.distributions.exact import CategoricalDistribution as CategoricalDistribution
 from selfconsume.models.training.sufficient_statistics import Summarised
 from selfconsume.types import Number, Samples, Source
 
@@ -49,7 +49,7 @@ class Categorical(Summarised):
 
     def check(self, source: Source) -> None:
         if not getattr(source, "one_hot", False):
-            raise Problem("family: 'categorical' is fitted to one-hot rows; use source.kind = 'categorical'")
+            raise ConfigError("family: 'categorical' is fitted to one-hot rows; use source.kind = 'categorical'")
 
     def _distribution(self, p: Float[Array, " k"]) -> CategoricalDistribution:
         return CategoricalDistribution(p, jnp.asarray(self.temperature, p.dtype))

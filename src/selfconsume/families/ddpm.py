@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
 from selfconsume.models.nets import Network, Training
 from selfconsume.models.training.network_family import Networked, Portioned
@@ -106,4 +106,4 @@ class DDPM(Networked):
     def check(self, source: Source) -> None:
         super().check(source)
         if self.steps > self.T:
-            raise Problem(f"family.steps: {self.steps} levels cannot be visited, there are T = {self.T}")
+            raise ConfigError(f"family.steps: {self.steps} levels cannot be visited, there are T = {self.T}")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
 from selfconsume.models.nets import Network, Training
 from selfconsume.models.training.network_family import Networked, Portioned
@@ -167,4 +167,4 @@ class EDM(Networked):
     def check(self, source: Source) -> None:
         super().check(source)
         if self.sigma_min >= self.sigma_max:
-            raise Problem(f"family.sigma_min: {self.sigma_min:g} must be below sigma_max = {self.sigma_max:g}")
+            raise ConfigError(f"family.sigma_min: {self.sigma_min:g} must be below sigma_max = {self.sigma_max:g}")

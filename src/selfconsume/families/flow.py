@@ -16,7 +16,7 @@ from flowjax.distributions import StandardNormal
 from flowjax.flows import coupling_flow
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
 from selfconsume.models.nets.glow import Glow
 from selfconsume.models.training.gradient_loop import Trainable, Trained
@@ -214,14 +214,14 @@ class NormalizingFlow(Trained):
             return
         super().check(source)
         if source.shape[0] < 2:
-            raise Problem("family: coupling layers need at least two coordinates, the source gives one")
+            raise ConfigError("family: coupling layers need at least two coordinates, the source gives one")
 
     def _check_image(self, shape: tuple[int, ...]) -> None:
         if self.architecture != "coupling":
-            raise Problem(f"family.architecture: {self.architecture!r} takes vectors, not images; use 'coupling'")
+            raise ConfigError(f"family.architecture: {self.architecture!r} takes vectors, not images; use 'coupling'")
         multiple = 2**self.levels
         if shape[0] % multiple or shape[1] % multiple:
-            raise Problem(
+            raise ConfigError(
                 f"family.levels: {self.levels} levels halve images down to 1/{multiple}, so that height and width must be "
                 f"multiples of {multiple}, got {shape[0]} x {shape[1]}; resize or pad them, or take fewer levels"
             )

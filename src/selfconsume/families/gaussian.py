@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.models.training.sufficient_statistics import Summarised
 from selfconsume.types import Number, Samples, Source
 
 
-class Moments(NamedTuple):
+class WeightedMoments(NamedTuple):
     """Weights, mean and centred scatter of weighted rows."""
 
     weight: Float[Array, ""]
@@ -54,7 +54,7 @@ class Gaussian(Summarised):
         (d,) = shape
         return self._normal(jnp.zeros(d), jnp.ones(d) if self.covariance == "diagonal" else jnp.eye(d))
 
-    def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Moments:
+    def summarise(self, x: Samples, weight: Float[Array, " n"]) -> WeightedMoments:
         total = weight.sum()
         # GPUs multiply float32 matrices with the digits of a half unless told otherwise.
         with jax.default_matmul_precision("highest"):
@@ -64,22 +64,22 @@ class Gaussian(Summarised):
                 scatter = weight @ centred**2
             else:
                 scatter = (centred * weight[:, None]).T @ centred
-        return Moments(total, (weight**2).sum(), mean, scatter)
+        return WeightedMoments(total, (weight**2).sum(), mean, scatter)
 
-    def merge(self, first: Moments, second: Moments, weight: Float[Array, ""]) -> Moments:
+    def merge(self, first: WeightedMoments, second: WeightedMoments, weight: Float[Array, ""]) -> WeightedMoments:
         added = weight * second.weight
         total = first.weight + added
         share = added / jnp.where(total > 0, total, 1.0)
         delta = second.mean - first.mean
         between = delta**2 if first.scatter.ndim == 1 else jnp.outer(delta, delta)
-        return Moments(
+        return WeightedMoments(
             total,
             first.squares + weight**2 * second.squares,
             first.mean + share * delta,
             first.scatter + weight * second.scatter + first.weight * share * between,
         )
 
-    def solve(self, summary: Moments) -> Normal:
+    def solve(self, summary: WeightedMoments) -> Normal:
         total, squares, mean, scatter = summary
         divisor = total if self.estimator == "ml" else total - squares / jnp.where(total > 0, total, 1.0)
         covariance = scatter / jnp.where(divisor > 0, divisor, jnp.nan)
@@ -87,9 +87,9 @@ class Gaussian(Summarised):
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
-            raise Problem(f"family: 'gaussian' takes vectors, the source gives examples of shape {source.shape}")
+            raise ConfigError(f"family: 'gaussian' takes vectors, the source gives examples of shape {source.shape}")
         if source.size < 2:
-            raise Problem("family: a covariance needs at least 2 real examples, there is 1; raise source.n")
+            raise ConfigError("family: a covariance needs at least 2 real examples, there is 1; raise source.n")
 
     def _normal(self, mean: Float[Array, " d"], covariance: Array) -> Normal:
         if covariance.ndim == 1:

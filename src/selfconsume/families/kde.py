@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import by_weight, normal
 from selfconsume.types import Density, Family, FitState, Number, Samples, Source
 
@@ -85,9 +85,9 @@ class Kde(Family):
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
-            raise Problem(f"family: 'kde' takes vectors, the source gives examples of shape {source.shape}")
+            raise ConfigError(f"family: 'kde' takes vectors, the source gives examples of shape {source.shape}")
         if isinstance(self.bandwidth, str) and source.size < 2:
-            raise Problem(
+            raise ConfigError(
                 f"family.bandwidth: the rule '{self.bandwidth}' needs at least 2 real examples; give a number"
             )
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.linear_model import LinearModel, least_norm
 from selfconsume.models.training.sufficient_statistics import Summarised
 from selfconsume.types import Number, Samples, Source
@@ -100,17 +100,17 @@ class LinearRegression(Summarised):
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1 or source.shape[0] < 2:
-            raise Problem(
+            raise ConfigError(
                 "family: 'linear_regression' takes vectors of at least 2 numbers, inputs and a label; the source gives "
                 f"examples of shape {source.shape}"
             )
         if self.design == "fresh" and not getattr(source, "standard_inputs", False):
-            raise Problem(
+            raise ConfigError(
                 "family.design: 'fresh' draws inputs from N(0, I), which this source's are not known to be; "
                 "use design = 'same', or source.kind = 'linear'"
             )
         if self.sigma == "unbiased" and source.size < source.shape[0]:
-            raise Problem(
+            raise ConfigError(
                 f"family.sigma: 'unbiased' needs more rows than the {source.shape[0] - 1} inputs, there are {source.size}; "
                 "raise source.n, or give sigma"
             )

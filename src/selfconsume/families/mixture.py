@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.exact import Mixture as MixtureDistribution
 from selfconsume.models.distributions.random import by_weight
 from selfconsume.types import Family, FitState, Number, Samples, Source
@@ -93,9 +93,11 @@ class Mixture(Family):
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
-            raise Problem(f"family: 'mixture' takes vectors, the source gives examples of shape {source.shape}")
+            raise ConfigError(f"family: 'mixture' takes vectors, the source gives examples of shape {source.shape}")
         if source.size < self.k:
-            raise Problem(f"family.k: {self.k} components need at least as many real examples; there are {source.size}")
+            raise ConfigError(
+                f"family.k: {self.k} components need at least as many real examples; there are {source.size}"
+            )
 
     def _log_joint(self, x, p, means, factors) -> Float[Array, "n k"]:
         d = x.shape[1]

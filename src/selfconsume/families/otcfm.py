@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
 from selfconsume.models.nets import Network, Training
 from selfconsume.models.training.network_family import Networked, Portioned
@@ -159,7 +159,7 @@ class OTCFM(Networked):
     def check(self, source: Source) -> None:
         super().check(source)
         if self.pairing != "independent" and self.pairing_block and self.batch % self.pairing_block:
-            raise Problem(
+            raise ConfigError(
                 f"family.pairing_block: {self.pairing_block} does not divide the batch of {self.batch}; "
                 "give a divisor, or 0 for the whole batch"
             )

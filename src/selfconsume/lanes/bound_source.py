@@ -9,23 +9,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources import dataset_source
 from selfconsume.types import Generator, Samples, Source
 
 
-class Real(Source):
+class BoundSource(Source):
     """A source whose data is handed to it. A compiled program then holds no data, only the arguments it is called with.
 
     Args:
         source: The source; what is not handed over is asked of it.
         train: The fixed real set of the run.
-        stock: The rows that `Source.draw` takes from.
+        reserve_rows: The rows that `Source.draw` takes from.
     """
 
-    def __init__(self, source: Source, train: Samples | None = None, stock: Samples | None = None) -> None:
+    def __init__(self, source: Source, train: Samples | None = None, reserve_rows: Samples | None = None) -> None:
         self.source = source
-        self._train, self._stock = train, stock
+        self._train, self._reserve_rows = train, reserve_rows
 
     def __getattr__(self, name: str) -> Any:
         # Fields such as the standard deviation of a mode.
@@ -51,9 +51,9 @@ class Real(Source):
         return self.source.test(key)
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
-        if self._stock is None:
+        if self._reserve_rows is None:
             return self.source.draw(key, n, batch)
-        return dataset_source.batch_of(key, self._stock, n, batch)
+        return dataset_source.batch_of(key, self._reserve_rows, n, batch)
 
     def truth(self) -> Generator | None:
         return self.source.truth()
@@ -65,7 +65,7 @@ class Real(Source):
         return self.source.modes()
 
 
-class Seen(Real):
+class FeatureSource(BoundSource):
     """Real data as an extractor sees it: its examples are features.
 
     Args:
@@ -103,7 +103,7 @@ class Seen(Real):
         if role not in self._made:
             made = self._extract(load())
             if not isinstance(made, jax.core.Tracer) and not jnp.isfinite(made).all():
-                raise Problem(
+                raise ConfigError(
                     f"features: not finite for some real examples of the {role} set; nothing can be compared with them, "
                     "mend the extractor"
                 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.types import FitState
 
@@ -20,7 +20,7 @@ PACE = 10.0
 
 def dispatched(
     run: Run,
-    layout: Layout,
+    layout: DeviceLayout,
     updates: int,
     state: FitState,
     done: int,
@@ -36,12 +36,12 @@ def dispatched(
         done: Updates that it has had.
         advanced: A fit some updates further.
     """
-    some = run.family.ahead if run.paced else CHUNK
+    some = run.family.ahead if run.long_fits else CHUNK
     while done < updates:
         some = min(some, updates - done)
         began = time.monotonic()
         state = jax.block_until_ready(advanced(state, some))
         done += some
-        if run.paced:
+        if run.long_fits:
             some = layout.agreed(max(1, min(2 * some, int(some * PACE / (time.monotonic() - began)))))
         yield done, state

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.lanes import fit_in_chunks, lane_numbers, programs
-from selfconsume.lanes.layout import Layout
-from selfconsume.lanes.measurement import Measuring, stock
+from selfconsume.lanes.layout import DeviceLayout
+from selfconsume.lanes.measurement import Measuring, reserve_rows
 from selfconsume.lanes.records import Clock, Partial, Record, Values
 from selfconsume.loop import generation_zero, pool
 from selfconsume.loop.keys import Role, key_at
@@ -26,12 +26,12 @@ from selfconsume.types import FitState, Metric
 
 
 @dataclasses.dataclass
-class Batch:
+class LaneBatch:
     """Lanes in lockstep: lane ``i`` is ``runs[i]`` with ``seeds[i]``, and all runs are of one cohort."""
 
     runs: Sequence[Run]
     seeds: Sequence[int]
-    layout: Layout
+    layout: DeviceLayout
 
     def __post_init__(self) -> None:
         programs.make_room()
@@ -57,7 +57,7 @@ class Batch:
         self._sample = programs.emit(self.run.block, self.layout, *curation)
         self._keys: tuple[int, Any] | None = None
         self.real = self._real()
-        self._stock: dict[str, Any] | None = None
+        self._reserve_rows: dict[str, Any] | None = None
         self._measuring = Measuring(self.runs, self.layout, self._lane, self._host_keys, self.real)
         self._real_used = self._plans = None
 
@@ -78,9 +78,9 @@ class Batch:
 
     def _fresh_data(self) -> dict[str, Any]:
         """What fresh real examples are taken from, where they are finitely many."""
-        if self._stock is None:
-            self._stock = stock(self.run.source, self.layout)
-        return self._stock
+        if self._reserve_rows is None:
+            self._reserve_rows = reserve_rows(self.run.source, self.layout)
+        return self._reserve_rows
 
     def _emit_data(self, t: int) -> dict[str, Any]:
         """What sampling shares; a curation may ask the source for fresh examples."""
@@ -230,15 +230,15 @@ class Batch:
         }
         shared = {"t": np.int32(t), **self.real["shared"], **(self._fresh_data() if fresh else {})}
         if summarised and not fresh:
-            lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).use[0])))
+            lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).counts[0])))
             shared.pop("real", None)
         else:
             lane |= self.real["lane"]
         plans = [each.plan(t) for each in self.distinct]
-        size = max(each.budget or sum(each.use) for each in plans) if any(each.budget for each in plans) else None
+        size = max(each.budget or sum(each.counts) for each in plans) if any(each.budget for each in plans) else None
         mixed = size is not None and not all(each.budget for each in plans)
         updates = run.family.updates_of(start is not None)
-        if updates <= fit_in_chunks.CHUNK and not run.paced:
+        if updates <= fit_in_chunks.CHUNK and not run.long_fits:
             return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
         state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)
         done = 0
@@ -249,9 +249,9 @@ class Batch:
 
         def advanced(state: FitState, some: int) -> FitState:
             # The number of updates of a dispatch that is measured in time is data: whatever it is, the program is the same.
-            program = programs.advance(self.static, None if run.paced else some, self.layout)
+            program = programs.advance(self.static, None if run.long_fits else some, self.layout)
             return program(
-                self.count, {"updates": np.int32(some)} if run.paced else {}, {**self._lane(t), "fit": state}
+                self.count, {"updates": np.int32(some)} if run.long_fits else {}, {**self._lane(t), "fit": state}
             )
 
         for number, fitted in fit_in_chunks.dispatched(run, self.layout, updates, state, done, advanced):
@@ -303,7 +303,7 @@ class Batch:
         new = {"blocks": samples, "valid": valid}
         if self.run.summarised:
             # A plan uses the first rows of a new block; the summary that stands for the block covers just these.
-            use = self._each(lambda run: np.int32(next(iter(run.plan(t + 1).use[1:]), 0)))
+            use = self._each(lambda run: np.int32(next(iter(run.plan(t + 1).counts[1:]), 0)))
             lane = {"numbers": self._numbers, "samples": samples, "valid": valid, "use": self.layout.put(use)}
             block, number = programs.summarise(self.static, self.layout)(self.count, {}, lane)
             new = {"blocks": block, "counts": number}

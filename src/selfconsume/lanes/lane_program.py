@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.models.training.data_parallel import LANES
 
 
 def lane_program(
-    f: Callable[[Any, Any], Any], layout: Layout, reuse: str | None = None
+    f: Callable[[Any, Any], Any], layout: DeviceLayout, reuse: str | None = None
 ) -> Callable[[int, Any, Any], Any]:
     """Compiles ``f(shared, lane)`` into ``program(count, shared, lanes)``.
 
@@ -27,7 +27,7 @@ def lane_program(
 
     Returns:
         A function of the number of real lanes, the shared arrays and the lanes' arrays, whose leading axes are
-        `Layout.padded`. Lanes behind ``count`` give zeros.
+        `DeviceLayout.padded`. Lanes behind ``count`` give zeros.
     """
 
     def looped(counts, shared, reused, lanes):
@@ -72,7 +72,7 @@ def lane_program(
 
 
 @functools.lru_cache(maxsize=4096)
-def _counts(layout: Layout, count: int) -> jax.Array:
+def _counts(layout: DeviceLayout, count: int) -> jax.Array:
     """Real lanes at each place."""
     each = layout.padded(count) // layout.places
     counts = np.clip(count - np.arange(layout.places) * each, 0, each).astype(np.int32)

@@ -20,22 +20,22 @@ import jaxlib
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes.start_jax import cpu_model, start_jax
 from selfconsume.models.training.data_parallel import DATA, LANES
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class DeviceLayout:
     """The devices that lanes are spread over, and whether they loop (CPU) or are vectorised (accelerators)."""
 
     devices: tuple[jax.Device, ...]
     loop: bool
-    split: int = 1
+    devices_per_lane: int = 1
     """Devices of one lane: batches are split over them. A divisor of the number of devices."""
 
     @classmethod
-    def default(cls) -> Layout:
+    def default(cls) -> DeviceLayout:
         """All devices of JAX's default backend, on all hosts.
 
         The variable ``SELFCONSUME_SPLIT`` sets the devices of one lane, see `spread`.
@@ -44,10 +44,12 @@ class Layout:
         devices = tuple(jax.devices())
         split = os.environ.get("SELFCONSUME_SPLIT", "1")
         if not split.isdecimal() or not int(split) or len(devices) % int(split):
-            raise Problem(f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it")
-        return cls(devices, loop=devices[0].platform == "cpu", split=int(split))
+            raise ConfigError(
+                f"SELFCONSUME_SPLIT: expected a divisor of {len(devices)} devices, got {split!r}; unset it"
+            )
+        return cls(devices, loop=devices[0].platform == "cpu", devices_per_lane=int(split))
 
-    def spread(self, lanes: int, batch: int | None) -> Layout:
+    def spread(self, lanes: int, batch: int | None) -> DeviceLayout:
         """The layout for so many lanes: accelerators without a lane of their own join another one's.
 
         On CPUs nothing changes: there the number of lanes must change no bit.
@@ -57,23 +59,23 @@ class Layout:
             batch: Examples that are worked through at once, which the devices of a lane must divide; None: nothing is split.
 
         Raises:
-            Problem: The number of devices was set by hand, and does not divide it.
+            ConfigError: The number of devices was set by hand, and does not divide it.
         """
-        if batch is not None and batch % self.split:
-            raise Problem(
-                f"SELFCONSUME_SPLIT: {self.split} devices of one lane do not divide a batch of {batch} examples (family.batch "
-                "/ family.parts); change either"
+        if batch is not None and batch % self.devices_per_lane:
+            raise ConfigError(
+                f"SELFCONSUME_SPLIT: {self.devices_per_lane} devices of one lane do not divide a batch of {batch} examples "
+                "(family.batch / family.grad_accumulation); change either"
             )
-        if self.loop or self.split > 1 or batch is None:
+        if self.loop or self.devices_per_lane > 1 or batch is None:
             return self
         most = math.gcd(batch, len(self.devices))
         fits = (n for n in range(1, most + 1) if most % n == 0 and n * lanes <= len(self.devices))
-        return dataclasses.replace(self, split=max(fits, default=1))
+        return dataclasses.replace(self, devices_per_lane=max(fits, default=1))
 
     @functools.cached_property
     def mesh(self) -> Mesh:
         """The mesh of the devices: lanes, and the devices of one lane."""
-        return Mesh(np.array(self.devices).reshape(-1, self.split), (LANES, DATA))
+        return Mesh(np.array(self.devices).reshape(-1, self.devices_per_lane), (LANES, DATA))
 
     @property
     def sharding(self) -> NamedSharding:
@@ -97,7 +99,7 @@ class Layout:
             "device": cpu_model() if cpu else first.device_kind,
             "devices": min(len(self.devices), 2) if cpu else len(self.devices),
             "lanes": "loop" if self.loop else "vmap",
-            **({"split": self.split} if self.split > 1 else {}),
+            **({"devices_per_lane": self.devices_per_lane} if self.devices_per_lane > 1 else {}),
             "jax": jax.__version__,
             "jaxlib": jaxlib.__version__,
         }
@@ -105,7 +107,7 @@ class Layout:
     @property
     def places(self) -> int:
         """How many lanes run beside each other, or groups of lanes."""
-        return len(self.devices) // self.split
+        return len(self.devices) // self.devices_per_lane
 
     def padded(self, lanes: int) -> int:
         """``lanes`` rounded up to a multiple of `places`."""
@@ -165,5 +167,5 @@ class Layout:
 
 
 @functools.lru_cache(maxsize=64)
-def _gathered(layout: Layout) -> Callable[[Any], Any]:
+def _gathered(layout: DeviceLayout) -> Callable[[Any], Any]:
     return jax.jit(lambda tree: tree, out_shardings=layout.replicated)

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes import programs
-from selfconsume.lanes.bound_source import Real, Seen
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.bound_source import BoundSource, FeatureSource
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.records import Values
 from selfconsume.loop import generation as loop
 from selfconsume.loop.keys import Role, key_at
@@ -37,7 +37,7 @@ class Measuring:
     """
 
     runs: Sequence[Run]
-    layout: Layout
+    layout: DeviceLayout
     lane: Callable[[int], Lane]
     host_keys: Callable[[int, str], list[jax.Array]]
     real: dict[str, Lane]
@@ -48,7 +48,7 @@ class Measuring:
         self.source = programs.static(self.run).source
         self.sizes = real_sizes(self.run.source)
         self._weights: dict[Extractor, Any] = {}
-        self._seen: dict[Extractor, Seen] = {}
+        self._seen: dict[Extractor, FeatureSource] = {}
 
     def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         """What each metric prepares from the real data: one for all lanes where the source is fixed."""
@@ -69,7 +69,7 @@ class Measuring:
             extractor = extractor_of(metric)
             if extractor not in views:
                 views[extractor] = {**lane, **self._features(extractor, lane)}
-            if metric.on == "host":
+            if metric.runs_on == "host":
                 if extractor not in fetched:
                     fetched[extractor] = self.layout.fetch(views[extractor])
                 result[repr(metric)] = self._on_host(metric, reference, t, fetched[extractor])
@@ -102,8 +102,8 @@ class Measuring:
         for metric, reference in zip(metrics, references, strict=True):
             extractor = extractor_of(metric)
             trained = extractor is not None and extractor.trained
-            role = loop.floor_set(self.run.source, self.run.sampled, metric.split, trained=trained)
-            if metric.floored and role is not None:
+            role = loop.floor_set(self.run.source, self.run.sampled, metric.compares_with, trained=trained)
+            if metric.has_noise_floor and role is not None:
                 groups.setdefault(role, []).append((metric, reference))
         result = {}
         valid = self.layout.put(np.ones((self.count, self.run.sampled), bool))
@@ -117,7 +117,7 @@ class Measuring:
         """Real examples of every lane, see `loop.floor_set`."""
         shared, source = dict(self.real["shared"]), self.run.source
         if role == "fresh":
-            shared |= stock(source, self.layout)
+            shared |= reserve_rows(source, self.layout)
         elif role == "test":
             shared["real"] = self.layout.share(source.test(key_at(0, 0, Role.TEST)))
         program = programs.real_sample(self.source, self.run.sampled, role == "fresh", self.layout)
@@ -143,9 +143,9 @@ class Measuring:
                 source = self._seen.setdefault(extractor, self._view(extractor, source))
             prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
             return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
-        if metric.on == "host":
+        if metric.runs_on == "host":
             rows = self.layout.fetch(self.real["lane"]["real"])
-            sources: list[Source] = [Real(run.source, row) for run, row in zip(self.runs, rows, strict=False)]
+            sources: list[Source] = [BoundSource(run.source, row) for run, row in zip(self.runs, rows, strict=False)]
             if extractor is not None:
                 sources = [self._view(extractor, source) for source in sources]
             keys = self.host_keys(0, "reference")
@@ -154,9 +154,9 @@ class Measuring:
         program = programs.reference(metric, self.source, self.layout)
         return {"lane": {"reference": program(self.count, shared, {**self.lane(0), **self.real["lane"]})}}
 
-    def _view(self, extractor: Extractor, source: Source) -> Seen:
+    def _view(self, extractor: Extractor, source: Source) -> FeatureSource:
         weights = extractor.weights(self.run.source)
-        return Seen(source, functools.partial(compiled(extractor), weights))
+        return FeatureSource(source, functools.partial(compiled(extractor), weights))
 
     def _on_host(self, metric: Metric, reference: dict[str, Any], t: int, host: Lane) -> Values:
         n = self.run.sampled
@@ -172,7 +172,7 @@ class Measuring:
 
 def compared(metric: Metric, n: int, sizes: Mapping[str, int]) -> tuple[int, int]:
     """How many of ``n`` valid samples, and of the real examples (`real_sizes`), a value of a metric compares."""
-    return metric.compared(n, sum(sizes[part] for part in metric.split.split(" and ") if part))
+    return metric.compared(n, sum(sizes[part] for part in metric.compares_with.split(" and ") if part))
 
 
 def real_sizes(source: Source) -> dict[str, int]:
@@ -184,20 +184,20 @@ def distinct(names: Mapping[str, Iterable[str]]) -> None:
     """Refuses value names that two metrics share, ``{repr(metric): names}``: one table holds all values by their name.
 
     Raises:
-        Problem: There is such a name.
+        ConfigError: There is such a name.
     """
     givers: dict[str, str] = {}
     for metric, each in names.items():
         for name in each:
             if name in givers:
-                raise Problem(
+                raise ConfigError(
                     f"metrics: {givers[name]} and {metric} both give a value called {name!r}; "
                     "name values after the kind of their metric"
                 )
             givers[name] = metric
 
 
-def stock(source: Source, layout: Layout) -> dict[str, Any]:
+def reserve_rows(source: Source, layout: DeviceLayout) -> dict[str, Any]:
     """What a source draws fresh examples from, where all lanes can read it; nothing where it draws them from a law."""
-    rows = source.stock()
-    return {} if rows is None else {"stock": layout.share(rows)}
+    rows = source.reserve_rows()
+    return {} if rows is None else {"reserve_rows": layout.share(rows)}

@@ -22,9 +22,9 @@ from jaxtyping import Array, Float
 
 from selfconsume import validity
 from selfconsume.lanes import lane_numbers
-from selfconsume.lanes.bound_source import Real, Seen
+from selfconsume.lanes.bound_source import BoundSource, FeatureSource
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop import generation as loop
 from selfconsume.loop import pool
 from selfconsume.loop.keys import Keys, keys_of
@@ -62,8 +62,8 @@ def filled(run: Run, lane: dict[str, Any]) -> Run:
 def source_in(source: Source, shared: dict[str, Any], lane: dict[str, Any]) -> Source:
     """The static source with this lane's numbers put back, and with its data where that is passed."""
     own = lane_numbers.fill(source, lane["numbers"]["source"])
-    train, stock = either("real", shared, lane), shared.get("stock")
-    return own if train is None and stock is None else Real(own, train, stock)
+    train, reserve_rows = either("real", shared, lane), shared.get("reserve_rows")
+    return own if train is None and reserve_rows is None else BoundSource(own, train, reserve_rows)
 
 
 def either(name: str, shared: dict[str, Any], lane: dict[str, Any]) -> Any:
@@ -99,7 +99,7 @@ def make_room() -> None:
 
 
 @built
-def keys(layout: Layout) -> Program:
+def keys(layout: DeviceLayout) -> Program:
     """seed -> the raw keys of a generation.
 
     Computed by a program of their own: deriving keys takes more code than most of what is done with them.
@@ -115,7 +115,7 @@ def keys_in(lane: dict[str, Any]) -> Keys:
 
 
 @built
-def train(source: Source, layout: Layout) -> Program:
+def train(source: Source, layout: DeviceLayout) -> Program:
     """seed -> the fixed real set."""
     return lane_program(
         lambda _, lane: lane_numbers.fill(source, lane["numbers"]["source"]).train(keys_in(lane).train),
@@ -124,7 +124,7 @@ def train(source: Source, layout: Layout) -> Program:
 
 
 @built
-def real_sample(source: Source, n: int, fresh: bool, layout: Layout) -> Program:
+def real_sample(source: Source, n: int, fresh: bool, layout: DeviceLayout) -> Program:
     """seed -> real examples as a perfect generator would give them (`loop.real_sample`)."""
     return lane_program(
         lambda shared, lane: loop.real_sample(source_in(source, shared, lane), keys_in(lane), n, fresh=fresh), layout
@@ -132,13 +132,13 @@ def real_sample(source: Source, n: int, fresh: bool, layout: Layout) -> Program:
 
 
 @built
-def begin(run: Run, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
+def begin(run: Run, fresh: int, size: int | None, mixed: bool, layout: DeviceLayout) -> Program:
     """pool and plan -> a fit, not yet advanced (`loop.begin`)."""
     return lane_program(lambda shared, lane: _begin(run, fresh, size, mixed, shared, lane), layout)
 
 
 @built
-def advance(run: Run, updates: int | None, layout: Layout) -> Program:
+def advance(run: Run, updates: int | None, layout: DeviceLayout) -> Program:
     """A fit -> the same fit some updates further; None: their number is data. The fit's buffers are reused."""
 
     def advanced(shared, lane):
@@ -149,7 +149,7 @@ def advance(run: Run, updates: int | None, layout: Layout) -> Program:
 
 
 @built
-def fit(run: Run, updates: int, fresh: int, size: int | None, mixed: bool, layout: Layout) -> Program:
+def fit(run: Run, updates: int, fresh: int, size: int | None, mixed: bool, layout: DeviceLayout) -> Program:
     """pool and plan -> a finished fit, for fits that are short enough for one program."""
 
     def whole(shared, lane):
@@ -160,7 +160,7 @@ def fit(run: Run, updates: int, fresh: int, size: int | None, mixed: bool, layou
 
 
 @built
-def summary(run: Run, layout: Layout) -> Program:
+def summary(run: Run, layout: DeviceLayout) -> Program:
     """real rows and how many are used -> their summary."""
     return lane_program(
         lambda shared, lane: loop.summary(filled(run, lane), either("real", shared, lane), lane["use"]), layout
@@ -168,7 +168,7 @@ def summary(run: Run, layout: Layout) -> Program:
 
 
 @built
-def emit(block: int, layout: Layout, curation: Curation | None = None, source: Source | None = None) -> Program:
+def emit(block: int, layout: DeviceLayout, curation: Curation | None = None, source: Source | None = None) -> Program:
     """generator -> samples (`loop.emit`); a curation and its source are given by their static parts."""
 
     def emitted(shared, lane):
@@ -180,37 +180,37 @@ def emit(block: int, layout: Layout, curation: Curation | None = None, source: S
 
 
 @built
-def extrapolate(layout: Layout) -> Program:
+def extrapolate(layout: DeviceLayout) -> Program:
     """A fit and the generator before it -> the extrapolated fit (`loop.extrapolated`)."""
     return lane_program(lambda _, lane: loop.extrapolated(lane["fit"], lane["previous"], lane["extrapolation"]), layout)
 
 
 @built
-def summarise(run: Run, layout: Layout) -> Program:
+def summarise(run: Run, layout: DeviceLayout) -> Program:
     """samples -> the summary of the first ``use`` valid ones, and their number."""
 
     def summarised(_, lane):
-        used = pool.counted(lane["valid"], lane["use"])
+        used = pool.first_valid(lane["valid"], lane["use"])
         return filled(run, lane).family.summarise(lane["samples"], used.astype(jnp.float32)), used.sum(dtype=jnp.int32)
 
     return lane_program(summarised, layout)
 
 
 @built
-def reference(metric: Metric, source: Source, layout: Layout) -> Program:
+def reference(metric: Metric, source: Source, layout: DeviceLayout) -> Program:
     """seed -> what the metric prepares from the real data."""
 
     def prepared(shared, lane):
         own, extractor = source_in(source, shared, lane), extractor_of(metric)
         if extractor is not None:
-            own = Seen(own, functools.partial(features_of, extractor, shared["weights"]))
+            own = FeatureSource(own, functools.partial(features_of, extractor, shared["weights"]))
         return metric.prepare(keys_in(lane).reference, own)
 
     return lane_program(prepared, layout)
 
 
 @built
-def features(extractor: Extractor, n: int, layout: Layout) -> Program:
+def features(extractor: Extractor, n: int, layout: DeviceLayout) -> Program:
     """samples -> their features, in place of them; rows whose features are not finite are not valid."""
 
     def extracted(shared, lane):
@@ -229,7 +229,7 @@ class Stacked(eqx.Module):
 
 
 @built
-def measure(metric: Metric, n: int, layout: Layout) -> Program:
+def measure(metric: Metric, n: int, layout: DeviceLayout) -> Program:
     """A generation -> the metric's values, `Stacked`."""
 
     def measured(shared, lane):
@@ -243,7 +243,7 @@ def measure(metric: Metric, n: int, layout: Layout) -> Program:
 
 
 @built
-def push(layout: Layout) -> Callable[[Any, Any, Array], Any]:
+def push(layout: DeviceLayout) -> Callable[[Any, Any, Array], Any]:
     """Puts a new block of every lane into a slot of the pool, in place."""
 
     def pushed(blocks, block, slot):
@@ -253,10 +253,10 @@ def push(layout: Layout) -> Callable[[Any, Any, Array], Any]:
 
 
 @built
-def grow(slots: int, layout: Layout) -> Callable[[Any], Any]:
+def grow(slots: int, layout: DeviceLayout) -> Callable[[Any], Any]:
     """Adds empty slots to every lane's pool."""
     return jax.jit(
-        lambda blocks: jax.tree.map(jax.vmap(lambda leaf: pool.grown(leaf, slots)), blocks),
+        lambda blocks: jax.tree.map(jax.vmap(lambda leaf: pool.pad_slots(leaf, slots)), blocks),
         out_shardings=layout.sharding,
     )
 

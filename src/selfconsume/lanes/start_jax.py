@@ -10,7 +10,7 @@ import platform
 import jax
 import jaxlib
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 
 
 def start_jax() -> None:
@@ -32,7 +32,7 @@ def start_jax() -> None:
     if (coordinator := os.environ.get("SELFCONSUME_COORDINATOR")) and not jax.distributed.is_initialized():
         numbers = [os.environ.get(f"SELFCONSUME_{name}", "") for name in ("HOSTS", "HOST")]
         if coordinator != "auto" and not all(number.isdecimal() for number in numbers):
-            raise Problem(f"SELFCONSUME_HOSTS, SELFCONSUME_HOST: expected two numbers, got {numbers}; set both")
+            raise ConfigError(f"SELFCONSUME_HOSTS, SELFCONSUME_HOST: expected two numbers, got {numbers}; set both")
         jax.distributed.initialize(*(() if coordinator == "auto" else (coordinator, *map(int, numbers))))
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import validity
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.loop import pool as pools
 from selfconsume.loop.keys import Keys
 from selfconsume.loop.run import Run
@@ -72,7 +72,7 @@ def begin(
     if size is None:
         x, weight = pools.rows(real, blocks, valid, plan)
     else:
-        x, weight = pools.drawn(keys.subset, real, blocks, valid, plan, size, mixed=mixed)
+        x, weight = pools.sample_budget(keys.subset, real, blocks, valid, plan, size, mixed=mixed)
     return run.family.begin(keys.fit, x, weight, start)
 
 
@@ -89,8 +89,8 @@ def begin_summarised(
 ) -> FitState:
     """As `begin`, from summaries: ``real`` is the summary of the real rows that the plan uses, or the rows if fresh."""
     if fresh:
-        real = summary(run, real_rows(run, keys, t, real, plan, fresh), plan.use[0])
-    total = pools.summarised(run.family, real, plan.use[0], blocks, counts, plan)
+        real = summary(run, real_rows(run, keys, t, real, plan, fresh), plan.counts[0])
+    total = pools.summarised(run.family, real, plan.counts[0], blocks, counts, plan)
     return run.family.begin_from(keys.fit, run.source.shape, total)
 
 
@@ -137,12 +137,14 @@ def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference
     """The values of one metric in one generation. Its key does not depend on which other metrics there are.
 
     Raises:
-        Problem: A value is not one number.
+        ConfigError: A value is not one number.
     """
     values = dict(metric(key, generation, reference))
     for name, value in values.items():
         if jnp.shape(value):
-            raise Problem(f"metrics: {metric} gives {name!r} of shape {jnp.shape(value)}; expected one number a name")
+            raise ConfigError(
+                f"metrics: {metric} gives {name!r} of shape {jnp.shape(value)}; expected one number a name"
+            )
     return values
 
 

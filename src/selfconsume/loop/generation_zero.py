@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.loop.run import Run
 from selfconsume.models.checkpoints import load
 from selfconsume.types import FitState, Generator
@@ -30,7 +30,7 @@ def initial_generator(run: Run) -> Generator:
     """Generation 0 where it is not a fit: the truth or a checkpoint, with the structure of the family's generators.
 
     Raises:
-        Problem: The source's distribution is not a member of the family, or the checkpoint does not fit.
+        ConfigError: The source's distribution is not a member of the family, or the checkpoint does not fit.
     """
     like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
     if run.initial != "truth":
@@ -41,10 +41,12 @@ def initial_generator(run: Run) -> Generator:
         own = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
         truth = None if own is None else eqx.tree_at(lambda generator: generator.temperature, truth, own)
     if truth is None or jax.tree.structure(truth) != jax.tree.structure(like) or not run.family.parametric:
-        raise Problem("study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'")
+        raise ConfigError(
+            "study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'"
+        )
     shapes = jax.tree.map(lambda a, b: jnp.shape(a) == b.shape, truth, like)
     if not all(jax.tree.leaves(shapes)):
-        raise Problem(
+        raise ConfigError(
             "study.initial: the source's distribution has other sizes than the family's generators; use 'fit'"
         )
     return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), truth, like)

@@ -2,7 +2,7 @@
 
 Block 0 is the real block; the synthetic blocks lie in a ring of ``capacity`` slots, block of generation ``g`` in slot
 ``g % capacity``. A plan speaks of blocks by age, newest first; `place` translates it once, on the host, so that nothing is
-ever moved on the device. Counts run over valid rows: a row that is not finite is zeroed, never counted, never drawn.
+ever moved on the device. Counts run over valid rows: a row that is not finite is zeroed, never first_valid, never drawn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from selfconsume.types import Plan, Samples
 class Placed(NamedTuple):
     """A plan by slots, as arrays: index 0 is the real block, index ``1 + slot`` a synthetic one."""
 
-    use: Int[Array | np.ndarray, " slots"]
+    counts: Int[Array | np.ndarray, " slots"]
     weight: Float[Array | np.ndarray, " slots"]
     budget: Int[Array | np.ndarray, ""]
     fresh: Bool[Array | np.ndarray, ""]
@@ -44,8 +44,8 @@ def place(plan: Plan, t: int, slots: int) -> Placed:
     """
     use = np.zeros(1 + slots, np.int32)
     weight = np.zeros(1 + slots, np.float32)
-    use[0], weight[0] = plan.use[0], plan.weight[0]
-    for age, (count, each) in enumerate(zip(plan.use[1:], plan.weight[1:], strict=True)):
+    use[0], weight[0] = plan.counts[0], plan.weight[0]
+    for age, (count, each) in enumerate(zip(plan.counts[1:], plan.weight[1:], strict=True)):
         if count and (age >= t or age >= slots):
             raise ValueError(
                 f"the plan of generation {t} uses {age + 1} synthetic blocks; {min(t, slots)} are in the pool"
@@ -56,24 +56,24 @@ def place(plan: Plan, t: int, slots: int) -> Placed:
     return Placed(use, weight, np.array(plan.budget or 0, np.int32), np.array(plan.fresh))
 
 
-def grown(blocks: Array, slots: int) -> Array:
+def pad_slots(blocks: Array, slots: int) -> Array:
     """Blocks with empty slots added up to ``slots``. The ring has not turned before it has its full size."""
     extra = slots - blocks.shape[0]
     return jnp.concatenate([blocks, jnp.zeros((extra, *blocks.shape[1:]), blocks.dtype)]) if extra > 0 else blocks
 
 
-def sound(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, ""]:
-    """Whether every row of every block in use is valid: nearly always, and then nothing has to be counted.
+def all_valid(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, ""]:
+    """Whether every row of every block in use is valid: nearly always, and then nothing has to be first_valid.
 
     Counting is slow in a large pool.
     """
     return (valid.all(axis=-1) | (use == 0)).all()
 
 
-def counted(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, "*blocks rows"]:
+def first_valid(valid: Bool[Array, "*blocks rows"], use: Int[Array, "*blocks"]) -> Bool[Array, "*blocks rows"]:
     """The first ``use`` valid rows of each block."""
     return jax.lax.cond(
-        sound(valid, use),
+        all_valid(valid, use),
         lambda: jnp.broadcast_to(jnp.arange(valid.shape[-1]) < use[..., None], valid.shape),
         lambda: valid & (jnp.cumsum(valid, axis=-1, dtype=jnp.int32) <= use[..., None]),
     )
@@ -103,7 +103,7 @@ def rows(
     return x, jnp.concatenate([use_real * weight[0], (use * weight[1:, None]).reshape(-1)])
 
 
-def drawn(
+def sample_budget(
     key: PRNGKeyArray,
     real: Samples,
     blocks: Samples,
@@ -127,9 +127,9 @@ def drawn(
     Returns:
         Examples ``(size, *shape)`` and weights. Rows beyond those taken have weight 0.
     """
-    use = jnp.where(plan.weight > 0, plan.use, 0)
-    all_valid = sound(valid, use[1:])
-    sizes = jax.lax.cond(all_valid, lambda: use[1:], lambda: jnp.minimum(use[1:], valid.sum(axis=1, dtype=jnp.int32)))
+    use = jnp.where(plan.weight > 0, plan.counts, 0)
+    is_valid = all_valid(valid, use[1:])
+    sizes = jax.lax.cond(is_valid, lambda: use[1:], lambda: jnp.minimum(use[1:], valid.sum(axis=1, dtype=jnp.int32)))
     number = jnp.concatenate([use[:1], sizes])
     ends = jnp.cumsum(number)
     chosen = subset(key, real.shape[0] + valid.size, ends[-1], size, jnp.minimum(plan.budget, size))
@@ -148,7 +148,7 @@ def drawn(
         return jnp.argsort(~valid, axis=1, stable=True)[synthetic, own].astype(jnp.int32)
 
     is_real = (block == 0).reshape(-1, *([1] * (real.ndim - 1)))
-    x = blocks[synthetic, jax.lax.cond(all_valid, lambda: own, nth_valid)]
+    x = blocks[synthetic, jax.lax.cond(is_valid, lambda: own, nth_valid)]
     return jnp.where(is_real, real[jnp.where(block == 0, row, 0)], x), weight
 
 
@@ -194,10 +194,10 @@ def summarised(
     """The summary of everything that the plan uses, from the summaries of its blocks.
 
     Blocks are merged one after the other, and a block of weight 0 changes no bit, so the result does not depend on the
-    number of slots. A summary already covers just the rows that the plan uses (see `Regime.whole`).
+    number of slots. A summary already covers just the rows that the plan uses (see `Regime.fixed_block_use`).
     """
     count = jnp.concatenate([real_count[None], counts]).astype(jnp.int32)
-    weight = scaled(jnp.where(plan.use > 0, plan.weight, 0.0), count)
+    weight = scaled(jnp.where(plan.counts > 0, plan.weight, 0.0), count)
     nothing = jax.tree.map(jnp.zeros_like, real)
     base = family.merge(nothing, real, weight[0])
 
@@ -208,5 +208,5 @@ def summarised(
 
 
 def _masks(real: Samples, valid: Bool[Array, "slots block"], plan: Placed):
-    used_real = jnp.arange(real.shape[0]) < plan.use[0]
-    return used_real & (plan.weight[0] > 0), counted(valid, plan.use[1:]) & (plan.weight[1:, None] > 0)
+    used_real = jnp.arange(real.shape[0]) < plan.counts[0]
+    return used_real & (plan.weight[0] > 0), first_valid(valid, plan.counts[1:]) & (plan.weight[1:, None] > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.loop import pool as pools
 from selfconsume.models.training.gradient_loop import Trained
 from selfconsume.models.training.scaling import is_image
@@ -41,17 +41,17 @@ class Run:
     extrapolation: float = 0.0
 
     @property
-    def paced(self) -> bool:
+    def long_fits(self) -> bool:
         """Whether a fit may take hours: then it is dispatched by time, and runs that share generation 0 fit it once."""
         return isinstance(self.family, Trained) and is_image(self.source.shape)
 
     @property
     def rows(self) -> int | None:
         """Examples that one step of a fit works through at once, which several devices may share; None: all, on one."""
-        return self.family.batch // self.family.parts if isinstance(self.family, Trained) else None
+        return self.family.batch // self.family.grad_accumulation if isinstance(self.family, Trained) else None
 
     @property
-    def origin(self) -> tuple[Any, ...] | None:
+    def generation_zero_inputs(self) -> tuple[Any, ...] | None:
         """What the fit of generation 0 depends on, seed aside: equal for runs that share it. None: it is no fit."""
         return (self.source, self.family) if self.initial == "fit" else None
 
@@ -69,19 +69,19 @@ class Run:
         """The plan of any generation; generation 0 is the fit to the whole fixed real set.
 
         Raises:
-            Problem: The regime's plan has not one weight for each count, or uses generations that are not there.
+            ConfigError: The regime's plan has not one weight for each count, or uses generations that are not there.
         """
         if t == 0:
-            return Plan(use=(self.source.size,), weight=(1.0,))
+            return Plan(counts=(self.source.size,), weight=(1.0,))
         plan, reach = self.regime.plan(t, self.source.size, self.sampled), self.regime.lookback
         there = t if reach is None else min(t, reach)
-        if len(plan.use) != len(plan.weight):
-            counts = f"{len(plan.use)} counts and {len(plan.weight)} weights"
-            raise Problem(f"regime: {self.regime} plans generation {t} with {counts}; give each block one of both")
-        if any(plan.use[1 + there :]):
-            raise Problem(
-                f"regime: {self.regime} plans generation {t} with {len(plan.use) - 1} synthetic blocks, but {there} are kept; "
-                "say with lookback how many are ever used, and use no more than t"
+        if len(plan.counts) != len(plan.weight):
+            counts = f"{len(plan.counts)} counts and {len(plan.weight)} weights"
+            raise ConfigError(f"regime: {self.regime} plans generation {t} with {counts}; give each block one of both")
+        if any(plan.counts[1 + there :]):
+            raise ConfigError(
+                f"regime: {self.regime} plans generation {t} with {len(plan.counts) - 1} synthetic blocks, but "
+                f"{there} are kept; say with lookback how many are ever used, and use no more than t"
             )
         return plan
 
@@ -96,4 +96,4 @@ class Run:
     @property
     def summarised(self) -> bool:
         """Whether the pool holds summaries of its blocks instead of being re-read."""
-        return isinstance(self.family, Summarised) and self.regime.whole and self.plan(1).budget is None
+        return isinstance(self.family, Summarised) and self.regime.fixed_block_use and self.plan(1).budget is None

@@ -67,7 +67,7 @@ def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
             fit = loop.extrapolated(fit, state.fit.generator, run.extrapolation)
     out = loop.emit(run.block, keys, fit.generator, alive, run.curation, run.source)
     slots = pool.capacity(t + 1, run.regime.lookback)
-    blocks, valid, slot = pool.grown(blocks, slots), pool.grown(valid, slots), t % slots
+    blocks, valid, slot = pool.pad_slots(blocks, slots), pool.pad_slots(valid, slots), t % slots
     after = State(
         t,
         real,

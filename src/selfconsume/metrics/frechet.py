@@ -94,11 +94,11 @@ class Frechet(Metric):
 
     against: Literal["test", "train"] = "test"
 
-    on: ClassVar[str] = "host"
-    featured: ClassVar[bool] = True
+    runs_on: ClassVar[str] = "host"
+    accepts_features: ClassVar[bool] = True
 
     @property
-    def split(self) -> str:
+    def compares_with(self) -> str:
         return self.against
 
     @classmethod
@@ -141,12 +141,12 @@ class FrechetInfinity(Metric):
     smallest: Annotated[float, Gt(0), Lt(1)] = 0.25
     against: Literal["test", "train"] = "test"
 
-    on: ClassVar[str] = "host"
-    featured: ClassVar[bool] = True
+    runs_on: ClassVar[str] = "host"
+    accepts_features: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"frechet_infinity": "lower"}
 
     @property
-    def split(self) -> str:
+    def compares_with(self) -> str:
         return self.against
 
     @classmethod

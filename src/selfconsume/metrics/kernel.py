@@ -66,7 +66,7 @@ class EnergyDistance(Metric):
     estimator: Literal["biased", "unbiased"] = "biased"
     block: Annotated[int, Ge(1)] = 512
 
-    featured: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> EnergyDistance:
@@ -121,7 +121,7 @@ class MMD(Metric):
     estimator: Literal["biased", "unbiased"] = "biased"
     block: Annotated[int, Ge(1)] = 512
 
-    featured: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> MMD:

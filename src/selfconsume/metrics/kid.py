@@ -72,10 +72,10 @@ class KID(Metric):
     against: Literal["test", "train"] = "test"
     block: Annotated[int, Ge(1)] = 512
 
-    featured: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
 
     @property
-    def split(self) -> str:
+    def compares_with(self) -> str:
         return self.against
 
     @classmethod

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.pairwise import points
 from selfconsume.types import Family, Generation, Metric, Source
 
@@ -46,8 +46,8 @@ class Labels(Metric):
     threshold: Annotated[float, Ge(0), Le(1)] = 0.1
     most: Annotated[int, Ge(0)] = 10
 
-    featured: ClassVar[bool] = True
-    of_probabilities: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
+    needs_probabilities: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"labels.covered": "higher", "labels.kl": "lower"}
 
     @classmethod
@@ -79,14 +79,14 @@ class Labels(Metric):
         return {name: jnp.where(jnp.any(valid), value, jnp.nan) for name, value in values.items()}
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` for examples that are not vectors of probabilities by themselves."""
+        """Raises `ConfigError` for examples that are not vectors of probabilities by themselves."""
         found = f"the examples are {source.shape}"
         if len(source.shape) == 1:
             rows = np.asarray(source.test(jax.random.key(0)))
             if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
                 return
             found = "the test set holds others"
-        raise Problem(
+        raise ConfigError(
             f"metrics.labels: expected vectors of class probabilities, {found}; add "
             "features = { kind = 'classifier', output = 'scores' }"
         )

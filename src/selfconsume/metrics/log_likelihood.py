@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Density, Family, Generation, Metric, Source
 
 
@@ -34,7 +34,7 @@ class LogLikelihood(Metric):
 
     limit: Annotated[float, Gt(0)] = 1e6
 
-    floored: ClassVar[bool] = False
+    has_noise_floor: ClassVar[bool] = False
     better: ClassVar[str | Mapping[str, str | None] | None] = {"log_likelihood": "higher"}
 
     @classmethod
@@ -64,10 +64,10 @@ class LogLikelihood(Metric):
         }
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` if the family's generators know no density."""
+        """Raises `ConfigError` if the family's generators know no density."""
         generator = eqx.filter_eval_shape(family.init, jax.random.key(0), source.shape)
         if not isinstance(generator, Density):
-            raise Problem(
+            raise ConfigError(
                 f"metrics.log_likelihood: expected a family whose generators have a density, got {type(family).__name__}; "
                 "remove this metric or choose another family"
             )

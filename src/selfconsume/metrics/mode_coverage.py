@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.pairwise import points, squared_distances
 from selfconsume.types import Family, Generation, Metric, Source
 
@@ -93,9 +93,9 @@ class ModeCoverage(Metric):
         return {name: jnp.where(n > 0, value, jnp.nan) for name, value in values.items()}
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` if the source has no known modes."""
+        """Raises `ConfigError` if the source has no known modes."""
         if source.modes() is None:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.mode_coverage: expected a source with known modes, got {type(source).__name__}; "
                 "remove this metric or choose a mixture"
             )

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.pairwise import masked_mean, points
 from selfconsume.types import Family, Generation, Metric, Source
 
@@ -82,10 +82,10 @@ class Moments(Metric):
         }
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` for examples too large for a full covariance in every lane."""
+        """Raises `ConfigError` for examples too large for a full covariance in every lane."""
         d = math.prod(source.shape)
         if d > MAX_DIMENSION:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.moments: expected examples of at most {MAX_DIMENSION} numbers (full covariances are held), "
                 f"got {d}; use metrics.sliced_wasserstein instead"
             )

@@ -45,9 +45,9 @@ class NearestReal(Metric):
     quantile: Annotated[float, Gt(0), Lt(1)] = 0.01
     block: Annotated[int, Ge(1)] = 512
 
-    floored: ClassVar[bool] = False
-    featured: ClassVar[bool] = True
-    split: ClassVar[str] = "train and test"
+    has_noise_floor: ClassVar[bool] = False
+    accepts_features: ClassVar[bool] = True
+    compares_with: ClassVar[str] = "train and test"
     better: ClassVar[str | Mapping[str, str | None] | None] = None
 
     @classmethod

@@ -80,7 +80,7 @@ class Neighbours(Metric):
     against: Literal["test", "train"] = "test"
     block: Annotated[int, Ge(1)] = 512
 
-    featured: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {
         "precision": "higher",
         "recall": "higher",
@@ -88,7 +88,7 @@ class Neighbours(Metric):
     }
 
     @property
-    def split(self) -> str:
+    def compares_with(self) -> str:
         return self.against
 
     @classmethod

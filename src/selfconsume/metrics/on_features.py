@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Extractor, Family, Generation, Metric, Reference, Samples, Source
 
 
@@ -31,19 +31,19 @@ class Featured(Metric):
     metric: Metric
     features: Extractor
 
-    featured = True
+    accepts_features = True
 
     @property
-    def on(self) -> str:
-        return self.metric.on
+    def runs_on(self) -> str:
+        return self.metric.runs_on
 
     @property
-    def floored(self) -> bool:
-        return self.metric.floored
+    def has_noise_floor(self) -> bool:
+        return self.metric.has_noise_floor
 
     @property
-    def split(self) -> str:
-        return self.metric.split
+    def compares_with(self) -> str:
+        return self.metric.compares_with
 
     @property
     def better(self) -> str | Mapping[str, str | None] | None:
@@ -72,13 +72,13 @@ class Featured(Metric):
     def check(self, source: Source, family: Family) -> None:
         self.features.check(source)
         name, seen = registry.kind_of("metric", type(self.metric)), registry.kind_of("extractor", type(self.features))
-        if self.metric.of_probabilities and not self.features.probabilities:
-            raise Problem(
+        if self.metric.needs_probabilities and not self.features.probabilities:
+            raise ConfigError(
                 f"metrics.{name}: expected class probabilities, {seen!r} gives other features; write "
                 "features = { kind = 'classifier', output = 'scores' }"
             )
-        if self.metric.split == "train" and self.features.trained:
-            raise Problem(
+        if self.metric.compares_with == "train" and self.features.trained:
+            raise ConfigError(
                 f"metrics.{name}: {seen!r} is trained on the training set, which cannot be its reference; "
                 "use against = 'test', or another extractor"
             )
@@ -90,8 +90,8 @@ def extractor_of(metric: Metric) -> Extractor | None:
 
 
 def features_of(extractor: Extractor, weights: Any, x: Samples) -> Float[Array, "n d"]:
-    """Features of any number of examples, `Extractor.portion` at a time; the last portion is filled up with zeros."""
-    n, rows = x.shape[0], extractor.portion
+    """Features of any number of examples, `Extractor.batch_size` at a time; the last portion is filled up with zeros."""
+    n, rows = x.shape[0], extractor.batch_size
     if n <= rows:
         return extractor(weights, x)
     portions = -(-n // rows)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Family, Generation, Metric, Source
 
 MAX_DIMENSION = 10
@@ -38,8 +38,8 @@ class Parameters(Metric):
     Component numbers of mixtures carry no meaning between generations of a cold start: components may change places.
     """
 
-    floored: ClassVar[bool] = False
-    split: ClassVar[str] = ""
+    has_noise_floor: ClassVar[bool] = False
+    compares_with: ClassVar[str] = ""
     better: ClassVar[str | None] = None
 
     @classmethod
@@ -60,16 +60,16 @@ class Parameters(Metric):
         }
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` for more than 10 dimensions, and for families whose parameters have no names."""
+        """Raises `ConfigError` for more than 10 dimensions, and for families whose parameters have no names."""
         d = math.prod(source.shape)
         if d > MAX_DIMENSION:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.parameters: expected examples of at most {MAX_DIMENSION} numbers, got {d}; "
                 "remove this metric, or use metrics.moments"
             )
         named = eqx.filter_eval_shape(lambda key: family.init(key, source.shape).parameters(), jax.random.key(0))
         if not named:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.parameters: expected a family with named parameters, got {type(family).__name__}; "
                 "remove this metric, or use metrics.moments"
             )
@@ -85,8 +85,8 @@ class Update(Metric):
     distance of two random starts. At generation 0 the previous generator is whatever the loop passes; equal ones give 0.
     """
 
-    floored: ClassVar[bool] = False
-    split: ClassVar[str] = ""
+    has_noise_floor: ClassVar[bool] = False
+    compares_with: ClassVar[str] = ""
     better: ClassVar[str | None] = None
 
     @classmethod
@@ -109,9 +109,9 @@ class Update(Metric):
         }
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` if the shapes of the family's generators depend on the data."""
+        """Raises `ConfigError` if the shapes of the family's generators depend on the data."""
         if not family.parametric:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.update: expected a parametric family, got {type(family).__name__}, whose arrays grow with the "
                 "data; remove this metric or choose another family"
             )
@@ -131,8 +131,8 @@ class Nonfinite(Metric):
     and no other metric sees them.
     """
 
-    floored: ClassVar[bool] = False
-    split: ClassVar[str] = ""
+    has_noise_floor: ClassVar[bool] = False
+    compares_with: ClassVar[str] = ""
 
     @classmethod
     def tiny(cls) -> Nonfinite:

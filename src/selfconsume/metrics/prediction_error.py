@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.linear_model import least_norm
 from selfconsume.types import Family, Generation, Generator, Metric, Source
 
@@ -25,7 +25,7 @@ class PredictionError(Metric):
     inputs of N(0, I) the squared error of the coefficients. Every seed has its own test set, the same in all generations.
     """
 
-    floored: ClassVar[bool] = False
+    has_noise_floor: ClassVar[bool] = False
 
     @classmethod
     def tiny(cls) -> PredictionError:
@@ -48,16 +48,16 @@ class PredictionError(Metric):
         return {"prediction_error": jnp.mean(residual**2)}
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `Problem` for examples without inputs and for families that give no linear prediction."""
+        """Raises `ConfigError` for examples without inputs and for families that give no linear prediction."""
         if len(source.shape) != 1 or source.shape[0] < 2:
-            raise Problem(
+            raise ConfigError(
                 f"metrics.prediction_error: expected vectors of at least 2 numbers, got examples of shape {source.shape}; "
                 "remove this metric"
             )
         named = eqx.filter_eval_shape(lambda key: family.init(key, source.shape).parameters(), jax.random.key(0))
         dimensions = tuple(len(named[part].shape) if part in named else 0 for part in ("mean", "covariance"))
         if "coefficients" not in named and dimensions != (1, 2):
-            raise Problem(
+            raise ConfigError(
                 f"metrics.prediction_error: expected a linear regression or a Gaussian, got {type(family).__name__}; "
                 "remove this metric or choose another family"
             )

@@ -78,7 +78,7 @@ class SlicedWasserstein(Metric):
 
     n_projections: Annotated[int, Ge(1)] = 128
 
-    featured: ClassVar[bool] = True
+    accepts_features: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> SlicedWasserstein:
@@ -136,8 +136,8 @@ class Wasserstein(Metric):
     epsilon: Annotated[float, Gt(0)] = 0.05
     max_points: Annotated[int, Ge(1)] = 1000
 
-    on: ClassVar[str] = "host"
-    featured: ClassVar[bool] = True
+    runs_on: ClassVar[str] = "host"
+    accepts_features: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> Wasserstein:

@@ -27,7 +27,7 @@ from selfconsume.plots.sample_panels import sample_grid
 from selfconsume.plots.style import INK, MUTED, PALE, STYLE
 from selfconsume.results.cell_labels import labels, selection
 
-__all__ = ["Prediction", "metric_curves", "sample_grid", "svg"]
+__all__ = ["PredictedCurve", "metric_curves", "sample_grid", "svg"]
 
 MOST_CELLS = 24
 """More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
@@ -40,7 +40,7 @@ DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 BETTER = {"lower": "↓ lower is better", "higher": "↑ higher is better", None: ""}
 
 
-class Prediction(NamedTuple):
+class PredictedCurve(NamedTuple):
     """A curve of theory, drawn over what was measured.
 
     Attributes:
@@ -62,7 +62,7 @@ def metric_curves(
     axes: Sequence[str],
     better: str | None = None,
     *,
-    predictions: Sequence[Prediction] = (),
+    predictions: Sequence[PredictedCurve] = (),
     level: float = 0.95,
 ) -> Figure:
     """A metric against the generation: one line a cell, its mean over seeds with the t interval of this mean.
@@ -213,7 +213,7 @@ def _floor(ax: Axes, floor: tuple[float, float, float], colour: str, dash: str, 
     ax.axhline(mean, color=colour, lw=1.0, ls=dash, zorder=1, alpha=1 if fill else 0.8)
 
 
-def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[Prediction], dashes: dict) -> None:
+def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[PredictedCurve], dashes: dict) -> None:
     colours = {runs[i]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
     for each in predictions:
         if each.run is None or each.run in colours:

@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from scipy.interpolate import PchipInterpolator
 
 from selfconsume.analysis.contraction_rate import Rate
-from selfconsume.analysis.phase_diagram import Line, Plane
+from selfconsume.analysis.phase_diagram import Boundary, Plane
 from selfconsume.analysis.verdicts import VERDICTS
 from selfconsume.plots.style import INK, STYLE
 
@@ -43,7 +43,7 @@ FAR = 1e3
 
 
 def verdict_diagram(
-    there: Plane, words: Mapping[str, str], lines: Sequence[Line] = (), notes: Sequence[str] = ()
+    there: Plane, words: Mapping[str, str], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
     """The gravest verdict of every cell.
 
@@ -64,7 +64,7 @@ def verdict_diagram(
 
 
 def contraction_diagram(
-    there: Plane, rates: Mapping[str, Rate], lines: Sequence[Line] = (), notes: Sequence[str] = ()
+    there: Plane, rates: Mapping[str, Rate], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
     """The contraction per generation of every cell, on a logarithmic scale around 1; italic where 1 is in its interval.
 
@@ -98,7 +98,7 @@ def contraction_diagram(
 
 
 def value_diagram(
-    there: Plane, values: Mapping[str, float], metric: str, lines: Sequence[Line] = (), notes: Sequence[str] = ()
+    there: Plane, values: Mapping[str, float], metric: str, lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
     """The last value of a metric in every cell; logarithmic where positive values span two decades.
 
@@ -138,7 +138,7 @@ def _canvas(there: Plane) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _frame(ax: Axes, there: Plane, lines: Sequence[Line], notes: Sequence[str]) -> None:
+def _frame(ax: Axes, there: Plane, lines: Sequence[Boundary], notes: Sequence[str]) -> None:
     for values, axis, name in ((there.xs, ax.xaxis, there.x), (there.ys, ax.yaxis, there.y)):
         step = max(1, -(-len(values) // 16))
         axis.set_major_locator(FixedLocator(range(0, len(values), step)))
@@ -199,7 +199,7 @@ def _write(ax: Axes, grid: np.ndarray, image, there: Plane, doubtful: np.ndarray
         )
 
 
-def _legend(figure: Figure, ax: Axes, tiles: Sequence[Patch], lines: Sequence[Line]) -> None:
+def _legend(figure: Figure, ax: Axes, tiles: Sequence[Patch], lines: Sequence[Boundary]) -> None:
     curves = [
         Line2D([], [], color=INK, lw=1.5, ls=dash, label=line.label) for line, dash in zip(lines, DASHES, strict=False)
     ]

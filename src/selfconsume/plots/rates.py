@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from selfconsume import registry
 from selfconsume.analysis import against_theory, twins
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.plots.style import INK, MUTED, PALETTE, STYLE
 from selfconsume.study.study import Study
 from selfconsume.theory.predictions.setting import setting_of
@@ -72,11 +72,11 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
         title: What was retrained on what.
 
     Raises:
-        Problem: Fewer than two ratios, or no rate at all.
+        ConfigError: Fewer than two ratios, or no rate at all.
     """
     cells = sorted((cell for cell in cells if cell["ratio"]), key=lambda cell: cell["ratio"])
     if len({cell["ratio"] for cell in cells}) < 2 or not any(cell.get(key) for cell in cells for key, *_ in SERIES):
-        raise Problem(
+        raise ConfigError(
             "--figure: needs rates at two ratios at least; add --set 'axes.regime.ratio=[0.5, 1.0]', and --measure or --results"
         )
     with matplotlib.rc_context(STYLE):
@@ -111,10 +111,10 @@ def save(figure: Figure, path: Path) -> None:
     """Writes the figure in the format that the path's ending says.
 
     Raises:
-        Problem: It is none of png, svg and pdf.
+        ConfigError: It is none of png, svg and pdf.
     """
     if path.suffix not in (".png", ".svg", ".pdf"):
-        raise Problem(f"--figure {path}: expected a file that ends in .png, .svg or .pdf")
+        raise ConfigError(f"--figure {path}: expected a file that ends in .png, .svg or .pdf")
     with matplotlib.rc_context({"svg.hashsalt": "selfconsume"}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 

@@ -19,4 +19,4 @@ class Accumulate(Regime):
     lookback = None
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
-        return Plan(use=(n_real * self.real, *[n_synthetic] * t), weight=(float(self.real), *[1.0] * t))
+        return Plan(counts=(n_real * self.real, *[n_synthetic] * t), weight=(float(self.real), *[1.0] * t))

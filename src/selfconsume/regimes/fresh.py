@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.regimes.schedules import Count, at, highest
 from selfconsume.types import Plan, Regime, Source
 
@@ -34,9 +34,9 @@ class Fresh(Regime):
         real = int(at(n_real if self.n_real is None else self.n_real, t))
         synthetic = int(at(n_synthetic if self.n_synthetic is None else self.n_synthetic, t))
         if self.weight is None or not synthetic:
-            return Plan(use=(real, synthetic), weight=(1.0, 1.0), fresh=True)
+            return Plan(counts=(real, synthetic), weight=(1.0, 1.0), fresh=True)
         share = golden_weight(real / synthetic) if self.weight == "golden" else self.weight
-        return Plan(use=(real, synthetic), weight=(share / real, (1 - share) / synthetic), fresh=True)
+        return Plan(counts=(real, synthetic), weight=(share / real, (1 - share) / synthetic), fresh=True)
 
     def block(self, n_real: int, n_synthetic: int) -> int:
         return max(n_synthetic, int(highest(self.n_synthetic or 0)))
@@ -47,7 +47,7 @@ class Fresh(Regime):
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
         need = self.real(source.size) * max(0, generations - 1)
         if source.reserve is not None and need > source.reserve:
-            raise Problem(
+            raise ConfigError(
                 f"regime: 'fresh' needs {need} new real examples for {generations} generations; the source has "
                 f"{source.reserve} beyond its training and test sets; lower n_real, source.n or generations"
             )

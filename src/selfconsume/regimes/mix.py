@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Ge, MinLen
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.regimes.schedules import Ratio, at, highest, part
 from selfconsume.types import Plan, Regime, Source
 
@@ -30,7 +30,7 @@ class Mix(Regime):
     shown = ("ratio",)  # what a mix is about: labels say it, also where it is the default
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
-        return Plan(use=(n_real, part(at(self.ratio, t), n_real)), weight=(1.0, self.weight))
+        return Plan(counts=(n_real, part(at(self.ratio, t), n_real)), weight=(1.0, self.weight))
 
     def block(self, n_real: int, n_synthetic: int) -> int:
         return max(n_synthetic, part(highest(self.ratio), n_real))
@@ -38,7 +38,7 @@ class Mix(Regime):
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
         for ratio in self.ratio if isinstance(self.ratio, Sequence) else (self.ratio,):
             if ratio > 0 and part(ratio, source.size) == 0:
-                raise Problem(
+                raise ConfigError(
                     f"regime.ratio: {ratio} of {source.size} real examples is no synthetic example; "
                     f"use 0 or at least {1 / source.size:g}"
                 )

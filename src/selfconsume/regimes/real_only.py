@@ -12,4 +12,4 @@ class RealOnly(Regime):
     """Real data only: every generation refits the fixed real set (the control without any synthetic data)."""
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
-        return Plan(use=(n_real, 0), weight=(1.0, 0.0))
+        return Plan(counts=(n_real, 0), weight=(1.0, 0.0))

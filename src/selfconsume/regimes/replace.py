@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.regimes.schedules import part
 from selfconsume.types import Plan, Regime, Source
 
@@ -26,11 +26,11 @@ class Replace(Regime):
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
         kept = part(self.real, n_real)
-        return Plan(use=(kept, n_synthetic), weight=(float(kept > 0), 1.0))
+        return Plan(counts=(kept, n_synthetic), weight=(float(kept > 0), 1.0))
 
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
         if self.real > 0 and part(self.real, source.size) == 0:
-            raise Problem(
+            raise ConfigError(
                 f"regime.real: {self.real} of {source.size} real examples is no real example; "
                 f"use 0 or at least {1 / source.size:g}"
             )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from annotated_types import Ge
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Plan, Regime, Source
 
 
@@ -25,12 +25,12 @@ class Subsample(Regime):
     lookback = None
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
-        return Plan(use=(n_real, *[n_synthetic] * t), weight=(1.0,) * (t + 1), budget=self.budget or n_real)
+        return Plan(counts=(n_real, *[n_synthetic] * t), weight=(1.0,) * (t + 1), budget=self.budget or n_real)
 
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
         smallest = source.size + n_synthetic
         if self.budget is not None and self.budget > smallest:
-            raise Problem(
+            raise ConfigError(
                 f"regime.budget: {self.budget} is more than the {smallest} examples there are in generation 1; "
                 f"use at most {smallest}"
             )

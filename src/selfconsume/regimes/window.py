@@ -28,4 +28,4 @@ class Window(Regime):
 
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
         kept = min(t, self.size)
-        return Plan(use=(n_real * self.real, *[n_synthetic] * kept), weight=(float(self.real), *[1.0] * kept))
+        return Plan(counts=(n_real * self.real, *[n_synthetic] * kept), weight=(float(self.real), *[1.0] * kept))

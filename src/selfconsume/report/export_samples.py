@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.plots import sample_panels
 from selfconsume.plots.style import PALETTE, STYLE
 from selfconsume.report import sample_strip
@@ -49,14 +49,14 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
         What was written.
 
     Raises:
-        Problem: The examples are not there and cannot be drawn again, they do not suit the name, or nothing can be written.
+        ConfigError: The examples are not there and cannot be drawn again, they do not suit the name, or nothing can be written.
     """
     out = Path(out)
     study = readable(store)
     kept = Kept(store, study, [lane], EVERY)
     rows = kept.rows(lane, generation)
     if isinstance(rows, str):
-        raise Problem(f"export: examples of generation {generation} of run {lane[0]}, seed {lane[1]}: {rows}")
+        raise ConfigError(f"export: examples of generation {generation} of run {lane[0]}, seed {lane[1]}: {rows}")
     try:
         if out.suffix == ".npy":
             np.save(out, rows)
@@ -65,9 +65,9 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
         elif not out.suffix:
             _folder(out, rows, sample_strip.manner(study, rows.shape[1:])["image"])
         else:
-            raise Problem(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
+            raise ConfigError(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
     except OSError as error:
-        raise Problem(f"export: cannot write {str(out)!r} ({error.strerror})") from None
+        raise ConfigError(f"export: cannot write {str(out)!r} ({error.strerror})") from None
     return out
 
 
@@ -82,7 +82,7 @@ def figure(store: Store, out: str | Path) -> Path:
         What was written.
 
     Raises:
-        Problem: Another name, nothing to be drawn, or nothing can be written.
+        ConfigError: Another name, nothing to be drawn, or nothing can be written.
     """
     out = Path(out)
     check_path(out)
@@ -93,7 +93,7 @@ def figure(store: Store, out: str | Path) -> Path:
     lanes = sample_strip.first_lanes(store, [cells[i] for i in chosen])
     shown = {names[i]: lane for i, lane in zip(chosen, lanes, strict=True) if lane is not None}
     if not shown:
-        raise Problem(f"{store.path}: holds no generation yet; run the study")
+        raise ConfigError(f"{store.path}: holds no generation yet; run the study")
     kept = Kept(store, study, list(shown.values()), MOST_POINTS)
     progress = store.progress()
     generations = sample_strip.strip_of(max(progress[lane] for lane in shown.values()))
@@ -103,14 +103,14 @@ def figure(store: Store, out: str | Path) -> Path:
     }
     shapes = {rows.shape[1:] for each in samples.values() for rows in each.values()}
     if len(shapes) != 1:
-        raise Problem(f"--figure {out}: expected examples of one shape, found {len(shapes)}; see the report")
+        raise ConfigError(f"--figure {out}: expected examples of one shape, found {len(shapes)}; see the report")
     (shape,) = shapes
     real = {name: kept.real(lane) for name, lane in shown.items()}
     drawn = sample_panels.sample_grid(samples, shape, real=real, **sample_strip.manner(study, shape))
     try:
         drawn.savefig(out, dpi=DPI)
     except OSError as error:
-        raise Problem(f"--figure {out}: cannot be written ({error.strerror})") from None
+        raise ConfigError(f"--figure {out}: cannot be written ({error.strerror})") from None
     return out
 
 
@@ -118,10 +118,10 @@ def check_path(path: Path) -> None:
     """Refuses a name that `figure` could not write, before anything is drawn.
 
     Raises:
-        Problem: It ends in something else than ``.png``, ``.svg`` or ``.pdf``.
+        ConfigError: It ends in something else than ``.png``, ``.svg`` or ``.pdf``.
     """
     if path.suffix not in FIGURES:
-        raise Problem(f"--figure {path}: expected a file ending in {', '.join(FIGURES)}")
+        raise ConfigError(f"--figure {path}: expected a file ending in {', '.join(FIGURES)}")
 
 
 def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, manner: dict[str, Any], title: str) -> None:
@@ -150,12 +150,12 @@ def _folder(out: Path, rows: np.ndarray, flat: tuple[int, int] | None) -> None:
     if flat is not None:
         rows = (255 * np.clip(rows, 0.0, 1.0)).round().astype(np.uint8).reshape(-1, *flat, 1)
     if rows.ndim != 4 or rows.dtype != np.uint8:
-        raise Problem(
+        raise ConfigError(
             f"export: a folder is for images, the examples are {rows.dtype} of shape {rows.shape[1:]}; "
             "give a name that ends in .npy or .png"
         )
     if out.is_dir() and any(out.iterdir()):
-        raise Problem(f"export: {out} holds other files; give a new folder")
+        raise ConfigError(f"export: {out} holds other files; give a new folder")
     out.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(rows) - 1))
     for i, image in enumerate(rows):

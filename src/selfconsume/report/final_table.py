@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     lost: str = ""
 
 
-class Line(NamedTuple):
+class FinalRow(NamedTuple):
     """One cell of the study; `run` is empty for lines below the cells."""
 
     run: str
@@ -48,8 +48,8 @@ class Piece(NamedTuple):
     """A few metrics of the table."""
 
     metrics: Sequence[Shown]
-    lines: list[Line]
-    below: list[Line]
+    lines: list[FinalRow]
+    below: list[FinalRow]
 
 
 def pieces(
@@ -79,11 +79,11 @@ def pieces(
         some = [metrics[i] for i in chunk]
         columns = [_column(runs, m.name, last, start, floor) for m in some]
         lines = [
-            Line(run, name, [entries[i] for entries, _, _ in columns])
+            FinalRow(run, name, [entries[i] for entries, _, _ in columns])
             for i, (run, name) in enumerate(zip(runs, names, strict=False))
         ]
         below = [
-            Line("", name, entries)
+            FinalRow("", name, entries)
             for name, entries in (
                 ("all cells at generation 0", [first for _, first, _ in columns]),
                 ("real against real", [level for _, _, level in columns]),

@@ -11,7 +11,7 @@ import polars as pl
 
 from selfconsume.analysis import against_theory
 from selfconsume.analysis import verdicts as verdict
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.plots import metric_curves
 from selfconsume.report import final_table
 from selfconsume.results import cell_labels, table
@@ -26,7 +26,7 @@ MOST_LINES = 60
 """Comparisons listed."""
 
 
-class Line(NamedTuple):
+class Finding(NamedTuple):
     """One prediction of one cell in the last generation measured, and where the measured mean departs from it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Line(NamedTuple):
         outcome: "agrees", "departs at ...", or why it is not judged.
         judged: Whether the mean is compared in any generation.
         departs: Whether the mean leaves the prediction anywhere.
-        reference: Where the prediction is from.
+        citation: Where the prediction is from.
     """
 
     cell: str
@@ -53,7 +53,7 @@ class Line(NamedTuple):
     outcome: str
     judged: bool
     departs: bool
-    reference: str
+    citation: str
 
 
 class Findings(NamedTuple):
@@ -70,10 +70,10 @@ class Findings(NamedTuple):
         verdicts: Run -> its gravest verdict; None where no metric can be judged.
     """
 
-    predictions: dict[str, list[metric_curves.Prediction]]
+    predictions: dict[str, list[metric_curves.PredictedCurve]]
     statistics: pl.DataFrame
     about: dict[str, str]
-    lines: list[Line]
+    lines: list[Finding]
     compared: int
     judged: int
     departing: int
@@ -87,16 +87,16 @@ def gather(store: Store) -> Findings:
     predictions.
 
     Raises:
-        Problem: The directory holds no study yet.
+        ConfigError: The directory holds no study yet.
     """
     if not store.studies:
-        raise Problem(f"{store.path}: holds no study yet; run one")
+        raise ConfigError(f"{store.path}: holds no study yet; run one")
     frame, study = table.table(store), store.study
     judged = verdict.verdicts(frame, better=verdict.directions(store))
     found = Findings({}, frame.clear(), {}, [], 0, 0, 0, verdict.overall(judged) or None)
     try:
         read = toml_file.from_tables(study["tables"])
-    except Problem:
+    except ConfigError:
         return found
     axes = study["axes"]
     labels = [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
@@ -139,16 +139,16 @@ def _draw(
         if seen.setdefault(family, prediction.metric) != prediction.metric or prediction.kind != "exact":
             return []
         name = prediction.what
-        found.about.setdefault(name, f"{prediction.label.split(',')[0].capitalize()} ({prediction.reference}).")
+        found.about.setdefault(name, f"{prediction.label.split(',')[0].capitalize()} ({prediction.citation}).")
         own = frame.filter(pl.col("metric") == prediction.metric)
         values = against_theory.statistic_of(own["value"].to_numpy(), prediction.statistic, prediction.centre)
         rows = [own.with_columns(pl.lit(name).alias("metric"), pl.Series("value", values))]
-    curve = metric_curves.Prediction(THEORY[prediction.kind], prediction.generations, prediction.values, cell.id)
+    curve = metric_curves.PredictedCurve(THEORY[prediction.kind], prediction.generations, prediction.values, cell.id)
     found.predictions.setdefault(name, []).append(curve)
     return rows
 
 
-def _lines(frame: pl.DataFrame, cell: Cell, name: str, predictions: Sequence[Prediction]) -> list[Line]:
+def _lines(frame: pl.DataFrame, cell: Cell, name: str, predictions: Sequence[Prediction]) -> list[Finding]:
     """A line for each exact prediction; coordinates of which the same is said share one."""
     groups: dict[tuple, list[tuple[Prediction, pl.DataFrame]]] = {}
     for each in predictions:
@@ -161,7 +161,7 @@ def _lines(frame: pl.DataFrame, cell: Cell, name: str, predictions: Sequence[Pre
     return [_line(name, group) for group in groups.values()]
 
 
-def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Line:
+def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Finding:
     prediction = group[0][0]
     beside = max((beside for _, beside in group), key=lambda one: int(one["departs"].sum() or 0))
     row = beside.row(-1, named=True)
@@ -179,7 +179,7 @@ def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Line:
     known = np.isfinite(half) and half > 0
     bounds = f"[{final_table.number(row['low'], half)}, {final_table.number(row['high'], half)}]" if known else ""
     more = f" (+ {len(group) - 1} more)" if len(group) > 1 else ""
-    return Line(
+    return Finding(
         name,
         prediction.label,
         prediction.what + more,
@@ -190,7 +190,7 @@ def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Line:
         outcome,
         bool(judged),
         bool(gone),
-        prediction.reference,
+        prediction.citation,
     )
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from markupsafe import Markup
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.plots import metric_curves, panels
 from selfconsume.report import final_table, sample_strip
 from selfconsume.report.final_table import Shown
@@ -52,10 +52,10 @@ def write(
         The page's path.
 
     Raises:
-        Problem: The directory holds no study yet, or cannot be written to.
+        ConfigError: The directory holds no study yet, or cannot be written to.
     """
     if not store.studies:
-        raise Problem(f"{store.path}: holds no study yet; run one")
+        raise ConfigError(f"{store.path}: holds no study yet; run one")
     study, frame = store.study, table.table(store)
     axes, cells = study["axes"], _cells(study)
     names = cell_labels.labels(cells, axes)
@@ -126,7 +126,7 @@ def _put(path: Path, text: str) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise Problem(f"{path}: cannot be written ({error.strerror})") from None
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 
 
@@ -139,7 +139,7 @@ def _only(study: Mapping[str, Any]) -> str:
     tables = study["tables"].get("regime", {})
     try:
         return validation.label("regime", validation.recipe("regime", tables, "regime"))
-    except Problem:
+    except ConfigError:
         return str(tables.get("kind", "the run"))
 
 
@@ -166,7 +166,7 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
             better_of, about = validation.recipe("metric", given, "metrics").better_of, validation.about(given)
-        except Problem:
+        except ConfigError:
             better_of, about = lambda name: None, ""
         for members in families.values():
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
@@ -190,7 +190,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _curve(
-    frame: pl.DataFrame, metric: Shown, axes: Sequence[str], predictions: Sequence[metric_curves.Prediction]
+    frame: pl.DataFrame, metric: Shown, axes: Sequence[str], predictions: Sequence[metric_curves.PredictedCurve]
 ) -> tuple[Markup, bool]:
     figure = metric_curves.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
     # matplotlib escapes the texts of an SVG file.

@@ -59,9 +59,9 @@ class Kept:
         if lane[0] not in self.runs:
             return "not kept"
         from selfconsume.execution import restore
-        from selfconsume.lanes.lane_batch import Batch
-        from selfconsume.lanes.layout import Layout
+        from selfconsume.lanes.lane_batch import LaneBatch
+        from selfconsume.lanes.layout import DeviceLayout
 
-        batch = Batch([self.runs[lane[0]]], [lane[1]], Layout.default())
+        batch = LaneBatch([self.runs[lane[0]]], [lane[1]], DeviceLayout.default())
         record = restore.generation(self.store, batch, [lane], t, generators=False)
         return record.samples[0][record.valid[0]][: self.most]

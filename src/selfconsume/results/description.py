@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results import cell_labels
 from selfconsume.results.store import Store
 from selfconsume.results.stored_study import seeds_of
@@ -145,7 +145,7 @@ def _recipe(role: str, table: Mapping[str, Any] | None) -> str:
         return ""
     try:
         return validation.label(role, validation.recipe(role, table, role))
-    except Problem:
+    except ConfigError:
         return str(table.get("kind", ""))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results.store import Store
 
 
@@ -30,11 +30,11 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
         results that it was taken from.
 
     Raises:
-        Problem: There is no such run, seed or generation, or its generators were not kept.
+        ConfigError: There is no such run, seed or generation, or its generators were not kept.
     """
     out = Path(out)
     if out.suffix != ".safetensors":
-        raise Problem(f"export: expected --out to end in .safetensors, got {str(out)!r}")
+        raise ConfigError(f"export: expected --out to end in .safetensors, got {str(out)!r}")
     identity, t = found(store, run, seed, generation)
     arrays, sha256 = _arrays(store, identity, seed, t)
     study = next(each for each in reversed(store.studies) if any(cell["id"] == identity for cell in each["cells"]))
@@ -51,7 +51,7 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     try:
         save_file(arrays, out, facts)
     except (SafetensorError, OSError) as error:
-        raise Problem(f"export: cannot write {str(out)!r} ({error})") from None
+        raise ConfigError(f"export: cannot write {str(out)!r} ({error})") from None
     return out
 
 
@@ -65,7 +65,7 @@ def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[st
         generation: Negative ones count from the last that is stored.
 
     Raises:
-        Problem: There is no such run, seed or generation.
+        ConfigError: There is no such run, seed or generation.
     """
     done = store.progress()
     runs = sorted({identity for identity, _ in done})
@@ -74,16 +74,16 @@ def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[st
         named = "" if run is None else f" that begins with {run!r}"
         labels = {cell["id"]: cell["labels"].values() for study in store.studies for cell in study["cells"]}
         known = [" ".join([each, *(f"({label})" for label in labels.get(each, ()))]) for each in runs[:8]]
-        raise Problem(
+        raise ConfigError(
             f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(known)}"
         )
     if (fit[0], seed) not in done:
         seeds = sorted(each for identity, each in done if identity == fit[0])
-        raise Problem(f"export: run {fit[0]} has no seed {seed}; it has {', '.join(map(str, seeds[:20]))}")
+        raise ConfigError(f"export: run {fit[0]} has no seed {seed}; it has {', '.join(map(str, seeds[:20]))}")
     last = done[fit[0], seed]
     t = last + 1 + generation if generation < 0 else generation
     if not 0 <= t <= last:
-        raise Problem(f"export: run {fit[0]}, seed {seed} has generations 0 to {last}, not {generation}")
+        raise ConfigError(f"export: run {fit[0]}, seed {seed} has generations 0 to {last}, not {generation}")
     return fit[0], t
 
 
@@ -105,7 +105,7 @@ def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.nda
                 rows = {name.removeprefix(prefix): tensors.get_slice(name)[row : row + 1][0] for name in names}
             if rows:
                 return {name: np.asarray(value, order="C") for name, value in rows.items()}, sha256
-    raise Problem(
+    raise ConfigError(
         f"export: the generator of generation {t} of run {run}, seed {seed} was not kept; run the study with "
         "keep = 'generators' or 'all'"
     )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 
 LOG = "log.jsonl"
 DATA = "data"
@@ -43,7 +43,7 @@ class Segment:
         seconds: Wall-clock seconds by part.
         state: File of the last generation's whole fit, from which the next one starts; "" where there is none.
         state_sha256: Its checksum.
-        anchor: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
+        state_is_kept: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
         fewest: By metric and run: the fewest samples that a value compares, where that is fewer than all that were drawn.
         study: Which of `Store.studies` was the latest when this was committed.
     """
@@ -59,7 +59,7 @@ class Segment:
     seconds: dict[str, float]
     state: str = ""
     state_sha256: str = ""
-    anchor: bool = False
+    state_is_kept: bool = False
     fewest: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     study: int = -1
 
@@ -81,7 +81,7 @@ class Store:
         path: The directory.
 
     Raises:
-        Problem: It is not a directory of results, or its log is damaged.
+        ConfigError: It is not a directory of results, or its log is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -92,7 +92,7 @@ class Store:
         self.unfinished: dict[str, Unfinished] = {}
         self._verified: set[str] = set()
         if not (self.path / LOG).is_file():
-            raise Problem(f"{self.path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
+            raise ConfigError(f"{self.path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
         self._size = 0
         for number, line in enumerate((self.path / LOG).read_bytes().splitlines(keepends=True), 1):
             if not line.endswith(b"\n"):
@@ -100,7 +100,9 @@ class Store:
             try:
                 self._apply(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
-                raise Problem(f"{self.path / LOG}:{number}: damaged line ({error}); restore it from a copy") from None
+                raise ConfigError(
+                    f"{self.path / LOG}:{number}: damaged line ({error}); restore it from a copy"
+                ) from None
             self._size += len(line)
 
     @property
@@ -121,7 +123,7 @@ class Store:
         """An open safetensors file whose checksum has been verified.
 
         Raises:
-            Problem: It is missing or not what the log says.
+            ConfigError: It is missing or not what the log says.
         """
         path = self.path / DATA / file
         if file not in self._verified:
@@ -129,9 +131,9 @@ class Store:
                 with open(path, "rb") as handle:
                     found = hashlib.file_digest(handle, "sha256").hexdigest()
             except OSError as error:
-                raise Problem(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
+                raise ConfigError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
             if found != sha256:
-                raise Problem(f"{path}: its checksum is not the one in the log; restore it from a copy")
+                raise ConfigError(f"{path}: its checksum is not the one in the log; restore it from a copy")
             self._verified.add(file)
         return safe_open(path, "numpy")
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results.store import Store
 from selfconsume.study.study import Study
 
@@ -44,5 +44,5 @@ def built(store: Store) -> tuple[Study | None, str]:
     start_jax()
     try:
         return toml_file.from_tables(store.study["tables"]), ""
-    except (Problem, OSError) as error:
+    except (ConfigError, OSError) as error:
         return None, str(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
@@ -32,7 +32,7 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     and `sha256` (of its weights); null where there is none.
 
     Raises:
-        Problem: Two metrics give values of one name, or a file is damaged.
+        ConfigError: Two metrics give values of one name, or a file is damaged.
     """
     study = store.study
     cells = {cell["id"]: i for i, cell in enumerate(study["cells"])}
@@ -51,7 +51,9 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
         if metric not in study["metrics"] or t >= study["generations"] or not len(rows[segment.lanes]):
             continue
         if (giver := givers.setdefault(key, metric)) != metric:
-            raise Problem(f"{store.path}: {giver} and {metric} both give {key!r}; run the study without one of them")
+            raise ConfigError(
+                f"{store.path}: {giver} and {metric} both give {key!r}; run the study without one of them"
+            )
         row, cell, seed = rows[segment.lanes]
         code = np.full(len(row), names.setdefault(key, len(names)))
         part = cell, seed, np.full(len(row), t), code, values[row]
@@ -99,20 +101,20 @@ def check_path(path: str | Path) -> None:
     """Refuses a file that `save` could not write, before anything is computed.
 
     Raises:
-        Problem: Another suffix than csv, json or parquet, or a folder that does not exist.
+        ConfigError: Another suffix than csv, json or parquet, or a folder that does not exist.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
-        raise Problem(f"--out {path}: expected a file ending in {', '.join(SUFFIXES)}")
+        raise ConfigError(f"--out {path}: expected a file ending in {', '.join(SUFFIXES)}")
     if not path.parent.is_dir():
-        raise Problem(f"--out {path}: there is no folder {path.parent}")
+        raise ConfigError(f"--out {path}: there is no folder {path.parent}")
 
 
 def save(frame: pl.DataFrame, path: str | Path) -> None:
     """Writes a table as csv, json or parquet, by the file's suffix.
 
     Raises:
-        Problem: See `check_path`.
+        ConfigError: See `check_path`.
     """
     check_path(path)
     write = {".csv": frame.write_csv, ".json": frame.write_json, ".parquet": frame.write_parquet}

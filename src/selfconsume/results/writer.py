@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.results.store import DATA, LOG, Lane, Store
 
 
@@ -23,24 +23,26 @@ class Writer(Store):
     Use as a context manager; the directory is created if need be, and locked.
 
     Raises:
-        Problem: Another process is writing to it, or it holds other files.
+        ConfigError: Another process is writing to it, or it holds other files.
     """
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
         if path.exists() and not path.is_dir():
-            raise Problem(f"{path}: is a file; give a directory")
+            raise ConfigError(f"{path}: is a file; give a directory")
         if path.is_dir() and any(path.iterdir()) and not (path / LOG).exists() and not (path / ".lock").exists():
-            raise Problem(f"{path}: holds other files; give a new directory")
+            raise ConfigError(f"{path}: holds other files; give a new directory")
         try:
             (path / DATA).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Problem(f"{path}: cannot be created ({error.strerror})") from None
+            raise ConfigError(f"{path}: cannot be created ({error.strerror})") from None
         self._lock = FileLock(path / ".lock")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise Problem(f"{path}: another process is writing to it; wait for it or give another directory") from None
+            raise ConfigError(
+                f"{path}: another process is writing to it; wait for it or give another directory"
+            ) from None
         try:
             (path / LOG).touch()
             super().__init__(path)
@@ -112,7 +114,7 @@ class Writer(Store):
         """Removes whole fits of lanes of a batch that its last committed generation has made superfluous."""
         last = max((s.last for s in self._whole if s.lanes == lanes), default=-1)
         for segment in self._whole:
-            if segment.last < last and not segment.anchor and self._covers(lanes, segment.lanes):
+            if segment.last < last and not segment.state_is_kept and self._covers(lanes, segment.lanes):
                 (self.path / DATA / segment.state).unlink(missing_ok=True)
         self._whole = [segment for segment in self._whole if (self.path / DATA / segment.state).exists()]
         named = {each.file for each in self.unfinished.values()}

@@ -13,14 +13,14 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, MinLen
 
-from selfconsume.errors import Problem
-from selfconsume.sources.dataset_source import Finite, Rows
+from selfconsume.errors import ConfigError
+from selfconsume.sources.dataset_source import DatasetSource, Rows
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".csv")
 
 
 @dataclasses.dataclass(frozen=True)
-class Arrays(Finite):
+class Arrays(DatasetSource):
     """Rows of your own file: .npy, .npz, .parquet or .csv, numbers or uint8 images.
 
     Numbers, (n, d), become float32; images, (n, height, width, 1 or 3), must be uint8 and stay so. Rows are split in one
@@ -56,7 +56,7 @@ class Arrays(Finite):
         """SHA-256 of the file: what the data is, wherever it lies.
 
         Raises:
-            Problem: There is no such file.
+            ConfigError: There is no such file.
         """
         return _hash(_version(self.path), self.path)
 
@@ -68,9 +68,9 @@ def _version(path: str) -> tuple[int, int]:
         found = file.stat()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Problem(f"source.path: cannot find '{path}' ({reason}); give the path of a file") from None
+        raise ConfigError(f"source.path: cannot find '{path}' ({reason}); give the path of a file") from None
     if not file.is_file():
-        raise Problem(f"source.path: '{path}' is not a file; give a file of the kind {', '.join(SUFFIXES)}")
+        raise ConfigError(f"source.path: '{path}' is not a file; give a file of the kind {', '.join(SUFFIXES)}")
     return found.st_mtime_ns, found.st_size
 
 
@@ -86,7 +86,7 @@ def _load(
 ) -> Rows:
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise Problem(f"source.path: '{path}' ends in '{suffix}', expected one of {', '.join(SUFFIXES)}")
+        raise ConfigError(f"source.path: '{path}' ends in '{suffix}', expected one of {', '.join(SUFFIXES)}")
     table = suffix in (".csv", ".parquet")
     for name, given, fits in (
         ("array", array, suffix == ".npz"),
@@ -94,7 +94,7 @@ def _load(
         ("label", label, suffix != ".npy"),
     ):
         if given is not None and not fits:
-            raise Problem(f"source.{name}: a {suffix} file has none; leave it out")
+            raise ConfigError(f"source.{name}: a {suffix} file has none; leave it out")
     values, labels = _read_table(path, suffix, columns, label) if table else _read_numpy(path, suffix, array, label)
     examples = _examples(path, values)
     if labels is not None:
@@ -111,25 +111,25 @@ def _read_numpy(path: str, suffix: str, array: str | None, label: str | None) ->
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray) != (suffix == ".npy"):
                 kind = "a single .npy array" if suffix == ".npz" else "an .npz archive"
-                raise Problem(f"source.path: '{path}' is {kind}, though its name says {suffix}; rename it")
+                raise ConfigError(f"source.path: '{path}' is {kind}, though its name says {suffix}; rename it")
             if suffix == ".npy":
                 return found, None
             rest = [name for name in found.files if name != label]
             if array is None and len(rest) != 1:
-                raise Problem(f"source.array: '{path}' holds {len(rest)} arrays; name one of {_listed(rest)}")
+                raise ConfigError(f"source.array: '{path}' holds {len(rest)} arrays; name one of {_listed(rest)}")
             for field, name in (("array", array), ("label", label)):
                 if name is not None and name not in found.files:
-                    raise Problem(f"source.{field}: '{path}' has no '{name}'; it has {_listed(found.files)}")
+                    raise ConfigError(f"source.{field}: '{path}' has no '{name}'; it has {_listed(found.files)}")
             return found[rest[0] if array is None else array], None if label is None else found[label]
-    except Problem:
+    except ConfigError:
         raise
     except unreadable as error:
         if "pickle" in str(error):
-            raise Problem(
+            raise ConfigError(
                 f"source.path: '{path}' is no NumPy file, or holds Python objects, which are not read because that may "
                 "run code; save a plain numeric array"
             ) from None
-        raise Problem(f"source.path: '{path}' cannot be read as {suffix} ({_first_line(error)})") from None
+        raise ConfigError(f"source.path: '{path}' cannot be read as {suffix} ({_first_line(error)})") from None
 
 
 def _read_table(
@@ -142,59 +142,65 @@ def _read_table(
         # Types are inferred from all rows: a column may start with whole numbers and go on with fractions.
         table = polars.read_csv(file, infer_schema_length=None) if suffix == ".csv" else polars.read_parquet(file)
     except (polars.exceptions.PolarsError, OSError) as error:
-        raise Problem(f"source.path: '{path}' cannot be read as {suffix} ({_first_line(error)})") from None
+        raise ConfigError(f"source.path: '{path}' cannot be read as {suffix} ({_first_line(error)})") from None
     if suffix == ".csv" and _headless(table.columns):
-        raise Problem(f"source.path: the first line of '{path}' holds numbers; put a line of column names before it")
+        raise ConfigError(
+            f"source.path: the first line of '{path}' holds numbers; put a line of column names before it"
+        )
     for field, name in [("columns", name) for name in columns or ()] + [("label", label)]:
         if name is not None and name not in table.columns:
-            raise Problem(f"source.{field}: '{path}' has no column '{name}'; it has {_listed(table.columns)}")
+            raise ConfigError(f"source.{field}: '{path}' has no column '{name}'; it has {_listed(table.columns)}")
     for name in columns or ():
         if columns.count(name) > 1:
-            raise Problem(f"source.columns: '{name}' is named twice")
+            raise ConfigError(f"source.columns: '{name}' is named twice")
     wanted = columns or [name for name in table.columns if name != label]
     if columns is None and "" in wanted:
-        raise Problem(f"source.columns: '{path}' has a column without a name (row numbers?); name the columns to use")
+        raise ConfigError(
+            f"source.columns: '{path}' has a column without a name (row numbers?); name the columns to use"
+        )
     other = [name for name in wanted if not (table[name].dtype.is_numeric() or table[name].dtype == polars.Boolean)]
     if other:
-        raise Problem(
+        raise ConfigError(
             f"source.columns: {_listed(other)} of '{path}' hold no numbers; name the columns to use, "
             "or one of them as label"
         )
     if not wanted:
-        raise Problem(f"source.columns: '{path}' has no column but the label")
+        raise ConfigError(f"source.columns: '{path}' has no column but the label")
     numbers = np.stack([table[name].cast(polars.Float64).fill_null(float("nan")).to_numpy() for name in wanted], axis=1)
     if label is None:
         return numbers, None
     if table[label].null_count():
-        raise Problem(f"source.label: {table[label].null_count()} rows of '{label}' are empty; fill or remove them")
+        raise ConfigError(f"source.label: {table[label].null_count()} rows of '{label}' are empty; fill or remove them")
     return numbers, table[label].to_numpy()
 
 
 def _examples(path: str, values: np.ndarray) -> np.ndarray:
-    """The array as examples, or a `Problem` that says why it cannot be."""
+    """The array as examples, or a `ConfigError` that says why it cannot be."""
     image = values.ndim == 4
     if values.dtype.kind not in "biuf":
-        raise Problem(f"source.path: '{path}' holds {values.dtype} values; save real numbers")
+        raise ConfigError(f"source.path: '{path}' holds {values.dtype} values; save real numbers")
     if values.ndim not in (2, 4):
-        raise Problem(
+        raise ConfigError(
             f"source.path: '{path}' holds an array of shape {values.shape}; expected (n, d), or images (n, H, W, C)"
         )
     if image and (values.dtype != np.uint8 or values.shape[3] not in (1, 3)):
-        raise Problem(
+        raise ConfigError(
             f"source.path: '{path}' holds {values.dtype} images of shape {values.shape}; "
             "expected uint8 (n, H, W, C) with 1 or 3 channels C last"
         )
     if len(values) < 2:
-        raise Problem(f"source.path: '{path}' holds {len(values)} rows; at least 2 are needed, to train and to test on")
+        raise ConfigError(
+            f"source.path: '{path}' holds {len(values)} rows; at least 2 are needed, to train and to test on"
+        )
     if 0 in values.shape:
-        raise Problem(f"source.path: '{path}' holds an array of shape {values.shape}, which is empty")
+        raise ConfigError(f"source.path: '{path}' holds an array of shape {values.shape}, which is empty")
     if image:
         return values
     with np.errstate(over="ignore"):
         examples = values.astype(np.float32)
     broken = int((~np.isfinite(examples)).any(axis=1).sum())
     if broken:
-        raise Problem(
+        raise ConfigError(
             f"source.path: {broken} of the {len(examples)} rows of '{path}' hold missing, NaN or infinite values; "
             "remove or fill them"
         )
@@ -203,10 +209,10 @@ def _examples(path: str, values: np.ndarray) -> np.ndarray:
 
 def _numbered(path: str, labels: np.ndarray, rows: int) -> np.ndarray:
     if labels.shape != (rows,):
-        raise Problem(f"source.label: labels of '{path}' have shape {labels.shape}, expected ({rows},)")
+        raise ConfigError(f"source.label: labels of '{path}' have shape {labels.shape}, expected ({rows},)")
     text = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels)
     if labels.dtype.kind not in "biuUT" and not text:
-        raise Problem(f"source.label: labels of '{path}' are of type {labels.dtype}; expected integers or text")
+        raise ConfigError(f"source.label: labels of '{path}' are of type {labels.dtype}; expected integers or text")
     return np.unique(labels, return_inverse=True)[1].astype(np.int32)
 
 

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, MinLen
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.distributions import exact
-from selfconsume.sources.distribution_source import Law
+from selfconsume.sources.distribution_source import DistributionSource
 
 
 @dataclasses.dataclass(frozen=True)
-class Categorical(Law):
+class Categorical(DistributionSource):
     """Draws from a fixed set of categories with given or equal probabilities, as one-hot rows.
 
     Attributes:
@@ -41,13 +41,13 @@ class Categorical(Law):
     def shape(self) -> tuple[int, ...]:
         return (self.k if self.p is None else len(self.p),)
 
-    def truth(self) -> exact.Categorical:
+    def truth(self) -> exact.CategoricalDistribution:
         p = np.full(self.k, 1.0) if self.p is None else np.asarray(self.p)
-        return exact.Categorical(jnp.asarray(p / p.sum(), jnp.float32))
+        return exact.CategoricalDistribution(jnp.asarray(p / p.sum(), jnp.float32))
 
     def check(self) -> None:
         if (self.p is None) == (self.k is None):
             given = "neither" if self.p is None else "both"
-            raise Problem(f"source: a categorical source takes either p or k, got {given}; give one of them")
+            raise ConfigError(f"source: a categorical source takes either p or k, got {given}; give one of them")
         if self.p is not None and not math.isclose(math.fsum(self.p), 1.0, abs_tol=1e-6):
-            raise Problem(f"source.p: probabilities must sum to 1, these sum to {math.fsum(self.p):g}")
+            raise ConfigError(f"source.p: probabilities must sum to 1, these sum to {math.fsum(self.p):g}")

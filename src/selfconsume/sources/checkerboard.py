@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.sources.distribution_source import Count, Law
+from selfconsume.sources.distribution_source import Count, DistributionSource
 from selfconsume.types import Density, Samples
 
 
@@ -33,7 +33,7 @@ class Board(Density):
 
 
 @dataclasses.dataclass(frozen=True)
-class Checkerboard(Law):
+class Checkerboard(DistributionSource):
     """Uniform on the eight dark squares of a 4 x 4 board in the plane, as in the toy data of FFJORD.
 
     The board is [-4, 4) x [-4, 4) with squares of side 2; a square is dark where floor(x / 2) + floor(y / 2) is even

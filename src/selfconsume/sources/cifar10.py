@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import Rows
 from selfconsume.sources.files.archives import entries, shown, version
 from selfconsume.sources.files.download import located
@@ -62,12 +62,12 @@ def _load(changed: tuple[int, int], path: str) -> Loaded:
         for name in found.names:
             if match := MEMBERS.fullmatch(name):
                 if match[1] in records:
-                    raise Problem(f"source.path: '{path}' holds {match[1]}.bin twice; give the folder of one copy")
+                    raise ConfigError(f"source.path: '{path}' holds {match[1]}.bin twice; give the folder of one copy")
                 records[match[1]] = _records(path, name, found.read(name))
     batches = sorted(records.keys() - {"test_batch"})
     expected = [f"data_batch_{i}" for i in range(1, len(batches) + 1)]
     if not batches or batches != expected or "test_batch" not in records:
-        raise Problem(
+        raise ConfigError(
             f"source.path: '{path}' holds {', '.join(sorted(records)) or 'no batch'}; expected data_batch_1.bin to "
             "data_batch_5.bin and test_batch.bin, as in the official cifar-10-binary.tar.gz (not the Python version)"
         )
@@ -80,7 +80,7 @@ def _load(changed: tuple[int, int], path: str) -> Loaded:
 
 def _records(path: str, name: str, content: bytes) -> np.ndarray:
     if not content or len(content) % RECORD:
-        raise Problem(
+        raise ConfigError(
             f"source.path: {shown(name)} of '{path}' has {len(content)} bytes, expected a multiple of {RECORD}; "
             "it is cut short or of another layout, fetch it again"
         )

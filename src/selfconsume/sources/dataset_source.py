@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Samples, Source
 
 
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
     """How many examples at the end are the test set that the data comes with; None if it comes without one."""
 
 
-class Finite(Source):
+class DatasetSource(Source):
     """A source that holds rows: `rows()` in one fixed random order, then ``n_test`` test rows, ``n`` train rows, the rest.
 
     The order depends on the number of rows alone. Test rows come first, so that they are the same for every ``n``; a
@@ -63,9 +63,9 @@ class Finite(Source):
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
         """The ``batch``-th slice of the reserve as shuffled by the key; see `batch_of`."""
-        return batch_of(key, self.stock(), n, batch)
+        return batch_of(key, self.reserve_rows(), n, batch)
 
-    def stock(self) -> Samples:
+    def reserve_rows(self) -> Samples:
         return jnp.asarray(self.rows().examples[self._others()[self.size :]])
 
     def labels(self, key: PRNGKeyArray) -> Array | None:
@@ -82,17 +82,17 @@ class Finite(Source):
                 ("n_test", "test", n_test, rows.held_out),
             ):
                 if asked > most:
-                    raise Problem(
+                    raise ConfigError(
                         f"source.{field}: {asked} {kind} rows are asked for, but the data has {most}; "
                         f"lower {field} to at most {most}"
                     )
             return
         if n < 1:
-            raise Problem(
+            raise ConfigError(
                 f"source.n_test: {n_test} test rows leave no training row of the {there} there are; lower n_test"
             )
         if n + n_test > there:
-            raise Problem(
+            raise ConfigError(
                 f"source.n: {n} training and {n_test} test rows are asked for, but there are {there}; "
                 f"lower n to at most {max(there - n_test, 0)}, or lower n_test"
             )
@@ -118,12 +118,14 @@ def fixed_order(n: int) -> np.ndarray:
     return np.argsort(np.random.PCG64(0).random_raw(n), kind="stable")
 
 
-def batch_of(key: PRNGKeyArray, stock: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:
-    """The ``batch``-th batch of ``n`` rows of a finite stock as shuffled by the key.
+def batch_of(key: PRNGKeyArray, reserve_rows: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:
+    """The ``batch``-th batch of ``n`` rows of a finite reserve as shuffled by the key.
 
-    Only whole batches inside the stock are disjoint; a traced ``batch`` behind them repeats the last rows, so that their
+    Only whole batches inside the reserve are disjoint; a traced ``batch`` behind them repeats the last rows, so that their
     number is checked before a run.
     """
-    if n > len(stock):
-        raise Problem(f"source: {n} fresh examples are asked for at once, but only {len(stock)} are in reserve")
-    return stock[jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(stock)), batch * n, n)]
+    if n > len(reserve_rows):
+        raise ConfigError(
+            f"source: {n} fresh examples are asked for at once, but only {len(reserve_rows)} are in reserve"
+        )
+    return reserve_rows[jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(reserve_rows)), batch * n, n)]

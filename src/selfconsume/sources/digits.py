@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.sources.dataset_source import Finite, Rows
+from selfconsume.sources.dataset_source import DatasetSource, Rows
 
 
 @dataclasses.dataclass(frozen=True)
-class Digits(Finite):
+class Digits(DatasetSource):
     """1797 real handwritten digits of 8 x 8 pixels, flattened or as images, with labels.
 
     The test part of the UCI "Optical Recognition of Handwritten Digits" set, as `sklearn.datasets.load_digits` gives it;

@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from selfconsume.types import Generator, Number, Samples, Source
 
 
-class Law(Source):
+class DistributionSource(Source):
     """A source whose train, test and fresh data are samples of `truth()`; subclasses have fields `n` and `n_test`."""
 
     n: int

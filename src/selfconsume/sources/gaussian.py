@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from annotated_types import Ge
 
 from selfconsume.models.distributions.exact import Normal
-from selfconsume.sources.distribution_source import Count, Law, Width
+from selfconsume.sources.distribution_source import Count, DistributionSource, Width
 from selfconsume.types import Number
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaussian(Law):
+class Gaussian(DistributionSource):
     """Isotropic Gaussian in any dimension, standard normal by default.
 
     Attributes:

@@ -11,10 +11,10 @@ from annotated_types import Ge
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from selfconsume.models.distributions.exact import Mixture
-from selfconsume.sources.distribution_source import Count, Law, Width
+from selfconsume.sources.distribution_source import Count, DistributionSource, Width
 
 
-class _Modes(Law):
+class _Modes(DistributionSource):
     """Equal Gaussians of standard deviation `std` around `modes()`."""
 
     std: float

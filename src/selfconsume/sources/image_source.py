@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfconsume.errors import Problem
-from selfconsume.sources.dataset_source import Finite, Rows
+from selfconsume.errors import ConfigError
+from selfconsume.sources.dataset_source import DatasetSource, Rows
 
 
 class Loaded(NamedTuple):
@@ -28,7 +28,7 @@ class Loaded(NamedTuple):
         return cls(rows, digest.hexdigest())
 
 
-class Images(Finite):
+class Images(DatasetSource):
     """A finite source whose rows are uint8 images ``(n, H, W, C)`` read from files."""
 
     @abc.abstractmethod
@@ -42,7 +42,7 @@ class Images(Finite):
         """What the images are, wherever they lie.
 
         Raises:
-            Problem: They cannot be read, see `check`.
+            ConfigError: They cannot be read, see `check`.
         """
         return self.loaded().sha256
 
@@ -58,19 +58,27 @@ def checked(
         shape: The ``(H, W, C)`` that one image must have; None allows any.
 
     Raises:
-        Problem: What is wrong with them.
+        ConfigError: What is wrong with them.
     """
     wanted = ", ".join(str(size or name) for size, name in zip(shape, "HWC", strict=True))
     if images.ndim != 4 or any(size not in (None, has) for size, has in zip(shape, images.shape[1:], strict=False)):
-        raise Problem(f"source.path: '{path}' holds an array of shape {images.shape}, expected images (n, {wanted})")
+        raise ConfigError(
+            f"source.path: '{path}' holds an array of shape {images.shape}, expected images (n, {wanted})"
+        )
     if images.shape[3] not in (1, 3):
-        raise Problem(f"source.path: images of '{path}' have {images.shape[3]} channels, expected 1 or 3, as last axis")
+        raise ConfigError(
+            f"source.path: images of '{path}' have {images.shape[3]} channels, expected 1 or 3, as last axis"
+        )
     if images.dtype != np.uint8:
-        raise Problem(f"source.path: images of '{path}' are {images.dtype}, expected uint8 with grey levels 0 to 255")
+        raise ConfigError(
+            f"source.path: images of '{path}' are {images.dtype}, expected uint8 with grey levels 0 to 255"
+        )
     if len(images) < 2 or 0 in images.shape:
-        raise Problem(f"source.path: '{path}' holds images of shape {images.shape}; at least 2 are needed, none empty")
+        raise ConfigError(
+            f"source.path: '{path}' holds images of shape {images.shape}; at least 2 are needed, none empty"
+        )
     if images.max() <= 1:
-        raise Problem(
+        raise ConfigError(
             f"source.path: no grey level of '{path}' is above 1, expected 0 to 255; multiply the images by 255"
         )
     return images
@@ -80,14 +88,14 @@ def classes(path: str, labels: np.ndarray, n: int, most: int) -> np.ndarray:
     """Class labels as int32 ``(n,)``, if there is one for each image and all are from 0 to ``most - 1``.
 
     Raises:
-        Problem: What is wrong with them.
+        ConfigError: What is wrong with them.
     """
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
-        raise Problem(
+        raise ConfigError(
             f"source.path: labels of '{path}' are {labels.dtype} of shape {labels.shape}, expected {n} integers"
         )
     if n and not (labels.min() >= 0 and labels.max() < most):
-        raise Problem(
+        raise ConfigError(
             f"source.path: labels of '{path}' go from {labels.min()} to {labels.max()}, expected 0 to {most - 1}; "
             "the file is damaged or of another layout"
         )

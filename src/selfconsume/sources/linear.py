@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from annotated_types import Ge
 
 from selfconsume.models.distributions.linear_model import LinearModel
-from selfconsume.sources.distribution_source import Law
+from selfconsume.sources.distribution_source import DistributionSource
 from selfconsume.types import Number
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear(Law):
+class Linear(DistributionSource):
     """Rows (x, y) of standard normal inputs x with labels y that are linear in x plus Gaussian noise.
 
     An example is ``(x_1 .. x_d, y)``, ``d + 1`` numbers, with ``y = w . x + sigma * noise`` and all coefficients of w equal.

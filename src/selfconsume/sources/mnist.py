@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import Rows
 from selfconsume.sources.files.archives import BROKEN, MOST_BYTES, Entries, entries, first_line, shown, version
 from selfconsume.sources.files.download import located
@@ -72,7 +72,7 @@ def _load(changed: tuple[int, int], path: str) -> Loaded:
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     with entries(path) as found:
         if missing := [name for name in ARRAYS if f"{name}.npy" not in found.names]:
-            raise Problem(f"source.path: '{path}' has no {', '.join(missing)}; expected {', '.join(ARRAYS)}")
+            raise ConfigError(f"source.path: '{path}' has no {', '.join(missing)}; expected {', '.join(ARRAYS)}")
         return {name: _read_npy(path, name, found.read(f"{name}.npy")) for name in ARRAYS}
 
 
@@ -81,7 +81,7 @@ def _read_npy(path: str, name: str, content: bytes) -> np.ndarray:
         return np.load(io.BytesIO(content), allow_pickle=False)
     # A header may claim any size, which shows as MemoryError before anything is read.
     except (*BROKEN, MemoryError, SyntaxError) as error:
-        raise Problem(f"source.path: {name} of '{path}' is no plain array ({first_line(error)})") from None
+        raise ConfigError(f"source.path: {name} of '{path}' is no plain array ({first_line(error)})") from None
 
 
 def _read_idx(path: str) -> dict[str, np.ndarray]:
@@ -91,10 +91,10 @@ def _read_idx(path: str) -> dict[str, np.ndarray]:
             if match := ORIGINAL.fullmatch(name):
                 array = ("x_" if match[2] == "images" else "y_") + ("train" if match[1] == "train" else "test")
                 if array in arrays:
-                    raise Problem(f"source.path: '{path}' holds {shown(name)} in two forms or places; keep one")
+                    raise ConfigError(f"source.path: '{path}' holds {shown(name)} in two forms or places; keep one")
                 arrays[array] = _idx(found, name, 3 if match[2] == "images" else 1)
     if missing := [name for name in ARRAYS if name not in arrays]:
-        raise Problem(
+        raise ConfigError(
             f"source.path: '{path}' lacks the files of {', '.join(missing)}; expected train- and t10k-, "
             "images-idx3-ubyte and labels-idx1-ubyte, as they are or as .gz, or one .npz file"
         )
@@ -108,16 +108,16 @@ def _idx(found: Entries, name: str, ndim: int) -> np.ndarray:
         try:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
         except BROKEN as error:
-            raise Problem(
+            raise ConfigError(
                 f"source.path: {shown(name)} of '{found.path}' cannot be unpacked ({first_line(error)}); fetch it again"
             ) from None
     head = 4 + 4 * ndim
     if len(content) > MOST_BYTES or content[:4] != bytes([0, 0, 8, ndim]) or len(content) < head:
-        raise Problem(f"source.path: {shown(name)} of '{found.path}' is not an idx file of bytes with {ndim} axes")
+        raise ConfigError(f"source.path: {shown(name)} of '{found.path}' is not an idx file of bytes with {ndim} axes")
     shape = tuple(np.frombuffer(content[4:head], ">u4").tolist())
     data = np.frombuffer(content, np.uint8, offset=head)
     if data.size != int(np.prod(shape, dtype=object)):
-        raise Problem(
+        raise ConfigError(
             f"source.path: {shown(name)} of '{found.path}' says shape {shape} but holds {data.size} bytes; fetch it again"
         )
     return data.reshape(shape)

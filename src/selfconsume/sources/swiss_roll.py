@@ -12,7 +12,7 @@ from annotated_types import Ge
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.models.distributions.random import normal
-from selfconsume.sources.distribution_source import Count, Law
+from selfconsume.sources.distribution_source import Count, DistributionSource
 from selfconsume.types import Generator, Number, Samples
 
 
@@ -29,7 +29,7 @@ class Roll(Generator):
 
 
 @dataclasses.dataclass(frozen=True)
-class SwissRoll(Law):
+class SwissRoll(DistributionSource):
     """Spiral in the plane: scikit-learn's `make_swiss_roll` seen from the side, as in the toy data of FFJORD.
 
     First and third coordinate of the roll, (a cos a, a sin a) with a uniform in [1.5 pi, 4.5 pi], plus noise, all

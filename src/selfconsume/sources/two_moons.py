@@ -12,7 +12,7 @@ from annotated_types import Ge
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from selfconsume.models.distributions.random import normal
-from selfconsume.sources.distribution_source import Count, Law
+from selfconsume.sources.distribution_source import Count, DistributionSource
 from selfconsume.types import Generator, Number, Samples
 
 
@@ -35,7 +35,7 @@ class Moons(Generator):
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoMoons(Law):
+class TwoMoons(DistributionSource):
     """Two interleaving half circles in the plane, as scikit-learn's `make_moons`, with labels.
 
     The outer moon is (cos a, sin a), the inner (1 - cos a, 1/2 - sin a), a in [0, pi]. Unlike there, examples are

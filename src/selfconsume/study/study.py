@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.study import validation
@@ -51,7 +51,7 @@ class Study:
         settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, extrapolation, keep.
 
     Raises:
-        Problem: Anything in it is wrong or impossible, in one line.
+        ConfigError: Anything in it is wrong or impossible, in one line.
     """
 
     def __init__(
@@ -67,17 +67,17 @@ class Study:
         self.settings: Settings = validation.validated(Settings, settings, "study")
         if isinstance(self.settings.seeds, tuple) and len(set(self.settings.seeds)) < len(self.settings.seeds):
             seed, count = Counter(self.settings.seeds).most_common(1)[0]
-            raise Problem(f"study.seeds: {seed} is there {count} times; give each seed once")
+            raise ConfigError(f"study.seeds: {seed} is there {count} times; give each seed once")
         self.base = {"source": source, "family": family}
         if not isinstance(axes or {}, Mapping):
-            raise Problem(f"axes: expected a table of lists of values, got {axes!r}")
+            raise ConfigError(f"axes: expected a table of lists of values, got {axes!r}")
         if not isinstance(metrics, list | tuple):
-            raise Problem(f"metrics: expected a list of metrics, got {metrics!r}")
+            raise ConfigError(f"metrics: expected a list of metrics, got {metrics!r}")
         axes = flat(axes or {})
         if regime is not None:
             self.base["regime"] = regime
         elif "regime" not in axes:
-            raise Problem("regime: missing; add a [regime] table or an axis of regimes")
+            raise ConfigError("regime: missing; add a [regime] table or an axis of regimes")
         if curation is not None:
             self.base["curation"] = curation
         for role, given in self.base.items():
@@ -87,7 +87,7 @@ class Study:
         for i, metric in enumerate(self.metrics):
             if validation.kinds_of(metric) in [validation.kinds_of(other) for other in self.metrics[:i]]:
                 kind = " on ".join(repr(each) for each in validation.kinds_of(metric))
-                raise Problem(f"metrics[{i}]: {kind} is there twice; a study has at most one metric of a kind")
+                raise ConfigError(f"metrics[{i}]: {kind} is there twice; a study has at most one metric of a kind")
         self.axes = axes
         self.cells = self._expand()
         self._check()
@@ -118,7 +118,7 @@ class Study:
     def _expand(self) -> list[Cell]:
         for name, values in self.axes.items():
             if not isinstance(values, list | tuple) or not values:
-                raise Problem(f"axes.{name}: expected a list of values, got {values!r}")
+                raise ConfigError(f"axes.{name}: expected a list of values, got {values!r}")
         cells = []
         names = list(self.axes)
         for values in itertools.product(*self.axes.values()):
@@ -137,7 +137,7 @@ class Study:
         seen: dict[Run, dict[str, Any]] = {}
         for cell in cells:
             if cell.run in seen:
-                raise Problem(f"axes: {cell.labels} and {seen[cell.run]} are the same run; drop one")
+                raise ConfigError(f"axes: {cell.labels} and {seen[cell.run]} are the same run; drop one")
             seen[cell.run] = cell.labels
         return cells
 
@@ -155,18 +155,18 @@ class Study:
             return validation.label(role, parts[role], beside, elsewhere)
         if role in PARTS and field:
             if role not in parts:
-                raise Problem(f"axes.{name}: there is no {role} it could belong to")
+                raise ConfigError(f"axes.{name}: there is no {role} it could belong to")
             table = validation.table_of(role, validation.recipe(role, parts[role], role))
             if field not in table or field == "kind":
                 known = [each for each in table if each != "kind"]
                 hint = registry.suggest(field, known) if known else "it has no fields"
-                raise Problem(f"axes.{name}: {table['kind']!r} has no {field!r}; {hint}")
+                raise ConfigError(f"axes.{name}: {table['kind']!r} has no {field!r}; {hint}")
             parts[role] = validation.recipe(role, {**table, field: value}, role)
             return value if isinstance(value, str | int | float | bool) else json.dumps(value)
         setting = field if role == "study" else name
         if setting not in settings:
             known = [*PARTS, *(f"study.{each}" for each in settings)]
-            raise Problem(f"axes: unknown {name!r}; {registry.suggest(name, known)}")
+            raise ConfigError(f"axes: unknown {name!r}; {registry.suggest(name, known)}")
         settings[setting] = value
         return value
 
@@ -185,10 +185,10 @@ class Study:
                 run.curation.check(run.source, run.family, run.block)
             if run.extrapolation and not run.family.parametric:
                 kind = registry.kind_of("family", type(run.family))
-                raise Problem(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
+                raise ConfigError(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
             if run.start != "cold" and not run.family.parametric:
                 kind = registry.kind_of("family", type(run.family))
-                raise Problem(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
+                raise ConfigError(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
             if run.initial != "fit":
                 generation_zero.initial_generator(run)
 

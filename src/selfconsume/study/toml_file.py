@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.study.settings import PARTS
 from selfconsume.study.study import Study, flat
 
@@ -26,7 +26,7 @@ def read(path: str | Path) -> str:
     """The text of a study file, or of the preset of that name if there is no such file.
 
     Raises:
-        Problem: There is neither, or the file cannot be read.
+        ConfigError: There is neither, or the file cannot be read.
     """
     try:
         return Path(path).read_text()
@@ -35,9 +35,9 @@ def read(path: str | Path) -> str:
             return known[str(path)]
         near = difflib.get_close_matches(str(path), known, n=1)
         hint = f"; did you mean the preset {near[0]!r}?" if near else ""
-        raise Problem(f"{path}: there is no such file{hint}") from None
+        raise ConfigError(f"{path}: there is no such file{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: cannot be read ({error})") from None
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
 
 
 def question(text: str | None) -> str:
@@ -57,12 +57,12 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
             ``metrics.0.kind=mmd``.
 
     Raises:
-        Problem: The file is missing or is not TOML, or see `Study`.
+        ConfigError: The file is missing or is not TOML, or see `Study`.
     """
     try:
         tables = tomllib.loads(read(path))
     except tomllib.TOMLDecodeError as error:
-        raise Problem(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path}: not TOML: {error}") from None
     for change in changes:
         _override(tables, change)
     return from_tables(tables)
@@ -72,25 +72,25 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     """A study from the tables of its file.
 
     Raises:
-        Problem: See `Study`.
+        ConfigError: See `Study`.
     """
     known = ["study", *PARTS, "metrics", "axes"]
     for name in tables:
         if name not in known:
-            raise Problem(f"unknown table [{name}]; {registry.suggest(name, known)}")
+            raise ConfigError(f"unknown table [{name}]; {registry.suggest(name, known)}")
     for name in ("study", *PARTS, "axes"):
         if not isinstance(tables.get(name, {}), Mapping):
-            raise Problem(f"{name}: expected a table [{name}], got {tables[name]!r}")
+            raise ConfigError(f"{name}: expected a table [{name}], got {tables[name]!r}")
     for name in tables.get("study", {}):
         if name in known:
-            raise Problem(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
+            raise ConfigError(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
     axes = flat(tables.get("axes", {}))
     for role in ("source", "family"):
         if role not in tables and role not in axes:
-            raise Problem(f"{role}: missing; add a [{role}] table with a kind")
+            raise ConfigError(f"{role}: missing; add a [{role}] table with a kind")
     metrics = tables.get("metrics", [])
     if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
-        raise Problem("metrics: expected [[metrics]] tables, each with a kind")
+        raise ConfigError("metrics: expected [[metrics]] tables, each with a kind")
     return Study(
         tables.get("source", {}),
         tables.get("family", {}),
@@ -106,7 +106,7 @@ def _override(tables: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) < 2:
-        raise Problem(
+        raise ConfigError(
             f"--set {change}: expected table.key=value, such as source.n=100; whole tables are changed in the file"
         )
     try:
@@ -123,5 +123,5 @@ def _override(tables: dict[str, Any], change: str) -> None:
         else:
             table = table.setdefault(part, {}) if isinstance(table, dict) else None
     if not isinstance(table, dict):
-        raise Problem(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
+        raise ConfigError(f"--set {change}: {'.'.join(parts[:-1])} is not a table")
     table[parts[-1]] = value

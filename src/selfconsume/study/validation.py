@@ -12,7 +12,7 @@ from typing import Any
 import pydantic
 
 from selfconsume import registry
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.on_features import Featured, extractor_of
 
 
@@ -25,21 +25,21 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
     """An instance of a frozen dataclass from plain values, strictly: no ``"100"`` for a number, no ``true`` for a number.
 
     Raises:
-        Problem: A field is unknown, missing, or holds a wrong value.
+        ConfigError: A field is unknown, missing, or holds a wrong value.
     """
     names = [field.name for field in dataclasses.fields(cls) if field.init]
     for name in table:
         if name not in names:
             hint = registry.suggest(name, names) if names else "it takes no fields"
-            raise Problem(f"{where}: unknown {name!r}; {hint}")
+            raise ConfigError(f"{where}: unknown {name!r}; {hint}")
     _refuse_nonfinite(table, where)
     try:
         # JSON mode accepts a list where a tuple is meant, and is strict in everything else.
         return _adapter(cls).validate_json(json.dumps(table), strict=True)
     except pydantic.ValidationError as error:
-        raise Problem(_message(error, table, where)) from None
+        raise ConfigError(_message(error, table, where)) from None
     except TypeError as error:
-        raise Problem(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def recipe(role: str, given: Any, where: str) -> Any:
@@ -48,13 +48,13 @@ def recipe(role: str, given: Any, where: str) -> Any:
     The table of a metric that compares vectors may say on which `features`: the table of an extractor, or its kind.
 
     Raises:
-        Problem: No such kind, or see `validated`.
+        ConfigError: No such kind, or see `validated`.
     """
     if isinstance(given, Mapping):
         if "kind" not in given:
-            raise Problem(f"{where}.kind: missing; expected one of " + ", ".join(map(repr, registry.kinds(role))))
+            raise ConfigError(f"{where}.kind: missing; expected one of " + ", ".join(map(repr, registry.kinds(role))))
         if not isinstance(given["kind"], str):
-            raise Problem(f"{where}.kind: expected a name, got {given['kind']!r}")
+            raise ConfigError(f"{where}.kind: expected a name, got {given['kind']!r}")
         cls = registry.find(role, given["kind"], where)
         table = {name: value for name, value in given.items() if name != "kind"}
         features = table.pop("features", None) if takes_features(role, cls) else None
@@ -62,12 +62,12 @@ def recipe(role: str, given: Any, where: str) -> Any:
         return made if features is None else Featured(made, _extractor(features, f"{where}.features"))
     if isinstance(given, Featured):
         if not takes_features(role, type(given.metric)):
-            raise Problem(f"{where}: {registry.kind_of('metric', type(given.metric))!r} does not compare features")
+            raise ConfigError(f"{where}: {registry.kind_of('metric', type(given.metric))!r} does not compare features")
         return Featured(recipe(role, given.metric, where), _extractor(given.features, f"{where}.features"))
     if not dataclasses.is_dataclass(given) or isinstance(given, type):
-        raise Problem(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
+        raise ConfigError(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
     if not isinstance(given, registry.ROLES[role]):
-        raise Problem(f"{where}: expected a {role}, got a {type(given).__name__} of {type(given).__module__}")
+        raise ConfigError(f"{where}: expected a {role}, got a {type(given).__name__} of {type(given).__module__}")
     return validated(type(given), dataclasses.asdict(given), where)
 
 
@@ -88,7 +88,7 @@ def kinds_of(metric: Any) -> tuple[str, ...]:
 
 def takes_features(role: str, cls: type) -> bool:
     """Whether recipes of this class may stand behind an extractor."""
-    return role == "metric" and getattr(cls, "featured", False)
+    return role == "metric" and getattr(cls, "accepts_features", False)
 
 
 def label(role: str, recipe: Any, beside: Sequence[Any] = (), elsewhere: Collection[str] = ()) -> str:
@@ -156,7 +156,7 @@ def _extractor(given: Any, where: str) -> Any:
 
 def _refuse_nonfinite(value: Any, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise Problem(f"{where}: expected a finite number, got {value}")
+        raise ConfigError(f"{where}: expected a finite number, got {value}")
     if isinstance(value, Mapping):
         for name, part in value.items():
             _refuse_nonfinite(part, f"{where}.{name}")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.ddpm import DDPM
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.ddpm import DDPM as LAYOUT
@@ -116,7 +116,7 @@ def test_levels_that_it_was_not_trained_on_are_refused(monkeypatch, tmp_path):
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     net = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (8, 8, 3), SMALL))
     like = jax.eval_shape(lambda: DDPM(net="tiny", T=100).init(jax.random.key(0), (8, 8, 3)))
-    with pytest.raises(Problem, match=r"trained with T = 1000; set family\.T to it \(it is 100\)"):
+    with pytest.raises(ConfigError, match=r"trained with T = 1000; set family\.T to it \(it is 100\)"):
         load(str(tmp_path / "model.pt"), dataclasses.replace(like, net=net))
     like = jax.eval_shape(lambda: DDPM(net="tiny", T=1000).init(jax.random.key(0), (8, 8, 3)))
     assert load(str(tmp_path / "model.pt"), dataclasses.replace(like, net=net)).T == 1000

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.edm import EDM
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.edm import EDM as LAYOUT
@@ -274,7 +274,7 @@ def test_networks_that_are_not_the_family_s_are_refused(loaded):
     state, like = random(SMALL, 8), generator(SMALL, 8)
 
     def refused(words, state, like=like, **facts):
-        with pytest.raises(Problem, match=words):
+        with pytest.raises(ConfigError, match=words):
             loaded(like, state, **facts)
 
     refused("has the preconditioning VPPrecond", state, name="VPPrecond")

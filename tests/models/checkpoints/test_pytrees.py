@@ -5,7 +5,7 @@ import optax
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints.pytrees import load_generator, named, named_shapes, rebuilt, save_generator
 from selfconsume.models.distributions.exact import Mixture, Normal
 from selfconsume.types import FitState
@@ -56,19 +56,21 @@ def test_transposed_arrays_are_written_as_they_are_seen(tmp_path):
 def test_files_that_do_not_fit_are_refused(tmp_path):
     like = Normal(jnp.zeros(2), jnp.eye(2))
     path = tmp_path / "generator.safetensors"
-    with pytest.raises(Problem, match=r"study\.initial: no file '.*'; give 'fit', 'truth' or the path of a checkpoint"):
+    with pytest.raises(
+        ConfigError, match=r"study\.initial: no file '.*'; give 'fit', 'truth' or the path of a checkpoint"
+    ):
         load_generator(path, like)
-    with pytest.raises(Problem, match="is not a safetensors file"):
+    with pytest.raises(ConfigError, match="is not a safetensors file"):
         load_generator(tmp_path, like)
     path.write_bytes(b"0123456789")
-    with pytest.raises(Problem, match="is not a safetensors file"):
+    with pytest.raises(ConfigError, match="is not a safetensors file"):
         load_generator(path, like)
     save_generator(path, Normal(jnp.zeros(3), jnp.eye(3)))
-    with pytest.raises(Problem, match=r"\.factor should have shape \(2, 2\), the file has \(3, 3\)"):
+    with pytest.raises(ConfigError, match=r"\.factor should have shape \(2, 2\), the file has \(3, 3\)"):
         load_generator(path, like)
     save_file({".mean": np.zeros(2, np.float32)}, path)
-    with pytest.raises(Problem, match=r"\.factor should have shape \(2, 2\), the file has none"):
+    with pytest.raises(ConfigError, match=r"\.factor should have shape \(2, 2\), the file has none"):
         load_generator(path, like)
     save_file({**named(like), "more": np.zeros(2)}, path)
-    with pytest.raises(Problem, match=r"more should have shape none \(it is not a part\), the file has \(2,\)"):
+    with pytest.raises(ConfigError, match=r"more should have shape none \(it is not a part\), the file has \(2,\)"):
         load_generator(path, like)

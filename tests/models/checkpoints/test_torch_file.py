@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import safe_pickle, torch_file
 from selfconsume.models.checkpoints.safe_pickle import Inert
 from selfconsume.models.checkpoints.torch_file import MAGIC, read
@@ -162,11 +162,11 @@ def test_nothing_is_executed(found, tmp_path):
 
 def test_what_is_not_known_is_said(found, tmp_path):
     def refused(data, words):
-        with pytest.raises(Problem, match=words) as error:
+        with pytest.raises(ConfigError, match=words) as error:
             found(data)
         assert str(error.value).startswith("study.initial: ") and "\n" not in str(error.value)
 
-    with pytest.raises(Problem, match=r"cannot read .*No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
         read(tmp_path / "none.pt", "study.initial")
     refused(b"", "begins neither like an archive nor like a pickle")
     refused(b"hello", "begins neither like an archive nor like a pickle")
@@ -196,15 +196,15 @@ def test_what_is_not_known_is_said(found, tmp_path):
 def test_small_files_do_not_become_large(found):
     """A text that is made into bytes again and again, views that repeat one number, and lists within lists."""
     again = text("x" * 10_000) + b"q\x00" + b"0" + b"](" + call("_codecs.encode", b"h\x00", text("latin1")) * 100 + b"e"
-    with pytest.raises(Problem, match="unpacks to much more than its size"):
+    with pytest.raises(ConfigError, match="unpacks to much more than its size"):
         found(archive(again))
     assert found(archive(tensor(storage(6), 0, (2**30, 2**10), (0, 0)))).nbytes == 2**42
     broken = tensor(storage(6), 0, (2**30, 2**10), (0, 0)) + b"q\x01" + b"0"
     broken += call("torch._utils._rebuild_tensor_v2", storage(6), number(0), b"h\x01", b"h\x01", b"\x89")
-    with pytest.raises(Problem, match="sizes are broken"):
+    with pytest.raises(ConfigError, match="sizes are broken"):
         found(archive(broken))
     kinds = (storage(6), storage(6, "torch.cuda.FloatStorage"))
-    with pytest.raises(Problem, match="storage '0' has two types"):
+    with pytest.raises(ConfigError, match="storage '0' has two types"):
         found(archive(several(*(tensor(held, 0, (6,), (1,)) for held in kinds))))
     deep = b"(" * 30_000 + b"t" * 30_000
     assert isinstance(found(pickled(deep)), tuple)
@@ -241,7 +241,7 @@ def test_damaged_files_are_problems(file, data, tmp_path_factory):
     start = time.monotonic()
     try:
         read(path, "study.initial")
-    except Problem as problem:
+    except ConfigError as problem:
         assert "\n" not in str(problem)
     assert time.monotonic() - start < 5
 
@@ -291,7 +291,7 @@ def test_what_pytorch_writes(tmp_path, how):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_limits_and_forms_that_are_not_read(found, monkeypatch):
     def refused(data, words):
-        with pytest.raises(Problem, match=words):
+        with pytest.raises(ConfigError, match=words):
             found(data)
 
     with io.BytesIO(archive(TWO_BY_THREE)) as file:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.families.ddpm import DDPM
 from selfconsume.families.otcfm import OTCFM
 from selfconsume.models.checkpoints import load as initial
@@ -229,23 +229,24 @@ def test_a_generator_of_this_package_may_begin_with_any_byte(monkeypatch, tmp_pa
 def test_what_fits_no_family_or_net_is_refused(holding):
     path = holding({"ema_model": random(SMALL, 8)})
     words = "which the family 'otcfm' with net = 'torchcfm_32' continues"
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(ConfigError, match=words):
         load(path, generator(DDPM(net="tiny"), SMALL, 8))
-    with pytest.raises(Problem, match=words):
+    with pytest.raises(ConfigError, match=words):
         load(path, jax.eval_shape(lambda: OTCFM().init(jax.random.key(0), (2,))))
     for field, value in {"epsilon": 1e-6, "factor": 0.5, "frequency": 2.0, "to_end": True, "corner": True}.items():
-        with pytest.raises(Problem, match=f"a network of another {field}; set family.net = 'torchcfm_32'"):
+        with pytest.raises(ConfigError, match=f"a network of another {field}; set family.net = 'torchcfm_32'"):
             load(path, generator(OTCFM(net="tiny"), SMALL._replace(**{field: value}), 8))
     holding({"weights": {"layer.weight": np.zeros(3)}, "step": 3})
     with pytest.raises(
-        Problem, match="no network in a layout that is known here: found a dictionary of 'weights', 'step'; known are"
+        ConfigError,
+        match="no network in a layout that is known here: found a dictionary of 'weights', 'step'; known are",
     ):
         load(path, generator(OTCFM(net="tiny"), SMALL, 8))
     holding({"state_dict": {"layer.weight": np.zeros(3)}})
-    with pytest.raises(Problem, match=r"found a dictionary of 'state_dict', with arrays such as 'layer\.weight'"):
+    with pytest.raises(ConfigError, match=r"found a dictionary of 'state_dict', with arrays such as 'layer\.weight'"):
         load(path, generator(OTCFM(net="tiny"), SMALL, 8))
     linear = Inert("torch.nn.Linear")
     linear.state = {"_parameters": {"weight": np.zeros((2, 2)), "bias": np.zeros(2)}}
     holding(linear)
-    with pytest.raises(Problem, match="found a pickled object, with arrays such as 'weight', 'bias'"):
+    with pytest.raises(ConfigError, match="found a pickled object, with arrays such as 'weight', 'bias'"):
         load(path, generator(OTCFM(net="tiny"), SMALL, 8))

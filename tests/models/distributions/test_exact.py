@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.models.distributions.exact import Categorical, Mixture, Normal
+from selfconsume.models.distributions.exact import CategoricalDistribution, Mixture, Normal
 
 KEY = jax.random.key(7)
 
@@ -210,7 +210,7 @@ def test_categorical_frequencies_and_extinct_categories():
     p = np.where(rng.random(k) < 0.5, 0.0, rng.random(k))
     p[-1] = 0.0
     p = (p / p.sum()).astype(np.float32)
-    x = np.asarray(draws(Categorical(jnp.asarray(p)), n))
+    x = np.asarray(draws(CategoricalDistribution(jnp.asarray(p)), n))
     assert x.dtype == np.float32 and x.shape == (n, k)
     np.testing.assert_array_equal(x.sum(axis=1), 1.0)
     counts = x.sum(axis=0)
@@ -224,20 +224,23 @@ def test_categorical_frequencies_and_extinct_categories():
 )
 def test_categorical_temperature(temperature, expected):
     n = 20_000
-    frequency = draws(Categorical(jnp.array([0.25, 0.75, 0.0]), temperature), n).mean(axis=0)
+    frequency = draws(CategoricalDistribution(jnp.array([0.25, 0.75, 0.0]), temperature), n).mean(axis=0)
     np.testing.assert_allclose(frequency, expected, atol=5 * np.sqrt(0.25 / n))
     assert frequency[2] == 0
 
 
 def test_categorical_mass():
-    categorical = Categorical(jnp.array([0.25, 0.75, 0.0]))
+    categorical = CategoricalDistribution(jnp.array([0.25, 0.75, 0.0]))
     np.testing.assert_allclose(density(categorical, jnp.eye(3)), [np.log(0.25), np.log(0.75), -np.inf], rtol=1e-6)
     np.testing.assert_array_equal(parameters(categorical)["p"], [0.25, 0.75, 0.0])
 
 
 @pytest.mark.parametrize("weights", [[0.0, 0.0], [jnp.nan, 1.0]])
 def test_a_failed_fit_shows_in_its_samples(weights):
-    for failed in (Categorical(jnp.array(weights)), Mixture(jnp.array(weights), jnp.zeros((2, 1)), jnp.ones((2, 1)))):
+    for failed in (
+        CategoricalDistribution(jnp.array(weights)),
+        Mixture(jnp.array(weights), jnp.zeros((2, 1)), jnp.ones((2, 1))),
+    ):
         assert np.isnan(draws(failed, 3)).all()
 
 
@@ -250,7 +253,7 @@ def test_all_of_them_run_inside_lanes(layout):
         eye = temperature * jnp.eye(2)
         normal = Normal.from_covariance(jnp.zeros(2), eye, temperature)
         mixture = Mixture.from_covariances(jnp.ones(2), jnp.zeros((2, 2)), eye, temperature)
-        categorical = Categorical(jnp.array([0.25, 0.75]), temperature)
+        categorical = CategoricalDistribution(jnp.array([0.25, 0.75]), temperature)
         one = jax.nn.one_hot(jnp.array([0, 1]), 2)
         return [(g.sample(key, 4), g.log_prob(x)) for g, x in ((normal, eye), (mixture, eye), (categorical, one))]
 

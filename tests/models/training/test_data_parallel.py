@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.models.training import data_parallel
 from selfconsume.results import store
 from selfconsume.results.table import table
@@ -23,10 +23,10 @@ ONE_LANE = """
     from selfconsume import lanes
     lanes.start_jax()
     from selfconsume import split
-    from selfconsume.batch import Batch
+    from selfconsume.batch import LaneBatch
     from selfconsume.families import network
     from selfconsume.families.edm import EDM
-    from selfconsume.lanes import Layout
+    from selfconsume.lanes import DeviceLayout
     from selfconsume.loop import Run
     from selfconsume.nets.unet import SIZES, Sizes
     from selfconsume.regimes import Mix
@@ -42,9 +42,9 @@ ONE_LANE = """
     run = {"images": images, "vectors": vectors}[sys.argv[1]]
     records = []
     for devices, parts in ((1, 1), (4, 4), (4, 2)):
-        layout = Layout(tuple(jax.devices()[:devices]), loop=True, split=parts)
+        layout = DeviceLayout(tuple(jax.devices()[:devices]), loop=True, split=parts)
         assert layout.record().get("split", 1) == parts
-        *_, last = Batch([run], [0], layout).generations([], 1)
+        *_, last = LaneBatch([run], [0], layout).generations([], 1)
         records.append(last)
     one, *others = records
     for other in others:
@@ -85,7 +85,7 @@ STUDY = """
     family = {"kind": "edm", "width": 8, "depth": 1, "updates": 8, "batch": 8, "steps": 2, "learning_rate": 1e-3}
     study = lambda generations: Study({"kind": "gaussian", "dim": 2, "n": 20}, family, None, [{"kind": "moments"}],
         {"regime": [{"kind": "mix", "ratio": 0.5}]}, generations=generations, seeds=1, start="warm")
-    layout = lanes.Layout.default()
+    layout = lanes.DeviceLayout.default()
     for generations in (2, 3):  # the second time from what the first has stored
         execute.execute(study(generations), sys.argv[1], layout=layout)
     print(layout.hosts, layout.leads, layout.record().get("split", 1), len(jax.local_devices()))
@@ -140,7 +140,7 @@ def test_outside_of_lanes_nothing_is_split(layout):
 def test_rows_of_the_devices_are_the_batch(layout):
     if len(layout.devices) < 2:
         pytest.skip("one device")
-    two = Layout(layout.devices[:2], loop=layout.loop, split=2)
+    two = DeviceLayout(layout.devices[:2], loop=layout.loop, split=2)
 
     def body(_, lane):
         rows = data_parallel.own(data_parallel.filled(lane["x"]))
@@ -164,20 +164,22 @@ def test_rows_of_the_devices_are_the_batch(layout):
 )
 def test_accelerators_without_a_lane_join_another_one(layout, lanes, divisor, expected):
     eight = layout.devices[:1] * 8  # nothing is computed on them
-    layout = Layout(eight, loop=False)
+    layout = DeviceLayout(eight, loop=False)
     spread = layout.spread(lanes, divisor)
     assert spread.split == expected
     assert spread.padded(lanes) % spread.places == 0 and spread.places * spread.split == 8
     assert ("split" in spread.record()) == (expected > 1)
     assert layout.spread(lanes, divisor).spread(lanes, divisor) == spread
-    assert Layout(eight, loop=True).spread(lanes, divisor).split == 1
+    assert DeviceLayout(eight, loop=True).spread(lanes, divisor).split == 1
 
 
 def test_devices_of_a_lane_that_do_not_divide_a_batch_are_refused(layout):
     """They would leave rows out."""
-    four = Layout(layout.devices[:1] * 4, loop=True, split=4)
+    four = DeviceLayout(layout.devices[:1] * 4, loop=True, split=4)
     assert four.spread(1, 8) == four and four.spread(1, None) == four
-    with pytest.raises(Problem, match="SELFCONSUME_SPLIT: 4 devices of one lane do not divide a batch of 10 examples"):
+    with pytest.raises(
+        ConfigError, match="SELFCONSUME_SPLIT: 4 devices of one lane do not divide a batch of 10 examples"
+    ):
         four.spread(1, 10)
 
 
@@ -185,4 +187,4 @@ def test_a_number_of_devices_that_does_not_divide_is_refused(monkeypatch):
     for wrong in ("0", "7.5", "97"):
         monkeypatch.setenv("SELFCONSUME_SPLIT", wrong)
         with pytest.raises(ValueError, match=re.escape("SELFCONSUME_SPLIT: expected a divisor of")):
-            Layout.default()
+            DeviceLayout.default()

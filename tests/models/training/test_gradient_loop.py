@@ -11,9 +11,9 @@ import optax
 import pytest
 from jaxtyping import Array, Float
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.models.training.gradient_loop import Batches, Trainable, Trained
+from selfconsume.models.training.gradient_loop import Minibatches, Trainable, Trained
 from selfconsume.models.training.scaling import Scaling
 from selfconsume.types import FitState
 
@@ -70,7 +70,7 @@ def run(family, x, weight, start, updates, key=0):
 @functools.partial(jax.jit, static_argnames=("size", "count"))
 def draw(seed, weight, size=250, count=4, first=0):
     """The rows of some batches in a row."""
-    batches = Batches.of(jax.random.key(seed), jnp.zeros((weight.shape[0], 1)), weight, 1)
+    batches = Minibatches.of(jax.random.key(seed), jnp.zeros((weight.shape[0], 1)), weight, 1)
     return jax.vmap(lambda i: batches.rows(i, size))(first + jnp.arange(count)).ravel()
 
 
@@ -93,7 +93,7 @@ def test_every_row_gets_its_share_at_any_time(weights, seed):
 
 def test_lengths_are_the_weights():
     weight = jax.random.exponential(jax.random.key(0), (100_000,)) * (jnp.arange(100_000) % 3 > 0)
-    batches = Batches.of(jax.random.key(1), jnp.zeros((100_000, 1)), weight, 1)
+    batches = Minibatches.of(jax.random.key(1), jnp.zeros((100_000, 1)), weight, 1)
     ends = np.asarray(batches.ends).astype(np.int64)
     lengths = np.diff(ends, prepend=-1)
     assert (lengths >= 0).all() and ends[-1] == 2**32 - 1
@@ -120,7 +120,7 @@ def test_each_draw_by_itself_follows_the_weights():
     @jax.jit
     def first(weight):
         x = jnp.zeros((50, 1))
-        return jax.vmap(lambda seed: Batches.of(jax.random.key(seed), x, weight, 1).rows(jnp.int32(0), 2))(
+        return jax.vmap(lambda seed: Minibatches.of(jax.random.key(seed), x, weight, 1).rows(jnp.int32(0), 2))(
             jnp.arange(2000)
         )
 
@@ -191,13 +191,15 @@ def test_parts_divide_the_batch():
     class Plane:
         shape = (2,)
 
-    with pytest.raises(Problem, match=r"family\.parts: 3 does not divide the batch of 8; give a divisor"):
+    with pytest.raises(
+        ConfigError, match=r"family\.grad_accumulation: 3 does not divide the batch of 8; give a divisor"
+    ):
         Location(batch=8, parts=3).check(Plane())
 
 
 def test_flips_mirror_half_of_the_images_left_to_right():
     def seen(flip):
-        family = Pictures(batch=400, flip=flip)
+        family = Pictures(batch=400, random_flip=flip)
         x = jnp.array([[[[0], [255]], [[0], [0]]]], jnp.uint8)
         state = family.begin(jax.random.key(0), x, jnp.ones(1), None)
         return jax.jit(lambda state: family.advance(state, 1))(state).loss
@@ -316,7 +318,7 @@ def test_a_start_without_a_memory_of_training(unscaled):
 
 
 def test_cold_fits_may_have_their_own_number_of_updates(trained):
-    family = Location(updates=20, cold_updates=40, batch=4, learning_rate=1.0)
+    family = Location(updates=20, updates_from_scratch=40, batch=4, learning_rate=1.0)
     assert (family.updates_of(warm=False), family.updates_of(warm=True)) == (40, 20)
     assert Location(updates=20).updates_of(warm=False) == 20
     # The cosine runs over the fit's own updates: half of them are half of the learning rate.
@@ -363,7 +365,7 @@ def test_images_are_refused():
     class Images:
         shape = (8, 8, 1)
 
-    with pytest.raises(Problem, match=r"family: takes vectors, .* \(8, 8, 1\)"):
+    with pytest.raises(ConfigError, match=r"family: takes vectors, .* \(8, 8, 1\)"):
         Location().check(Images())
 
 

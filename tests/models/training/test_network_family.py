@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.families.ddpm import DDPM
 from selfconsume.families.edm import EDM
@@ -29,7 +29,7 @@ from selfconsume.types import Density
 
 DIGITS = Digits(n=24, n_test=20, form="image")
 FAMILIES = [
-    EDM(updates=6, batch=8, steps=2, flip=True),
+    EDM(updates=6, batch=8, steps=2, random_flip=True),
     DDPM(updates=6, batch=8, T=21, steps=3, dropout=0.2, augment=0.5),
     OTCFM(updates=6, batch=8, pairing_block=4, steps=2),
 ]
@@ -171,7 +171,9 @@ def test_images_have_no_density():
     """So that nothing that needs one accepts them."""
     generator = jax.eval_shape(lambda: OTCFM().init(jax.random.key(0), (8, 8, 1)))
     assert not isinstance(generator, Density)
-    with pytest.raises(Problem, match=r"metrics\.log_likelihood: expected a family whose generators have a density"):
+    with pytest.raises(
+        ConfigError, match=r"metrics\.log_likelihood: expected a family whose generators have a density"
+    ):
         LogLikelihood().check(DIGITS, OTCFM())
 
 
@@ -197,19 +199,19 @@ class Shaped:
         ({"compute": "bfloat16"}, Shaped((4,)), r"family\.compute: 'bfloat16' is for images .*; use 'float32'"),
         ({"dropout": 0.1}, Shaped((4,)), r"family\.dropout: 0\.1 is for images .*; use 0\.0"),
         ({"augment": 0.1}, Shaped((4,)), r"family\.augment: 0\.1 is for images .*; use 0\.0"),
-        ({"flip": True}, Shaped((4,)), r"family\.flip: only images can be mirrored"),
+        ({"random_flip": True}, Shaped((4,)), r"family\.random_flip: only images can be mirrored"),
         ({}, Shaped((4, 4)), r"family: takes vectors"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before(fields, source, message):
     for family in (EDM, DDPM, OTCFM):
-        with pytest.raises(Problem, match=message):
+        with pytest.raises(ConfigError, match=message):
             family(**fields).check(source)
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)])
 def test_what_can(shape):
-    OTCFM(flip=True, compute="bfloat16").check(Shaped(shape))
+    OTCFM(random_flip=True, compute="bfloat16").check(Shaped(shape))
 
 
 def study(generations):

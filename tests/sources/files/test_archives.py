@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.files import archives
 from selfconsume.sources.files.archives import entries
 
@@ -84,7 +84,7 @@ def test_a_folder_may_hold_links_to_files_but_not_walk_in_circles():
 
 
 def refused(path, message):
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         read_all(path)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source.path: ")
 
@@ -227,5 +227,5 @@ def test_what_is_no_archive():
         file.write("text")
     refused("x.txt", "'x.txt' is neither a folder nor a .zip")
     refused("no.zip", "'no.zip' cannot be read .*No such file")
-    with pytest.raises(Problem, match=r"cannot find 'no.zip' \(No such file"):
+    with pytest.raises(ConfigError, match=r"cannot find 'no.zip' \(No such file"):
         archives.version("no.zip")

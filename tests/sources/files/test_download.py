@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources import cifar10, mnist
 from selfconsume.sources.files import download
 
@@ -68,7 +68,7 @@ def test_a_file_that_was_tampered_with_is_fetched_again(server):
 def test_another_file_is_refused_and_not_kept(server, tmp_path):
     url, _ = server
     with pytest.raises(
-        Problem, match=f"cannot be had .*; try again, .* check that its SHA-256 is {'0' * 64}"
+        ConfigError, match=f"cannot be had .*; try again, .* check that its SHA-256 is {'0' * 64}"
     ) as caught:
         download.located(None, True, url, "0" * 64)
     assert "\n" not in str(caught.value)
@@ -77,7 +77,7 @@ def test_another_file_is_refused_and_not_kept(server, tmp_path):
 
 def test_what_is_not_there_is_said(server):
     url, _ = server
-    with pytest.raises(Problem, match=r"source.fetch: http://.*/none.bin cannot be had \(404"):
+    with pytest.raises(ConfigError, match=r"source.fetch: http://.*/none.bin cannot be had \(404"):
         download.located(None, True, url.replace("file", "none"), SHA256)
 
 
@@ -85,7 +85,7 @@ def test_no_network_unless_asked_for(server):
     url, asked = server
     assert download.located("a.bin", False, url, SHA256) == "a.bin"
     for path, fetch in ((None, False), ("a.bin", True)):
-        with pytest.raises(Problem, match="expected either path or fetch = true"):
+        with pytest.raises(ConfigError, match="expected either path or fetch = true"):
             download.located(path, fetch, url, SHA256)
     assert asked == []
 
@@ -96,5 +96,5 @@ def test_what_a_source_fetches_is_checked_like_any_file(server, monkeypatch):
         assert len(module.SHA256) == 64
         monkeypatch.setattr(module, "URL", url)
         monkeypatch.setattr(module, "SHA256", SHA256)
-        with pytest.raises(Problem, match=r"file.bin' is neither a folder nor a .zip"):
+        with pytest.raises(ConfigError, match=r"file.bin' is neither a folder nor a .zip"):
             kind(fetch=True).check()

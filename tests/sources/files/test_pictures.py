@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.files import pictures
 
 RNG = np.random.default_rng(0)
@@ -274,7 +274,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_what_is_wrong_is_said_in_one_line(case):
     prepare, fields, message = PROBLEMS[case]
-    with pytest.raises(Problem, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         read(prepare(), **fields)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("source.")
 
@@ -286,12 +286,12 @@ def test_one_picture_may_be_black():
 
 def test_too_many_pixels_in_all(monkeypatch):
     monkeypatch.setattr(pictures, "MOST_ARRAY", 200)
-    with pytest.raises(Problem, match="the pictures of 'x' take 216 bytes, at most 200"):
+    with pytest.raises(ConfigError, match="the pictures of 'x' take 216 bytes, at most 200"):
         read(two(noise())())
 
 
 def test_names_that_lead_outside_are_not_read():
     folder({"secret.png": noise()}, "..")
-    with pytest.raises(Problem, match="leads outside"):
+    with pytest.raises(ConfigError, match="leads outside"):
         read(archive({"a.png": noise(), "../secret.png": noise()}))
     os.remove("../secret.png")

@@ -15,7 +15,7 @@ def laplace(rng, shape):
 )
 def test_replace_against_sampling(retrain, agree, estimator, initial, temperature):
     options = {"estimator": estimator, "initial": initial, "temperature": temperature}
-    # Moments do not depend on the shape: here a Laplace family.
+    # ExpectedMoments do not depend on the shape: here a Laplace family.
     means, variances, _ = retrain(generations=4, n=12, m=8, keep="replace", noise=laplace, **options)
     expected = moments.replace_moments(np.arange(5), 8, n_initial=12, **options)
     agree(variances, expected.variance)

@@ -12,11 +12,10 @@ from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.families.mixture import Mixture
 from selfconsume.lanes.cohorts import cohort_of
-from selfconsume.lanes.lane_batch import Batch
-from selfconsume.lanes.layout import Layout
+from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.metrics.frechet import Frechet
-from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.fresh import Fresh
@@ -38,7 +37,7 @@ from selfconsume.theory.predictions.prediction import END, Prediction
 from selfconsume.types import Plan, Regime
 
 COUNT = 4
-METRICS = (Parameters(), Moments())
+METRICS = (Parameters(), TrueMoments())
 SOURCE = Normal(dim=2, n=10, mean=3.0, std=2.0)
 REGIMES = {
     "real only": RealOnly(),
@@ -62,7 +61,7 @@ def values_of(runs, lanes, count=COUNT, metrics=METRICS):
     for members in cohorts.values():
         each = [run for run in members for _ in range(lanes)]
         seeds = list(range(lanes)) * len(members)
-        records = [r.values for r in Batch(each, seeds, Layout.default()).generations(metrics, count - 1)]
+        records = [r.values for r in LaneBatch(each, seeds, DeviceLayout.default()).generations(metrics, count - 1)]
         for i, run in enumerate(members):
             cut = slice(i * lanes, (i + 1) * lanes)
             kept = {name for name in records[1][repr(metrics[-1])]} | {n for r in records[0].values() for n in r}
@@ -93,7 +92,7 @@ def test_gaussian_curves_in_every_regime(family, initial):
     runs = [Run(SOURCE, family, regime, initial=initial) for regime in REGIMES.values()]
     values = values_of(runs, 1000)
     for name, run in zip(REGIMES, runs, strict=True):
-        found = judged(predict(run, COUNT, (Moments(),)))
+        found = judged(predict(run, COUNT, (TrueMoments(),)))
         metrics = {(each.metric, each.statistic) for each in found}
         expected = {("covariance.0.0", "mean"), ("mean.1", "mean_square"), ("covariance.0.1", "mean")}
         expected |= {("moments.variance", "mean")}
@@ -110,9 +109,9 @@ def test_counts_of_samples_and_other_laws():
         Run(source, Gaussian(covariance="diagonal"), Mix(0.5), n_synthetic=5),
         Run(source, Gaussian(covariance="diagonal"), Replace(), n_synthetic=5),
     ]
-    values = values_of(runs, 1000, 4, (Parameters(), Moments(estimator="ml")))
+    values = values_of(runs, 1000, 4, (Parameters(), TrueMoments(estimator="ml")))
     for run in runs:
-        found = judged(predict(run, 4, (Moments(estimator="ml"),)))
+        found = judged(predict(run, 4, (TrueMoments(estimator="ml"),)))
         assert {each.statistic for each in found} == {"mean", "mean_square"}
         # The modes lie along the first coordinate.
         first, second = (next(e for e in found if e.metric == f"covariance.{i}.{i}").values for i in (0, 1))
@@ -139,7 +138,7 @@ def test_categorical_diversity():
 def test_kernel_densities():
     source, family = Normal(n=9, std=2.0), Kde(bandwidth=1.2, temperature=0.5)
     runs = [Run(source, family, regime) for regime in (Mix(1.0), Replace())]
-    values = values_of(runs, 1000, COUNT, (Moments(),))
+    values = values_of(runs, 1000, COUNT, (TrueMoments(),))
     for run in runs:
         (curve,) = judged(predict(run, COUNT))
         agrees(curve, values[run])

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from selfconsume.models.checkpoints.layout import Layout
+from selfconsume.models.checkpoints.layout import CheckpointLayout
 
 
 def _counted_from_one(weight: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def _counted_from_one(weight: np.ndarray) -> np.ndarray:
     return np.concatenate(back, axis=1).astype(np.float32)
 
 
-DDPM = Layout(
+DDPM = CheckpointLayout(
     title="a network of DDPM, ported to PyTorch",
     signature="temb.dense.0.weight",
     family="ddpm",

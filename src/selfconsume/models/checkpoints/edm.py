@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from selfconsume.models.checkpoints.layout import Layout
+from selfconsume.models.checkpoints.layout import CheckpointLayout
 
-EDM = Layout(
+EDM = CheckpointLayout(
     title="a network of EDM, DDPM++",
     signature="model.map_layer0.weight",
     family="edm",

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.nets.layers import Attention, Convolution, GroupNorm
 from selfconsume.models.nets.unet import Double, Halve, Residual, UNet
 
@@ -22,7 +22,7 @@ PARTS = ("norm_1", "convolution_1", "condition", "norm_2", "convolution_2", "sho
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Layout:
+class CheckpointLayout:
     """Names and conventions of one project's checkpoints.
 
     Names are templates of a place in the network: ``side`` (pixels of the level), ``level`` (0 is the first), ``above`` and
@@ -94,7 +94,7 @@ class Spot(NamedTuple):
     """"embedding": its inputs are sines and cosines."""
 
 
-def filled(layout: Layout, net: UNet, side: int, state: State, path: str) -> UNet:
+def filled(layout: CheckpointLayout, net: UNet, side: int, state: State, path: str) -> UNet:
     """Our network with the arrays of a checkpoint.
 
     Args:
@@ -105,7 +105,7 @@ def filled(layout: Layout, net: UNet, side: int, state: State, path: str) -> UNe
         path: Where they are from, for messages.
 
     Raises:
-        Problem: An array is missing, has another shape, or is left over.
+        ConfigError: An array is missing, has another shape, or is left over.
     """
     taken: set[str] = set()
     which = f"study.initial: {path!r} ({layout.title})"
@@ -113,11 +113,11 @@ def filled(layout: Layout, net: UNet, side: int, state: State, path: str) -> UNe
 
     def array(name: str, shape: tuple[int, ...]) -> np.ndarray:
         if name not in state:
-            raise Problem(f"{which} has no array {name}, which family.net needs; {advice}")
+            raise ConfigError(f"{which} has no array {name}, which family.net needs; {advice}")
         found = state[name].shape
         # A linear map may be written as a convolution with one place.
         if found[: len(shape)] != shape or set(found[len(shape) :]) - {1}:
-            raise Problem(f"{which} has {name} of shape {found}, family.net needs {shape}; {advice}")
+            raise ConfigError(f"{which} has {name} of shape {found}, family.net needs {shape}; {advice}")
         taken.add(name)
         return state[name].reshape(shape).astype(np.float32)
 
@@ -129,7 +129,7 @@ def filled(layout: Layout, net: UNet, side: int, state: State, path: str) -> UNe
         name for name in state.keys() - taken if not (name.startswith(layout.unused) or name.endswith(layout.unused))
     )
     if left:
-        raise Problem(f"{which} has {len(left)} arrays that family.net has not, such as {left[0][:80]!r}; {advice}")
+        raise ConfigError(f"{which} has {len(left)} arrays that family.net has not, such as {left[0][:80]!r}; {advice}")
     leaves, structure = jax.tree_util.tree_flatten_with_path(net)
     for where, leaf in leaves:
         # What a network is told of augmentations, if it is told: at 0 it says nothing.
@@ -141,7 +141,7 @@ def filled(layout: Layout, net: UNet, side: int, state: State, path: str) -> UNe
     return jax.tree.unflatten(structure, [jnp.asarray(value, jnp.float32) for value in found])
 
 
-def unlike(layout: Layout, net: UNet) -> str | None:
+def unlike(layout: CheckpointLayout, net: UNet) -> str | None:
     """In what a network differs from those of the layout, beyond names and shapes."""
     found = {
         "factor": net.middle[0].factor,
@@ -153,7 +153,7 @@ def unlike(layout: Layout, net: UNet) -> str | None:
     return next((name for name, value in layout.style.items() if found[name] != value), None)
 
 
-def spots(layout: Layout, net: UNet, side: int) -> Iterator[Spot]:
+def spots(layout: CheckpointLayout, net: UNet, side: int) -> Iterator[Spot]:
     """Every module of our network, with its public name."""
     yield Spot(".embed[0]", net.embed[0], (layout.embed[0],), "embedding")
     yield Spot(".embed[1]", net.embed[1], (layout.embed[1],))
@@ -183,7 +183,9 @@ def spots(layout: Layout, net: UNet, side: int) -> Iterator[Spot]:
     yield Spot(".last", net.last, (layout.last.format(side=side),))
 
 
-def _layer(layout: Layout, place: str, layer: Residual | Halve | Double, names: tuple[str, ...]) -> Iterator[Spot]:
+def _layer(
+    layout: CheckpointLayout, place: str, layer: Residual | Halve | Double, names: tuple[str, ...]
+) -> Iterator[Spot]:
     block, attention = names
     if not isinstance(layer, Residual):
         yield Spot(f"{place}.convolution", layer.convolution, (block,))
@@ -200,7 +202,7 @@ def _layer(layout: Layout, place: str, layer: Residual | Halve | Double, names: 
 
 
 def _leaves(
-    spot: Spot, layout: Layout, array: Callable[[str, tuple[int, ...]], np.ndarray]
+    spot: Spot, layout: CheckpointLayout, array: Callable[[str, tuple[int, ...]], np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The leaves of a module, from public arrays."""
     module, name = spot.module, spot.names[0]

@@ -9,11 +9,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.ddpm import DDPM
 from selfconsume.models.checkpoints.edm import EDM
-from selfconsume.models.checkpoints.layout import Layout, State, filled, unlike
+from selfconsume.models.checkpoints.layout import CheckpointLayout, State, filled, unlike
 from selfconsume.models.checkpoints.pytrees import load_generator
 from selfconsume.models.checkpoints.safe_pickle import Global, Inert
 from selfconsume.models.checkpoints.torchcfm import TORCHCFM
@@ -38,7 +38,7 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
         temperature: The family's, which public checkpoints do not have.
 
     Raises:
-        Problem: It cannot be read, its layout is not known, or it does not fit the family; the message says what was found.
+        ConfigError: It cannot be read, its layout is not known, or it does not fit the family; the message says what was found.
     """
     try:
         with open(path, "rb") as file:
@@ -52,18 +52,18 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
     layout, state, facts = _recognised(path, tree)
     net = getattr(like, "net", None)
     if not isinstance(net, UNet) or not hasattr(like, layout.mark):
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {path!r} is {layout.title}, which the family {layout.family!r} with net = "
             f"{' or '.join(map(repr, layout.nets))} continues; set family.kind and family.net"
         )
     if (field := unlike(layout, net)) is not None:
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {path!r} is {layout.title}, and family.net is a network of another {field}; set family.net = "
             f"{' or '.join(map(repr, layout.nets))}"
         )
     for field, value in layout.settings.items():
         if (found := getattr(like, field)) != value:
-            raise Problem(
+            raise ConfigError(
                 f"study.initial: {path!r} is {layout.title}, trained with {field} = {value}; set family.{field} to it "
                 f"(it is {found})"
             )
@@ -79,7 +79,7 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
     )
 
 
-def _recognised(path: str, tree: Any) -> tuple[Layout, State, Mapping[str, Any]]:
+def _recognised(path: str, tree: Any) -> tuple[CheckpointLayout, State, Mapping[str, Any]]:
     """The layout of a file's content, its network's arrays, and what else its module says."""
     found: list[str] = []
     for part in (*(tree.get(key) for key in AVERAGES), tree) if isinstance(tree, dict) else (tree,):
@@ -91,7 +91,7 @@ def _recognised(path: str, tree: Any) -> tuple[Layout, State, Mapping[str, Any]]
     keys = [repr(key[:40]) for key in tree if isinstance(key, str)][:8] if isinstance(tree, dict) else []
     held = f"a dictionary of {', '.join(keys)}" if keys else _called(tree)
     inside = f", with arrays such as {', '.join(repr(name[:60]) for name in found[:3])}" if found else ""
-    raise Problem(
+    raise ConfigError(
         f"study.initial: {path!r} holds no network in a layout that is known here: found {held}{inside}; known are "
         f"{', '.join(f'{layout.title} ({layout.signature})' for layout in LAYOUTS)}; or convert it to a safetensors file of "
         "the family's generator, see sc.save_generator"
@@ -126,7 +126,7 @@ def _network(path: str, part: Any) -> tuple[dict[str, np.ndarray], dict[str, Any
                 # A module that holds itself would have names without end.
                 seen.add(id(value))
                 left.append((f"{prefix}{name}.", value))
-    raise Problem(f"study.initial: {path!r} holds a network of more than {MOST_PARTS} parts, which is not read")
+    raise ConfigError(f"study.initial: {path!r} holds a network of more than {MOST_PARTS} parts, which is not read")
 
 
 def _attributes(module: Inert) -> Iterator[tuple[str, Any]]:
@@ -163,22 +163,22 @@ def _facts(module: Inert) -> dict[str, Any]:
 def _check_edm(path: str, state: State, facts: Mapping[str, Any], like: Any) -> None:
     """What names do not say: conditions on classes, filters, and the preconditioning around the network."""
     if "model.map_label.weight" in state or facts.get("label_dim"):
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {path!r} is conditioned on classes, and generators here are not; use an unconditional network "
             "(its name has 'uncond')"
         )
     if facts.get("class", "EDMPrecond") != "EDMPrecond":
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {path!r} has the preconditioning {facts['class']}; the family 'edm' has that of EDMPrecond"
         )
     if (sigma_data := facts.get("sigma_data", like.sigma_data)) != like.sigma_data:
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {path!r} was trained with sigma_data = {sigma_data:g}; set family.sigma_data to it "
             f"(it is {like.sigma_data:g})"
         )
     for name, value in state.items():
         if name.endswith(".resample_filter") and (value.size != 4 or not np.allclose(value.ravel(), 0.25)):
-            raise Problem(
+            raise ConfigError(
                 f"study.initial: {path!r} resamples with a filter of {value.size} numbers ({name}), family.net averages 2 x 2 "
                 "pixels; use a network of the architecture DDPM++ (its name has 'vp')"
             )

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.types import Generator
 
 Tree = TypeVar("Tree")
@@ -46,21 +46,21 @@ def load_generator(path: str | Path, like: Generator) -> Generator:
         like: A generator, or its shapes, of the same family.
 
     Raises:
-        Problem: There is no such file, it is not a safetensors file, or names or shapes differ.
+        ConfigError: There is no such file, it is not a safetensors file, or names or shapes differ.
     """
     try:
         tensors = load_file(path)
     except FileNotFoundError:
-        raise Problem(
+        raise ConfigError(
             f"study.initial: no file {str(path)!r}; give 'fit', 'truth' or the path of a checkpoint"
         ) from None
     except (SafetensorError, OSError) as error:
-        raise Problem(f"study.initial: {str(path)!r} is not a safetensors file ({error})") from None
+        raise ConfigError(f"study.initial: {str(path)!r} is not a safetensors file ({error})") from None
     wanted = {name: leaf.shape for name, leaf in named_shapes(like).items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if wanted != found:
         name = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
-        raise Problem(
+        raise ConfigError(
             f"study.initial: {str(path)!r} does not fit the family: {name or 'the array'} should have shape "
             f"{wanted.get(name, 'none (it is not a part)')}, the file has {found.get(name, 'none')}"
         )

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints.safe_pickle import DAMAGED, Global, interpret
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -62,22 +62,22 @@ def read(path: str | Path, where: str) -> Any:
         as `Inert`. bfloat16 comes as float32, exactly. Parts may be shared and nested to any depth.
 
     Raises:
-        Problem: It cannot be read, is none of the three formats, or holds a tensor of a kind that is not known here.
+        ConfigError: It cannot be read, is none of the three formats, or holds a tensor of a kind that is not known here.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise Problem(f"{where}: cannot read {str(path)!r} ({error.strerror})") from None
+        raise ConfigError(f"{where}: cannot read {str(path)!r} ({error.strerror})") from None
     if len(data) > MOST_BYTES:
-        raise Problem(f"{where}: {str(path)!r} has more than {MOST_BYTES} bytes, which is not read")
+        raise ConfigError(f"{where}: {str(path)!r} has more than {MOST_BYTES} bytes, which is not read")
     try:
         return parsed(data)
     except Unknown as error:
-        raise Problem(f"{where}: {str(path)!r} {error}") from None
+        raise ConfigError(f"{where}: {str(path)!r} {error}") from None
     except BROKEN as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise Problem(
+        raise ConfigError(
             f"{where}: {str(path)!r} is no file of PyTorch, or is damaged ({reason}); fetch it again, or write it again "
             "with torch.save"
         ) from None

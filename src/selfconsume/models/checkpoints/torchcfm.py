@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from selfconsume.models.checkpoints.layout import Layout
+from selfconsume.models.checkpoints.layout import CheckpointLayout
 
 
 def _sines_first(weight: np.ndarray) -> np.ndarray:
@@ -14,7 +14,7 @@ def _sines_first(weight: np.ndarray) -> np.ndarray:
     return np.roll(weight, weight.shape[1] // 2, axis=1)
 
 
-TORCHCFM = Layout(
+TORCHCFM = CheckpointLayout(
     title="a network of torchcfm",
     signature="input_blocks.0.0.weight",
     family="otcfm",

@@ -187,7 +187,7 @@ class Mixture(Density):
         return {"weights": self.weights, "mean": self.means, "covariance": covariance}
 
 
-class Categorical(Density):
+class CategoricalDistribution(Density):
     """A distribution over ``k`` categories; samples are one-hot float32 rows, drawn from ``p^(1/temperature)``.
 
     A category of probability 0 is never drawn, at any temperature, and has log mass -inf. Temperature 0 gives the

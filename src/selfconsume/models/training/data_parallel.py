@@ -21,7 +21,7 @@ def parts() -> int:
 
 
 def own(batch: Any) -> Any:
-    """This device's rows of arrays that are the same on all devices of the lane; their number is a multiple of `parts`."""
+    """This device's rows of arrays that are the same on all devices of the lane; their number is a multiple of `parts()`."""
     if parts() == 1:
         return batch
 

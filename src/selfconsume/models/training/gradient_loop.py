@@ -18,9 +18,9 @@ import optax
 from annotated_types import Ge, Le, Lt
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.training import data_parallel
-from selfconsume.models.training.minibatches import Batches
+from selfconsume.models.training.minibatches import Minibatches
 from selfconsume.models.training.scaling import Scaling
 from selfconsume.types import Family, FitState, Generator, Number, Samples, Source
 
@@ -50,10 +50,10 @@ class Trained(Family):
 
     Attributes:
         updates: Updates of one fit.
-        cold_updates: Updates of a fit that starts from nothing, where it is to differ: generation 0 of a run with warm
+        updates_from_scratch: Updates of a fit that starts from nothing, where it is to differ: generation 0 of a run with warm
             starts can so be trained to the end, and later ones only tuned. None: as `updates`.
-        batch: Examples of a minibatch, drawn by weight (see `Batches`).
-        parts: A minibatch is worked through in so many equal parts, one after the other: the same gradients up to
+        batch: Examples of a minibatch, drawn by weight (see `Minibatches`).
+        grad_accumulation: A minibatch is worked through in so many equal parts, one after the other: the same gradients up to
             rounding, in less memory.
         learning_rate: Adam's step size.
         schedule: "constant", or "cosine" down to 0 at the last update. Every fit starts its schedule anew.
@@ -69,7 +69,7 @@ class Trained(Family):
         carry_optimizer: Whether a warm start keeps Adam's moments and count; otherwise they start at zero.
         reset_ema: Whether a warm start's average begins anew at the weights that it trains on from; otherwise the last
             average continues.
-        flip: Whether images of minibatches are mirrored, left to right, with probability 1/2.
+        random_flip: Whether images of minibatches are mirrored, left to right, with probability 1/2.
         temperature: Variance factor of the Gaussian noise that sampling starts from and adds on its way. It acts on
             samples only; densities are those of temperature 1.
 
@@ -83,9 +83,9 @@ class Trained(Family):
     """Updates whose batches are prepared at once. Part of the result: equal splits of a fit depend on it alone."""
 
     updates: Annotated[int, Ge(1)] = 800
-    cold_updates: Annotated[int, Ge(1)] | None = None
+    updates_from_scratch: Annotated[int, Ge(1)] | None = None
     batch: Annotated[int, Ge(1)] = 256
-    parts: Annotated[int, Ge(1)] = 1
+    grad_accumulation: Annotated[int, Ge(1)] = 1
     learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_updates: Annotated[int, Ge(0)] = 0
@@ -98,7 +98,7 @@ class Trained(Family):
     warm_from: Literal["ema", "raw"] = "ema"
     carry_optimizer: bool = False
     reset_ema: bool = True
-    flip: bool = False
+    random_flip: bool = False
     temperature: Annotated[float, Number, Ge(0)] = 1.0
 
     @abc.abstractmethod
@@ -114,7 +114,7 @@ class Trained(Family):
         """The mean loss of a prepared batch."""
 
     def updates_of(self, warm: bool) -> int:
-        return self.updates if warm or self.cold_updates is None else self.cold_updates
+        return self.updates if warm or self.updates_from_scratch is None else self.updates_from_scratch
 
     def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
         new, draws = jax.random.split(key)
@@ -133,7 +133,7 @@ class Trained(Family):
                 optimizer = dataclasses.replace(optimizer, averaged=last.averaged)
         warmup = self.cold_warmup_updates if start is None else None
         warmup = self.warmup_updates if warmup is None else warmup
-        batches = Batches.of(draws, x, weight, self.updates_of(start is not None), warmup)
+        batches = Minibatches.of(draws, x, weight, self.updates_of(start is not None), warmup)
         return FitState(generator, optimizer, jnp.zeros((), jnp.int32), jnp.asarray(jnp.nan, jnp.float32), batches)
 
     def advance(self, state: FitState, updates: int | Int[Array, ""]) -> FitState:
@@ -148,7 +148,7 @@ class Trained(Family):
         def prepared(iteration):
             z = scaling.encode(batches.x[batches.rows(iteration, self.batch)])
             key = batches.key_at(iteration)
-            if self.flip:
+            if self.random_flip:
                 key, coin = jax.random.split(key)
                 z = jnp.where(jax.random.bernoulli(coin, shape=(self.batch, 1, 1, 1)), z[:, :, ::-1], z)
             return data_parallel.own(self.prepare(key, state.generator, z))
@@ -202,24 +202,26 @@ class Trained(Family):
     def check(self, source: Source) -> None:
         self.check_batch()
         if len(source.shape) != 1:
-            raise Problem(f"family: takes vectors, the source gives examples of shape {source.shape}; flatten them")
-        if self.flip:
-            raise Problem("family.flip: only images can be mirrored, the source gives vectors; leave it out")
+            raise ConfigError(f"family: takes vectors, the source gives examples of shape {source.shape}; flatten them")
+        if self.random_flip:
+            raise ConfigError("family.random_flip: only images can be mirrored, the source gives vectors; leave it out")
 
     def check_batch(self) -> None:
-        """Raises `Problem` if a minibatch has no such parts."""
-        if self.batch % self.parts:
-            raise Problem(f"family.parts: {self.parts} does not divide the batch of {self.batch}; give a divisor")
+        """Raises `ConfigError` if a minibatch has no such parts."""
+        if self.batch % self.grad_accumulation:
+            raise ConfigError(
+                f"family.grad_accumulation: {self.grad_accumulation} does not divide the batch of {self.batch}; give a divisor"
+            )
 
     def _over_parts(self, f: Callable[[Any], Any], batch: Any) -> Any:
         """The mean of ``f`` over the parts of a batch, which of means over the examples is the mean over all of them."""
-        if self.parts == 1:
+        if self.grad_accumulation == 1:
             return f(batch)
-        parts = jax.tree.map(lambda leaf: leaf.reshape(self.parts, -1, *leaf.shape[1:]), batch)
+        parts = jax.tree.map(lambda leaf: leaf.reshape(self.grad_accumulation, -1, *leaf.shape[1:]), batch)
         first = jax.tree.map(lambda leaf: leaf[0], parts)
         total = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(f, first))
         total, _ = jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, f(part)), None), total, parts)
-        return jax.tree.map(lambda leaf: leaf / self.parts, total)
+        return jax.tree.map(lambda leaf: leaf / self.grad_accumulation, total)
 
     def _fresh(self, net: Any) -> Optimizer:
         return Optimizer(net, self._adam().init(net), jnp.zeros((), jnp.int32))
@@ -231,7 +233,7 @@ class Trained(Family):
         parts += [optax.add_decayed_weights(self.weight_decay)] if self.weight_decay else []
         return optax.chain(*parts)
 
-    def _rate(self, iteration: Int[Array, ""], batches: Batches) -> Float[Array, ""]:
+    def _rate(self, iteration: Int[Array, ""], batches: Minibatches) -> Float[Array, ""]:
         done = iteration.astype(jnp.float32)
         rate = self.learning_rate * jnp.minimum((done + 1) / jnp.maximum(batches.warmup, 1), 1.0)
         if self.schedule == "cosine":

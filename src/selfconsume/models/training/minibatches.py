@@ -16,7 +16,7 @@ NEARLY_ALL = 4.2949e9
 """A little less than 2^32, so that rounded shares of it never sum to more."""
 
 
-class Batches(eqx.Module):
+class Minibatches(eqx.Module):
     """Minibatches of weighted rows: rows are drawn in proportion to their weights, evenly.
 
     Rows are shuffled once and laid side by side on a circle, each as long as its weight. Draws go around it in steps of
@@ -39,7 +39,7 @@ class Batches(eqx.Module):
     """Data of the key of the whole fit: arrays of keys cannot cross every boundary."""
 
     @classmethod
-    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], length: int, warmup: int = 0) -> Batches:
+    def of(cls, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], length: int, warmup: int = 0) -> Minibatches:
         """The batches of a fit of so many updates."""
         n = weight.shape[0]
         layout, rest = jax.random.split(key)

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le, Lt
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume import validity
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.models.nets import Network, Training
 from selfconsume.models.nets.augmentation import LABELS, augmented
 from selfconsume.models.nets.mlp import MLP
@@ -44,7 +44,7 @@ class Networked(Trained, abc.ABC):
         dropout: Probability with which an activation inside a residual block of a U-Net is dropped in training.
         augment: Probability of each kind of `selfconsume.models.nets.augmentation.augmented` in training, of which the U-Net is
             told; 0: none, and no numbers that would tell it. It mirrors images itself: samples are then not mirrored,
-            while those of `flip` are, because the network is not told.
+            while those of `random_flip` are, because the network is not told.
     """
 
     net: Literal["auto", "mlp", "tiny", "ddpm_32", "torchcfm_32", "edm_32", "edm_64"] = "auto"
@@ -80,18 +80,18 @@ class Networked(Trained, abc.ABC):
             super().check(source)
             for field, expected in IN_VECTORS.items():
                 if (value := getattr(self, field)) not in expected:
-                    raise Problem(
+                    raise ConfigError(
                         f"family.{field}: {value!r} is for images (height, width, channels), the source gives examples of "
                         f"shape {shape}; use {expected[-1]!r}"
                     )
             return
         self.check_batch()
         if self.net == "mlp":
-            raise Problem(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
+            raise ConfigError(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
         check_bytes(source)
         multiple = 2 ** (len(SIZES[self._unet].multipliers) - 1)
         if shape[0] % multiple or shape[1] % multiple:
-            raise Problem(
+            raise ConfigError(
                 f"family.net: {self._unet!r} halves images down to 1/{multiple}, so that height and width must be multiples "
                 f"of {multiple}, got {shape[0]} x {shape[1]}; resize or pad them, or choose a smaller net"
             )
@@ -102,10 +102,10 @@ class Networked(Trained, abc.ABC):
 
 
 def check_bytes(source: Source) -> None:
-    """Raises `Problem` if a source's images are not bytes."""
+    """Raises `ConfigError` if a source's images are not bytes."""
     dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
     if dtype != "uint8":
-        raise Problem(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
+        raise ConfigError(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
 
 
 class Portioned(Trainable):

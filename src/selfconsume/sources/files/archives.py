@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 
 MOST_ENTRIES = 2_000_000
 """Files in one folder or archive."""
@@ -41,12 +41,12 @@ class Entries:
         """The bytes of one file.
 
         Raises:
-            Problem: They cannot be had, or are more than `MOST_BYTES`.
+            ConfigError: They cannot be had, or are more than `MOST_BYTES`.
         """
         try:
             content = self.content(name)
         except BROKEN as error:
-            raise Problem(
+            raise ConfigError(
                 f"source.path: {shown(name)} of '{self.path}' cannot be read ({first_line(error)}); copy or fetch it again"
             ) from None
         if len(content) > MOST_BYTES:
@@ -62,7 +62,7 @@ def entries(path: str) -> Iterator[Entries]:
     files are followed, links to folders are not.
 
     Raises:
-        Problem: There is no such thing, it is broken, exceeds a limit of this module, or holds a name that leads outside.
+        ConfigError: There is no such thing, it is broken, exceeds a limit of this module, or holds a name that leads outside.
     """
     place = Path(path).expanduser()
     suffix = place.name.lower()
@@ -78,13 +78,15 @@ def entries(path: str) -> Iterator[Entries]:
             names = [_checked_zip(path, info) for info in infos]
             stored = dict(zip(names, infos, strict=True))
             if (total := sum(info.file_size for info in infos)) > MOST_TOTAL:
-                raise Problem(f"source.path: '{path}' claims to unpack to {total} bytes, at most {MOST_TOTAL} are read")
+                raise ConfigError(
+                    f"source.path: '{path}' claims to unpack to {total} bytes, at most {MOST_TOTAL} are read"
+                )
             yield Entries(path, _sorted(path, names), lambda name: _limited(archive.open(stored[name])))
     elif suffix.endswith((".tar", ".tar.gz", ".tgz")):
         contents = dict(_unpacked(path, place, zipped=not suffix.endswith(".tar")))
         yield Entries(path, _sorted(path, contents), contents.__getitem__)
     else:
-        raise Problem(f"source.path: '{path}' is neither a folder nor a .zip, .npz, .tar or .tar.gz archive")
+        raise ConfigError(f"source.path: '{path}' is neither a folder nor a .zip, .npz, .tar or .tar.gz archive")
 
 
 def version(path: str) -> tuple[int, int]:
@@ -94,13 +96,13 @@ def version(path: str) -> tuple[int, int]:
     of tens of thousands takes seconds, and sources ask for it hundreds of times.
 
     Raises:
-        Problem: There is no such file or folder.
+        ConfigError: There is no such file or folder.
     """
     try:
         found = Path(path).expanduser().stat()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Problem(f"source.path: cannot find '{path}' ({reason}); give the path of a file or folder") from None
+        raise ConfigError(f"source.path: cannot find '{path}' ({reason}); give the path of a file or folder") from None
     return found.st_mtime_ns, found.st_size
 
 
@@ -126,7 +128,7 @@ def _checked_zip(path: str, info: zipfile.ZipInfo) -> str:
     if info.file_size > MOST_BYTES:
         raise _too_large(path, info.filename)
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise Problem(
+        raise ConfigError(
             f"source.path: {shown(info.filename)} of '{path}' is a link; put the file itself into the archive"
         )
     return name
@@ -138,7 +140,7 @@ def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes
         with gzip.open(place) if zipped else place.open("rb") as file:
             content = file.read(MOST_TAR + 1)
         if len(content) > MOST_TAR:
-            raise Problem(f"source.path: '{path}' unpacks to more than {MOST_TAR} bytes; give a folder or a .zip")
+            raise ConfigError(f"source.path: '{path}' unpacks to more than {MOST_TAR} bytes; give a folder or a .zip")
         seen = set()
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             for member in archive:
@@ -147,7 +149,9 @@ def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes
                 name = _inside(path, member.name)
                 # A sparse file unpacks to any size from a few bytes.
                 if not member.isfile() or member.issparse():
-                    raise Problem(f"source.path: {shown(member.name)} of '{path}' is no plain file, and is not read")
+                    raise ConfigError(
+                        f"source.path: {shown(member.name)} of '{path}' is no plain file, and is not read"
+                    )
                 if member.size > MOST_BYTES:
                     raise _too_large(path, member.name)
                 if name in seen:
@@ -155,14 +159,14 @@ def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes
                 seen.add(name)
                 yield name, archive.extractfile(member).read()
     except BROKEN as error:
-        raise error if isinstance(error, Problem) else _broken(path, error) from None
+        raise error if isinstance(error, ConfigError) else _broken(path, error) from None
 
 
 def _sorted(path: str, names: Iterator[str] | list[str] | dict[str, bytes]) -> tuple[str, ...]:
     kept: set[str] = set()
     for i, name in enumerate(names):
         if i >= MOST_ENTRIES:
-            raise Problem(f"source.path: '{path}' holds more than {MOST_ENTRIES} files, which is not read")
+            raise ConfigError(f"source.path: '{path}' holds more than {MOST_ENTRIES} files, which is not read")
         if name in kept:
             raise _twice(path, name)
         if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
@@ -174,7 +178,9 @@ def _inside(path: str, name: str) -> str:
     """The name in its one plain form: ``./a`` and ``b//c`` are ``a`` and ``b/c``. A name that leads outside is refused."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or name[1:2] == ":":
-        raise Problem(f"source.path: '{path}' holds a file named {shown(name)}, which leads outside; it is not read")
+        raise ConfigError(
+            f"source.path: '{path}' holds a file named {shown(name)}, which leads outside; it is not read"
+        )
     return pure.as_posix()
 
 
@@ -184,13 +190,13 @@ def _limited(file: io.BufferedIOBase) -> bytes:
         return file.read(MOST_BYTES + 1)
 
 
-def _broken(path: str, error: BaseException) -> Problem:
-    return Problem(f"source.path: '{path}' cannot be read ({first_line(error)}); copy or fetch it again")
+def _broken(path: str, error: BaseException) -> ConfigError:
+    return ConfigError(f"source.path: '{path}' cannot be read ({first_line(error)}); copy or fetch it again")
 
 
-def _too_large(path: str, name: str) -> Problem:
-    return Problem(f"source.path: {shown(name)} of '{path}' has more than {MOST_BYTES} bytes, which is not read")
+def _too_large(path: str, name: str) -> ConfigError:
+    return ConfigError(f"source.path: {shown(name)} of '{path}' has more than {MOST_BYTES} bytes, which is not read")
 
 
-def _twice(path: str, name: str) -> Problem:
-    return Problem(f"source.path: '{path}' holds {shown(name)} twice; make the archive again")
+def _twice(path: str, name: str) -> ConfigError:
+    return ConfigError(f"source.path: '{path}' holds {shown(name)} twice; make the archive again")

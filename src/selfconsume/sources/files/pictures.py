@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from selfconsume.errors import Problem
+from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import Rows
 from selfconsume.sources.files.archives import Entries, entries, first_line, shown
 from selfconsume.sources.image_source import checked, classes
@@ -47,20 +47,20 @@ def read(
         expected: The only height and width that is right, if there is one.
 
     Raises:
-        Problem: What is wrong, and in which file.
+        ConfigError: What is wrong, and in which file.
     """
     with entries(path) as found:
         names = [name for name in found.names if PurePosixPath(name).suffix.lower() in SUFFIXES]
         if not names:
-            raise Problem(f"source.path: '{path}' holds no picture; expected files {', '.join(SUFFIXES)}")
+            raise ConfigError(f"source.path: '{path}' holds no picture; expected files {', '.join(SUFFIXES)}")
         first = _picture(found, names[0], side, channels, resample)
         if expected is not None and first.shape[:2] != expected:
-            raise Problem(
+            raise ConfigError(
                 f"source.path: {shown(names[0])} of '{path}' has {_extent(first)} pixels, expected "
                 f"{expected[1]} x {expected[0]}, as they are: they are not resized here"
             )
         if (total := len(names) * first.size) > MOST_ARRAY:
-            raise Problem(
+            raise ConfigError(
                 f"source.path: the pictures of '{path}' take {total} bytes, at most {MOST_ARRAY}; give a side"
             )
         pictures = np.zeros((len(names), *first.shape), np.uint8)
@@ -68,7 +68,7 @@ def read(
         def fill(i: int) -> None:
             picture = _picture(found, names[i], side, channels, resample)
             if picture.shape != first.shape:
-                raise Problem(
+                raise ConfigError(
                     f"source.path: {shown(names[i])} of '{path}' has {_extent(picture)} pixels but "
                     f"{shown(names[0])} has {_extent(first)}; give a side to cut and resize them to"
                 )
@@ -92,28 +92,30 @@ def _picture(found: Entries, name: str, side: int | None, channels: int, resampl
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise Problem(f"{where} has {image.width} x {image.height} pixels, at most {MOST_PIXELS} are read")
+                raise ConfigError(f"{where} has {image.width} x {image.height} pixels, at most {MOST_PIXELS} are read")
             # Pillow cuts colours of 16 bits to 8 by itself. The depth stands behind a PNG's width and height.
             deep = image.format == "PNG" and content[24] > 8
             if deep or image.mode not in MODES:
                 mode = f"{image.mode} in 16 bits" if deep else image.mode
-                raise Problem(f"{where} is of the colour mode {mode}, expected 8-bit grey or RGB; convert it")
+                raise ConfigError(f"{where} is of the colour mode {mode}, expected 8-bit grey or RGB; convert it")
             # What a JPEG holds behind its picture are previews and the like.
             if image.format in ("PNG", "WEBP") and (frames := getattr(image, "n_frames", 1)) > 1:
-                raise Problem(f"{where} is an animation of {frames} pictures; save those that are meant as files")
+                raise ConfigError(f"{where} is an animation of {frames} pictures; save those that are meant as files")
             picture = ImageOps.exif_transpose(image)
             if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-                raise Problem(f"{where} is transparent in places; put it on a background")
+                raise ConfigError(f"{where} is transparent in places; put it on a background")
             picture = picture.convert("L" if channels == 1 else "RGB")
-    except Problem:
+    except ConfigError:
         raise
     # What a damaged file makes a decoder stumble over has no bounds: TypeError from crafted EXIF data, for one.
     except Exception as error:
         reason = "it is no PNG, JPEG or WebP" if isinstance(error, UnidentifiedImageError) else first_line(error)
-        raise Problem(f"{where} cannot be read as a picture ({reason})") from None
+        raise ConfigError(f"{where} cannot be read as a picture ({reason})") from None
     if side is not None:
         if (most := min(picture.size)) < side:
-            raise Problem(f"{where} has {picture.width} x {picture.height} pixels, too few for side {side}; lower it")
+            raise ConfigError(
+                f"{where} has {picture.width} x {picture.height} pixels, too few for side {side}; lower it"
+            )
         left, top = (picture.width - most) // 2, (picture.height - most) // 2
         picture = picture.crop((left, top, left + most, top + most))
         if most != side:
@@ -124,10 +126,12 @@ def _picture(found: Entries, name: str, side: int | None, channels: int, resampl
 def _folders(path: str, names: list[str]) -> np.ndarray:
     parts = [PurePosixPath(name).parts for name in names]
     if alone := [name for name, each in zip(names, parts, strict=True) if len(each) < 2]:
-        raise Problem(f"source.labels_from: {shown(alone[0])} of '{path}' lies in no subfolder that could be its class")
+        raise ConfigError(
+            f"source.labels_from: {shown(alone[0])} of '{path}' lies in no subfolder that could be its class"
+        )
     found = {each[0] for each in parts}
     if len(found) == 1:
-        raise Problem(
+        raise ConfigError(
             f"source.labels_from: all pictures of '{path}' lie in the one folder {shown(*found)}; give the folder that holds "
             "those of the classes, or set labels_from to 'nothing'"
         )
@@ -141,7 +145,9 @@ def _listed(found: Entries, names: list[str]) -> np.ndarray | None:
         return None
     where = f"source.path: {shown(tables[0])} of '{found.path}'"
     if len(tables) > 1:
-        raise Problem(f"{where} is one of {len(tables)} files of that name; keep one, or set labels_from to 'nothing'")
+        raise ConfigError(
+            f"{where} is one of {len(tables)} files of that name; keep one, or set labels_from to 'nothing'"
+        )
     beside = tables[0].removesuffix(DATASET)
     try:
         table: Any = json.loads(found.read(tables[0]))
@@ -150,12 +156,14 @@ def _listed(found: Entries, names: list[str]) -> np.ndarray | None:
             return None
         labels = {beside + name: label for name, label in given}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        if isinstance(error, Problem):
+        if isinstance(error, ConfigError):
             raise
-        raise Problem(f'{where} is not of the form {{"labels": [[name, class], ...]}} or {{"labels": null}}') from None
+        raise ConfigError(
+            f'{where} is not of the form {{"labels": [[name, class], ...]}} or {{"labels": null}}'
+        ) from None
     for name in names:
         if type(labels.get(name)) is not int or not 0 <= labels[name] < MOST_CLASSES:
-            raise Problem(f"{where} gives {shown(name)} no class, or one that is not an integer from 0 on")
+            raise ConfigError(f"{where} gives {shown(name)} no class, or one that is not an integer from 0 on")
     return np.array([labels[name] for name in names])
 
 

@@ -28,7 +28,7 @@ from selfconsume.theory.closed_forms.mean_error import (
 )
 from selfconsume.theory.closed_forms.mixing import mixed_limit, mixed_moments
 from selfconsume.theory.closed_forms.moments import (
-    Moments,
+    ExpectedMoments,
     accumulate_limit,
     accumulate_moments,
     kernel_second_moment,
@@ -45,7 +45,7 @@ from selfconsume.theory.closed_forms.selection import (
 )
 
 __all__ = [
-    "Moments",
+    "ExpectedMoments",
     "accumulate_error",
     "accumulate_factor",
     "accumulate_limit",

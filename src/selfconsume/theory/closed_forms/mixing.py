@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from selfconsume.theory.closed_forms.moments import Estimator, Initial, Moments, Values, first, generations
+from selfconsume.theory.closed_forms.moments import Estimator, ExpectedMoments, Initial, Values, first, generations
 
 
 def mixed_moments(
@@ -23,7 +23,7 @@ def mixed_moments(
     temperature: float = 1.0,
     correction: float = 0.0,
     kernel: float = 0.0,
-) -> Moments:
+) -> ExpectedMoments:
     r"""Real rows with samples of the latest generation, the real rows fixed for ever or drawn anew each time.
 
     Iterates, with :math:`w` the total weight of the real rows, :math:`g = 1/(1+\gamma)`, m samples of variance
@@ -66,7 +66,7 @@ def mixed_moments(
     for _ in range(int(times.max(initial=0))):
         path.append(step @ path[-1] + constant)
     curve = np.stack(path)
-    return Moments(curve[times, 0], curve[times, 1])
+    return ExpectedMoments(curve[times, 0], curve[times, 1])
 
 
 def mixed_limit(
@@ -79,7 +79,7 @@ def mixed_limit(
     temperature: float = 1.0,
     correction: float = 0.0,
     kernel: float = 0.0,
-) -> Moments:
+) -> ExpectedMoments:
     r"""The limit of `mixed_moments`; infinite where the recursion grows without bound.
 
     For a fixed real sample, equal weights, ml, and N = n + m,
@@ -97,9 +97,9 @@ def mixed_limit(
         raise ValueError("without real rows and correction there is no fixed point; use replace_moments")
     step, constant = _mixed_map(n_real, n_synthetic, fresh, weight, estimator, temperature, correction, kernel)
     if np.abs(np.linalg.eigvals(step)).max() >= 1.0:
-        return Moments(np.inf, np.inf)
+        return ExpectedMoments(np.inf, np.inf)
     variance, mean_square, _ = np.linalg.solve(np.eye(3) - step, constant)
-    return Moments(variance, mean_square)
+    return ExpectedMoments(variance, mean_square)
 
 
 def _mixed_map(

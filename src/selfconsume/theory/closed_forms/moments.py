@@ -5,8 +5,8 @@ then the expected covariance of the next generation is linear in that of this on
 So one recursion serves the Gaussian (any dimension, each entry of the covariance), the categorical distribution (one-hot
 rows, where the trace of the covariance is :math:`1 - \sum_i p_i^2`), and any other model with these two properties.
 
-Everything is in units of the true variance :math:`\sigma^2`, the true mean being 0: `Moments.variance` is
-:math:`E v_t / \sigma^2` and `Moments.mean_square` is :math:`E (\mu_t - \mu)^2 / \sigma^2`.
+Everything is in units of the true variance :math:`\sigma^2`, the true mean being 0: `ExpectedMoments.variance` is
+:math:`E v_t / \sigma^2` and `ExpectedMoments.mean_square` is :math:`E (\mu_t - \mu)^2 / \sigma^2`.
 
 Two choices change every number and are always said:
 
@@ -31,7 +31,7 @@ Curve = np.ndarray | float
 """A value for each requested generation, with the shape of the argument ``t``."""
 
 
-class Moments(NamedTuple):
+class ExpectedMoments(NamedTuple):
     """Expected variance and expected squared error of the mean, in units of the true variance."""
 
     variance: Curve
@@ -53,7 +53,7 @@ def replace_moments(
     estimator: Estimator = "ml",
     initial: Initial = "fit",
     temperature: float = 1.0,
-) -> Moments:
+) -> ExpectedMoments:
     r"""Fully synthetic training: each generation is fitted to ``n`` samples of the one before and to nothing else.
 
     With :math:`r = \tau c`, :math:`c = 1 - 1/n` (ml) or 1 (unbiased), and generation 0 at :math:`(v_0, a_0)`,
@@ -83,7 +83,7 @@ def replace_moments(
     ratio = temperature * shrinkage(n, estimator)
     variance, mean_square = first(n if n_initial is None else n_initial, estimator, initial)
     rounds = times.astype(float) if ratio == 1.0 else (1.0 - ratio**times) / (1.0 - ratio)
-    return Moments((variance * ratio**times)[()], (mean_square + temperature * variance / n * rounds)[()])
+    return ExpectedMoments((variance * ratio**times)[()], (mean_square + temperature * variance / n * rounds)[()])
 
 
 def accumulate_moments(
@@ -96,7 +96,7 @@ def accumulate_moments(
     initial: Initial = "fit",
     temperature: float = 1.0,
     kernel: float = 0.0,
-) -> Moments:
+) -> ExpectedMoments:
     r"""Real rows with the samples of all generations so far, all of them or a random subset of fixed size.
 
     Each generation adds m samples to a pool of N rows with ml variance V. A fit to all rows has the pool's moments; a fit
@@ -141,7 +141,7 @@ def accumulate_moments(
         variance, offset, cross = unbiased * shrinkage(used, estimator), unbiased * (1.0 / used - 1.0 / rows), 0.0
         path.append((variance, centre + offset))
     curve = np.array(path)
-    return Moments(curve[times, 0], curve[times, 1])
+    return ExpectedMoments(curve[times, 0], curve[times, 1])
 
 
 def accumulate_limit(n_real: int, n_synthetic: int, *, estimator: Estimator = "ml") -> float:

@@ -9,7 +9,7 @@ from selfconsume.theory.closed_forms import mean_error, mixing, moments
 from selfconsume.theory.predictions.setting import Setting
 
 
-def expected(run: Run, setting: Setting, t: np.ndarray, **options) -> moments.Moments:
+def expected(run: Run, setting: Setting, t: np.ndarray, **options) -> moments.ExpectedMoments:
     """Expected variance and squared error of the mean, in units of the law's variance."""
     options["initial"] = run.initial
     if setting.accumulates:
@@ -25,7 +25,7 @@ def expected(run: Run, setting: Setting, t: np.ndarray, **options) -> moments.Mo
     )
 
 
-def limit_of(run: Run, setting: Setting, *, kernel: float = 0.0, **options) -> moments.Moments | None:
+def limit_of(run: Run, setting: Setting, *, kernel: float = 0.0, **options) -> moments.ExpectedMoments | None:
     """Where `expected` goes, if that is known; nan in the place of what is not."""
     estimator, temperature = options.get("estimator", "ml"), options.get("temperature", 1.0)
     if not setting.lasting:
@@ -33,7 +33,9 @@ def limit_of(run: Run, setting: Setting, *, kernel: float = 0.0, **options) -> m
     if setting.accumulates:
         if setting.budget is not None or run.initial != "fit" or temperature != 1 or kernel:
             return None
-        return moments.Moments(moments.accumulate_limit(setting.real, setting.synthetic, estimator=estimator), np.nan)
+        return moments.ExpectedMoments(
+            moments.accumulate_limit(setting.real, setting.synthetic, estimator=estimator), np.nan
+        )
     if not setting.closed:
         mix = {"fresh": setting.fresh, "weight": setting.share, "kernel": kernel}
         return mixing.mixed_limit(setting.real, setting.synthetic, **mix, **options)
@@ -41,7 +43,7 @@ def limit_of(run: Run, setting: Setting, *, kernel: float = 0.0, **options) -> m
     if kernel or rate >= 1:
         return None
     variance, mean_square = moments.first(run.source.size, estimator, run.initial)
-    return moments.Moments(0.0, mean_square + temperature * variance / setting.synthetic / (1 - rate))
+    return moments.ExpectedMoments(0.0, mean_square + temperature * variance / setting.synthetic / (1 - rate))
 
 
 def factor_of(run: Run, setting: Setting) -> float | None:

@@ -30,7 +30,7 @@ from selfconsume.theory.closed_forms import gaussian, moments
 from selfconsume.theory.predictions.expected_moments import expected, factor_of, limit_of, reference_of
 from selfconsume.theory.predictions.prediction import END, Kind, Prediction
 from selfconsume.theory.predictions.regression import regression
-from selfconsume.theory.predictions.setting import Moments, Setting, moments_of, setting_of
+from selfconsume.theory.predictions.setting import Setting, TrueMoments, moments_of, setting_of
 from selfconsume.types import Metric
 
 
@@ -68,7 +68,7 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
     return [each for each in found if np.isfinite(each.values).all()]
 
 
-def _gaussian(run: Run, law: Moments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
+def _gaussian(run: Run, law: TrueMoments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
     t, estimator, temperature = np.arange(count), run.family.estimator, run.family.temperature
     options = {"estimator": estimator, "temperature": temperature}
     curve, limit = expected(run, setting, t, **options), limit_of(run, setting, **options)
@@ -151,7 +151,7 @@ def _collapse(run: Run, setting: Setting, t, variance: float, metric: str, said:
     )
 
 
-def _categorical(run: Run, law: Moments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
+def _categorical(run: Run, law: TrueMoments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
     t = np.arange(count)
     curve, limit = expected(run, setting, t), limit_of(run, setting)
     said = f"categorical, temperature 1; generation 0 is {'the truth' if run.initial == 'truth' else 'a fit'}"
@@ -169,7 +169,7 @@ def _categorical(run: Run, law: Moments, setting: Setting, count: int, metrics) 
     yield from _spread(run, law, curve.variance, t, f"diversity over k, {setting.text}", said, source, metrics)
 
 
-def _kernel(run: Run, law: Moments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
+def _kernel(run: Run, law: TrueMoments, setting: Setting, count: int, metrics) -> Iterator[Prediction]:
     t, scale = np.arange(count), np.trace(law.covariance) / len(law.mean)
     if not scale > 0:
         return
@@ -186,7 +186,7 @@ def _kernel(run: Run, law: Moments, setting: Setting, count: int, metrics) -> It
 
 
 def _spread(
-    run: Run, law: Moments, variance, t, label: str, said: str, source: str, metrics, kind: Kind = "exact"
+    run: Run, law: TrueMoments, variance, t, label: str, said: str, source: str, metrics, kind: Kind = "exact"
 ) -> Iterator[Prediction]:
     """What the metric `moments` sees: the mean variance of a coordinate of the samples."""
     estimators = [metric.estimator for metric in metrics if isinstance(metric, MomentsMetric)]
@@ -197,7 +197,7 @@ def _spread(
     yield Prediction(label, "moments.variance", "mean", t, values, kind, said, source)
 
 
-def _frechet(run: Run, law: Moments, setting: Setting, count: int) -> Iterator[Prediction]:
+def _frechet(run: Run, law: TrueMoments, setting: Setting, count: int) -> Iterator[Prediction]:
     """Errors of the fit, of the sample and of the test set add up, each a Fréchet floor of its own size."""
     d, variance = len(law.mean), law.covariance[0, 0]
     isotropic = law.gaussian and np.array_equal(law.covariance, variance * np.eye(d))

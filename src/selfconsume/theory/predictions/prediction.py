@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
         values: The value in each of them.
         kind: "exact": an equality at every n. "limit": the exact limit. "asymptotic": to first order in 1/n.
         assumptions: What it rests on, all of it true of the run it was made for.
-        reference: Where it is from.
+        citation: Where it is from.
         centre: What is subtracted first, for "mean_square".
     """
 
@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
     values: np.ndarray
     kind: Kind
     assumptions: str
-    reference: str
+    citation: str
     centre: float = 0.0
 
     @property

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfconsume.loop.run import Run
-from selfconsume.models.distributions.exact import Categorical, Mixture, Normal
-from selfconsume.sources.distribution_source import Law
+from selfconsume.models.distributions.exact import CategoricalDistribution, Mixture, Normal
+from selfconsume.sources.distribution_source import DistributionSource
 from selfconsume.types import Plan
 
 
@@ -85,7 +85,7 @@ def setting_of(run: Run, generations: int) -> Setting | None:
     return None if found is None else dataclasses.replace(found, lasting=lasting)
 
 
-class Moments(NamedTuple):
+class TrueMoments(NamedTuple):
     """Mean (d,) and covariance (d, d) of the law that real data is drawn from, and whether it is Gaussian."""
 
     mean: np.ndarray
@@ -93,23 +93,26 @@ class Moments(NamedTuple):
     gaussian: bool
 
 
-def moments_of(source: Any) -> Moments | None:
+def moments_of(source: Any) -> TrueMoments | None:
     """The first two moments of a source's law; None unless all its data are independent draws from a law it knows."""
-    if not isinstance(source, Law) or (type(source).train, type(source).draw) != (Law.train, Law.draw):
+    if not isinstance(source, DistributionSource) or (type(source).train, type(source).draw) != (
+        DistributionSource.train,
+        DistributionSource.draw,
+    ):
         return None
     truth = source.truth()
     parts = {name: np.asarray(value, np.float64) for name, value in truth.parameters().items()}
     if type(truth) is Normal:
-        return Moments(parts["mean"], parts["covariance"], True)
-    if type(truth) is Categorical:
+        return TrueMoments(parts["mean"], parts["covariance"], True)
+    if type(truth) is CategoricalDistribution:
         p = parts["p"] / parts["p"].sum()
-        return Moments(p, np.diag(p) - np.outer(p, p), False)
+        return TrueMoments(p, np.diag(p) - np.outer(p, p), False)
     if type(truth) is Mixture:
         share = parts["weights"] / parts["weights"].sum()
         mean = share @ parts["mean"]
         offset = parts["mean"] - mean
         within = np.einsum("k,kij->ij", share, parts["covariance"])
-        return Moments(mean, within + (offset * share[:, None]).T @ offset, False)
+        return TrueMoments(mean, within + (offset * share[:, None]).T @ offset, False)
     return None
 
 
@@ -131,9 +134,9 @@ def _common(run: Run, times: Sequence[int]) -> Setting | None:
 
 def _latest(run: Run, t: int, plan: Plan) -> Setting | None:
     """A plan of real rows and the latest generation."""
-    if plan.budget is not None or any(use and w for use, w in zip(plan.use[2:], plan.weight[2:], strict=True)):
+    if plan.budget is not None or any(use and w for use, w in zip(plan.counts[2:], plan.weight[2:], strict=True)):
         return None
-    use = [n if w > 0 else 0 for n, w in zip(plan.use[:2], plan.weight[:2], strict=True)] + [0]
+    use = [n if w > 0 else 0 for n, w in zip(plan.counts[:2], plan.weight[:2], strict=True)] + [0]
     real, synthetic = use[:2]
     there = run.regime.real(run.source.size) if plan.fresh else run.source.size
     # A fit needs two rows, and no more rows than there are can be used.
@@ -146,8 +149,8 @@ def _latest(run: Run, t: int, plan: Plan) -> Setting | None:
 
 def _everything(run: Run, t: int, plan: Plan) -> Setting | None:
     """A plan of the fixed real set and all generations so far, all rows alike."""
-    added = plan.use[1] if len(plan.use) > 1 else 0
-    whole = tuple(plan.use) == (run.source.size, *[added] * t) and 0 < added <= run.block
+    added = plan.counts[1] if len(plan.counts) > 1 else 0
+    whole = tuple(plan.counts) == (run.source.size, *[added] * t) and 0 < added <= run.block
     if plan.fresh or not whole or len({*plan.weight}) != 1 or not plan.weight[0] > 0 or run.source.size < 2:
         return None
     if plan.budget is not None and plan.budget < 2:
