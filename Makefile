@@ -1,17 +1,26 @@
-# Two commands: `make demo` and `make test`. Both need Python 3.11 or newer, make and a package index, nothing else.
+# `make demo`: a first look. `make check`: lint, types and quick tests, two minutes. `make test`: everything.
+# All need Python 3.11 or newer, make and a package index, nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow lint clean
+# Packages whose tests compile next to nothing.
+QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
+
+.PHONY: demo check test shuffle slow lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
 
-test: $(VENV)/test.stamp
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/pytest -n 2
+check: lint
+	$(BIN)/pytest -n 2 -p no:randomly $(QUICK)
+
+test: lint
+	$(BIN)/pytest -n 2 -p no:randomly
+
+# The whole suite in a random order, which is printed: no test may depend on those that ran before it.
+shuffle: $(VENV)/test.stamp
+	$(BIN)/pytest -n 4
 
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow
@@ -19,6 +28,7 @@ slow: $(VENV)/test.stamp
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/pyright
 
 clean:
 	rm -rf $(VENV)

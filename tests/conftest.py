@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -34,6 +35,40 @@ start_jax()
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("fixed")
+
+
+class Patches(pytest.MonkeyPatch):
+    """pytest's patches. One of this package empties its caches: compiled programs are found by recipe, patched or not."""
+
+    of_the_package = False
+
+    def setattr(self, target, *rest, **options):
+        super().setattr(target, *rest, **options)
+        owner = (
+            target
+            if isinstance(target, str)
+            else getattr(target, "__module__", None) or getattr(target, "__name__", "")
+        )
+        if str(owner).startswith("selfconsume"):
+            self.of_the_package = True
+            clear_caches()
+
+
+def clear_caches():
+    """Empties every cache of functions of the package."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("selfconsume")]:
+        for value in list(vars(module).values()):
+            if callable(getattr(value, "cache_clear", None)):
+                value.cache_clear()
+
+
+@pytest.fixture
+def monkeypatch():
+    patches = Patches()
+    yield patches
+    patches.undo()
+    if patches.of_the_package:
+        clear_caches()
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def run(
     return Results(out)
 
 
-def open(out: str | Path) -> Results:
+def open(out: str | Path) -> Results:  # noqa: A001
     """Opens a directory of results."""
     return Results(out)
 

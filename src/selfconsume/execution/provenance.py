@@ -1,4 +1,4 @@
-"""MISSING DOCSTRING execution.provenance"""
+"""Provenance of measured values: what each was computed from, noted when it is measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from selfconsume.types import Metric, Source
 
 
 def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-    """What the store keeps beside each cell: samples, real examples by split, and by metric what differs from these, and
-    the extractor's checksum and accuracy."""
+    """Provenance of the values of each cell, as the log stores it.
+
+    Number of samples, number of real examples by split, and by metric what differs from these, with the extractor's
+    checksum and accuracy.
+    """
     known: dict[tuple[Source, int], dict[str, Any]] = {}
     for cell in cells:
         source, n = cell.run.source, cell.run.sampled

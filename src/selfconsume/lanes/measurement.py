@@ -57,8 +57,9 @@ class Measuring:
     def measure(
         self, metrics: Sequence[Metric], references: Sequence[Any], t: int, lane: Lane
     ) -> tuple[dict[str, Values], Values]:
-        """The values of every metric in one generation, ``{repr(metric): {name: (lanes,)}}``, and how many samples
-        they compare, ``{repr(metric): (lanes,)}``.
+        """Values of all metrics in one generation, and the number of samples that they compare.
+
+        The values are ``{repr(metric): {name: (lanes,)}}``, the numbers ``{repr(metric): (lanes,)}``.
 
         Features are computed once for all metrics on one extractor, and brought to the host once for all that are there.
         """

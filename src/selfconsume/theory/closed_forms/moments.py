@@ -186,6 +186,7 @@ def kernel_second_moment(t: Values, bandwidth: float, fresh: float, *, initial: 
 
 
 def generations(t: Values) -> np.ndarray:
+    """Generation numbers as an integer array; anything else raises."""
     times = np.asarray(t)
     if not np.issubdtype(times.dtype, np.integer) or (times < 0).any():
         raise ValueError(f"generations are non-negative integers, got {t!r}")

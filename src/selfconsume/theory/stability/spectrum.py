@@ -22,10 +22,10 @@ Product = Callable[[np.ndarray], np.ndarray]
 
 
 class Top(NamedTuple):
-    """The eigenvalue κ of largest absolute value, and how it was found.
+    r"""The eigenvalue κ of largest absolute value, and how it was found.
 
     `rho` is None where P + λF is not positive: the parameters are then no maximum of the objective, and there is no map.
-    `vector` has :math:`v^T (P + \\lambda F + \\delta) v = 1`. `residual` bounds the distance of `rho` to the nearest true
+    `vector` has :math:`v^T (P + \lambda F + \delta) v = 1`. `residual` bounds the distance of `rho` to the nearest true
     eigenvalue (0: dense).
     """
 
