@@ -168,10 +168,7 @@ def _archive(data: bytes, budget: Budget) -> Any:
 
 
 def _stream(file: BinaryIO, data: bytes, budget: Budget) -> Any:
-    """Reads torch.save's older format.
-
-    Pickles of a magic number, a version and the system, then of the value and of its storages' keys, then the storages.
-    """
+    """The value of torch.save's older format: pickles of a header, of the value and of its storages' keys; storages."""
     skipped: Callable[[Any], Any] = lambda identifier: None  # noqa: E731
     interpret(file, {}, skipped)
     if (version := interpret(file, {}, skipped)) != PROTOCOL:
