@@ -56,9 +56,9 @@ def main() -> None:
 
     @jax.jit
     def both(real, fake):
-        reference = metric.prepare(jax.random.key(0), Given(real))
+        prepared = metric.prepare(jax.random.key(0), Given(real))
         generation = Generation(jnp.int32(0), None, None, fake, jnp.ones(len(fake), bool))
-        return metric(jax.random.key(0), generation, reference)
+        return metric(jax.random.key(0), generation, prepared)
 
     def ours() -> dict:
         return {name: float(value) for name, value in both(real, fake).items()}

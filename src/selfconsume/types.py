@@ -23,7 +23,7 @@ from selfconsume import validity
 Samples = Array
 """Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
 
-Reference = Any
+Prepared = Any
 """What a metric prepared once from the real data: a pytree of arrays."""
 
 
@@ -303,13 +303,11 @@ class Metric(abc.ABC):
         return n, m
 
     @abc.abstractmethod
-    def prepare(self, key: PRNGKeyArray, source: Source) -> Reference:
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Prepared:
         """What is computed once from the real data."""
 
     @abc.abstractmethod
-    def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Reference
-    ) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Prepared) -> Mapping[str, Float[Array, ""]]:
         """Named values of one generation. Defined (finite) on duplicates and on a point mass."""
 
     def check(self, source: Source, family: Family) -> None:

@@ -64,10 +64,10 @@ def measured(batch, metric, layout):
     generators = [generator for _, _, generator in lanes().values()]
     generator = put(jax.tree.map(lambda *leaves: np.stack(leaves), *generators))
     previous = put(jax.tree.map(lambda leaf: np.stack([leaf] * len(generators)), generators[0]))
-    references = batch.references([metric])
-    values = batch.measure([metric], references, 1, generator, previous, samples, valid)[0][repr(metric)]
+    prepared_data = batch.prepare([metric])
+    values = batch.measure([metric], prepared_data, 1, generator, previous, samples, valid)[0][repr(metric)]
     assert values
-    floors = batch.floors([metric], references, generator).get(repr(metric), {})
+    floors = batch.floors([metric], prepared_data, generator).get(repr(metric), {})
     return {lane: {name: each[i] for name, each in values.items()} for i, lane in enumerate(lanes())}, floors
 
 
@@ -94,7 +94,7 @@ def test_names_are_not_shared(tiny, batch, layout):
     metrics = [tiny("metric", kind) for kind in KINDS if tiny("metric", kind).runs_on == "lane"]
     placed, on_device = layout.put(generators), layout.put(shape)
     measured, compared = batch.measure(
-        metrics, batch.references(metrics), 1, placed, placed, on_device["samples"], on_device["valid"]
+        metrics, batch.prepare(metrics), 1, placed, placed, on_device["samples"], on_device["valid"]
     )
     assert set(compared) == set(measured)
     names = [name for each in measured.values() for name in each]
@@ -149,10 +149,10 @@ def test_floors_are_real_data_against_real_data(metric, measured):
 def test_its_program_can_be_built_for_accelerators(kind, tiny, for_accelerators):
     metric = tiny("metric", kind)
     x, valid, generator = lanes()["perfect"]
-    reference = metric.prepare(jax.random.key(0), SOURCE)
+    prepared = metric.prepare(jax.random.key(0), SOURCE)
 
-    def value(x, valid, generator, reference, data):
+    def value(x, valid, generator, prepared, data):
         generation = Generation(jnp.ones((), jnp.int32), generator, generator, x, valid)
-        return metric(jax.random.wrap_key_data(data), generation, reference)
+        return metric(jax.random.wrap_key_data(data), generation, prepared)
 
-    for_accelerators(value, x, valid, generator, reference, jax.random.key_data(jax.random.key(0)))
+    for_accelerators(value, x, valid, generator, prepared, jax.random.key_data(jax.random.key(0)))

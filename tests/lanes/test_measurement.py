@@ -123,11 +123,11 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     monkeypatch.setattr(
         programs, "features", lambda *args, made=programs.features: calls.append(args[0]) or made(*args)
     )
-    references = batch.references(config_metrics)
+    prepared_data = batch.prepare(config_metrics)
     x = layout.put(np.asarray(np.random.default_rng(0).random((2, 40, 64)), np.float32))
     generator = layout.put(jax.tree.map(lambda a: np.stack([a, a]), Gaussian().init(jax.random.key(0), (64,))))
     valid = layout.put(np.ones((2, 40), bool))
-    found, compared = batch.measure(config_metrics, references, 1, generator, generator, x, valid)
+    found, compared = batch.measure(config_metrics, prepared_data, 1, generator, generator, x, valid)
     assert len(found) == 3 and len(calls) == 1
     assert {name: counts.tolist() for name, counts in compared.items()} == {name: [40, 40] for name in found}
 
@@ -141,9 +141,9 @@ class OfHost(Metric):
     def prepare(self, key, source):
         return float(np.mean(source.train(key)))
 
-    def __call__(self, key, generation, reference):
+    def __call__(self, key, generation, prepared):
         means = generation.generator.mean.sum(), generation.previous.mean.sum()
-        return {"drawn": jax.random.uniform(key), "real": reference, "now": means[0], "before": means[1]}
+        return {"drawn": jax.random.uniform(key), "real": prepared, "now": means[0], "before": means[1]}
 
 
 def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
@@ -155,7 +155,7 @@ def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
         for by in (1.0, 2.0)
     )
     x, valid = layout.put(np.zeros((2, 20, 2), np.float32)), layout.put(np.ones((2, 20), bool))
-    found = batch.measure([metric], batch.references([metric]), 1, now, before, x, valid)[0][repr(metric)]
+    found = batch.measure([metric], batch.prepare([metric]), 1, now, before, x, valid)[0][repr(metric)]
     assert found["drawn"][0] != found["drawn"][1]
     real = [np.mean(run.source.train(key_at(seed, 0, Role.TRAIN))) for seed in (0, 1)]
     np.testing.assert_allclose(found["real"], real, rtol=1e-5)
@@ -204,7 +204,7 @@ class Named(Metric):
     def prepare(self, key, source):
         return None
 
-    def __call__(self, key, generation, reference):
+    def __call__(self, key, generation, prepared):
         return {self.name: jnp.ones(self.size) if self.size else jnp.ones(())}
 
 

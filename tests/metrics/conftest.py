@@ -62,8 +62,8 @@ def prepare_in_lane(metric, real, centres, std, seed):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def call_in_lane(metric, samples, valid, reference, seed):
-    return metric(jax.random.key(seed), generation_of(samples, valid), reference)
+def call_in_lane(metric, samples, valid, prepared, seed):
+    return metric(jax.random.key(seed), generation_of(samples, valid), prepared)
 
 
 def measure(metric, real, samples, valid=None, seed=0, centres=None, std=None):
@@ -74,8 +74,8 @@ def measure(metric, real, samples, valid=None, seed=0, centres=None, std=None):
         key = jax.random.key(seed)
         values = metric(key, generation_of(samples, valid, on="host"), metric.prepare(key, Given(real, centres, std)))
     else:
-        reference = prepare_in_lane(metric, jnp.asarray(real), centres, std, seed)
-        values = call_in_lane(metric, jnp.asarray(samples), jnp.asarray(valid), reference, seed)
+        prepared = prepare_in_lane(metric, jnp.asarray(real), centres, std, seed)
+        values = call_in_lane(metric, jnp.asarray(samples), jnp.asarray(valid), prepared, seed)
     return {name: float(value) for name, value in values.items()}
 
 

@@ -45,8 +45,8 @@ class Fits(Family):
 
 def value(generation_of, given, generator, test, **fields):
     metric, key = LogLikelihood(**fields), jax.random.key(0)
-    reference = metric.prepare(key, given(np.asarray(test, np.float32)))
-    values = metric(key, generation_of(np.zeros((3, 1)), generator=generator), reference)
+    prepared = metric.prepare(key, given(np.asarray(test, np.float32)))
+    values = metric(key, generation_of(np.zeros((3, 1)), generator=generator), prepared)
     return float(values["log_likelihood"]), float(values["log_likelihood.clipped"])
 
 

@@ -27,12 +27,12 @@ def test_what_is_held_beside_the_features_is_under_4_gigabytes(metric, given, ge
     def prepared(y):
         return metric.prepare(jax.random.key(0), given(y))
 
-    def called(x, valid, reference):
-        return metric(jax.random.key(0), generation_of(x, valid), reference)
+    def called(x, valid, data):
+        return metric(jax.random.key(0), generation_of(x, valid), data)
 
-    reference = jax.eval_shape(prepared, rows)
+    data = jax.eval_shape(prepared, rows)
     valid = jax.ShapeDtypeStruct((N,), bool)
-    for program, given_to_it in ((prepared, (rows,)), (called, (rows, valid, reference))):
+    for program, given_to_it in ((prepared, (rows,)), (called, (rows, valid, data))):
         planned = jax.jit(program).lower(*given_to_it).compile().memory_analysis()
         # Two sets of features are 0.8 GB; all distances at once would be 10 GB.
         assert planned.temp_size_in_bytes + planned.output_size_in_bytes < 4 * GIGABYTE

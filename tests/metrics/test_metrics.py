@@ -84,8 +84,8 @@ def test_lane_metrics_run_in_lanes_and_vectorised(measure, given, generation_of,
 
     def one(shared, x):
         source, key = given(REAL, **SOURCE), jax.random.key(0)
-        references = [metric.prepare(key, source) for metric in LANE]
-        return jax.vmap(lambda x: [m(key, generation_of(x), r) for m, r in zip(LANE, references, strict=True)])(x)
+        prepared_data = [metric.prepare(key, source) for metric in LANE]
+        return jax.vmap(lambda x: [m(key, generation_of(x), r) for m, r in zip(LANE, prepared_data, strict=True)])(x)
 
     lanes = lane_program(one, layout)(3, jnp.zeros(()), layout.put(xs))
     for metric, values in zip(LANE, lanes, strict=True):

@@ -30,8 +30,8 @@ def judged(given, generation_of):
 
     @jax.jit
     def compiled(samples, valid, train, test):
-        reference = METRIC.prepare(jax.random.key(0), Split(train, held_out=test))
-        return METRIC(jax.random.key(1), generation_of(samples, valid), reference)
+        prepared = METRIC.prepare(jax.random.key(0), Split(train, held_out=test))
+        return METRIC(jax.random.key(1), generation_of(samples, valid), prepared)
 
     def measured(samples, valid=None, train=TRAIN, test=TEST):
         values = compiled(samples, np.ones(len(samples), bool) if valid is None else valid, train, test)

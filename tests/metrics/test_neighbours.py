@@ -65,8 +65,8 @@ def compiled(k, k_density):
 
         centre = jnp.mean(y, axis=0)
         radius, density = radii(y - centre, jnp.ones(len(y), bool), (k, k_density), 4)
-        reference = {"points": y - centre, "centre": centre, "radius": radius, "radius_density": density}
-        return metric(jax.random.key(0), generation(x), reference)
+        prepared = {"points": y - centre, "centre": centre, "radius": radius, "radius_density": density}
+        return metric(jax.random.key(0), generation(x), prepared)
 
     return run
 

@@ -255,7 +255,7 @@ def _add_metrics(
     writer.follow()
     lanes = [(cell.id, seed) for cell, seed in zip(cells, seeds, strict=True)]
     name = writer.add_lanes(lanes)
-    references = batch.references(metrics)
+    prepared_data = batch.prepare(metrics)
     arrays: dict[str, np.ndarray] = {}
     names: dict[str, set[str]] = {}
     found: list[tuple[np.ndarray, Values]] = []
@@ -275,11 +275,11 @@ def _add_metrics(
         generator, previous = layout.put(record.fit.generator), layout.put(before.fit.generator)
         on_device = layout.put({"samples": record.samples, "valid": record.valid})
         samples, valid = on_device["samples"], on_device["valid"]
-        values, compared = batch.measure(metrics, references, t, generator, previous, samples, valid)
+        values, compared = batch.measure(metrics, prepared_data, t, generator, previous, samples, valid)
         arrays |= {f"{t}/compared/{metric}": numbers for metric, numbers in compared.items()}
         found.append((record.alive, compared))
         if t == 0:
-            for metric, floors in batch.floors(metrics, references, generator).items():
+            for metric, floors in batch.floors(metrics, prepared_data, generator).items():
                 values[metric].update(floors)
         for metric, each in values.items():
             for key, value in each.items():

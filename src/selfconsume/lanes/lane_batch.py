@@ -116,7 +116,7 @@ class LaneBatch:
         """
         t, alive, fit, pooled = self._resume(after, until)
         first = self.layout.put(first) if first is not None else fit
-        references = self.references(metrics)
+        prepared_data = self.prepare(metrics)
         while t < until:
             t += 1
             clock = Clock()
@@ -139,9 +139,9 @@ class LaneBatch:
             alive = out.alive
             clock.lap("sample", out)
             previous = (fit or new).generator
-            values, compared = self.measure(metrics, references, t, new.generator, previous, out.samples, out.valid)
+            values, compared = self.measure(metrics, prepared_data, t, new.generator, previous, out.samples, out.valid)
             if t == 0:
-                for name, floors in self.floors(metrics, references, new.generator).items():
+                for name, floors in self.floors(metrics, prepared_data, new.generator).items():
                     values[name].update(floors)
             clock.lap("measure")
             fit, first = new, first if first is not None else new
@@ -160,20 +160,20 @@ class LaneBatch:
         out = self._sample(self.count, self._emit_data(t), lane)
         return tuple(leaf[: self.count] for leaf in self.layout.fetch((out.samples, out.valid)))
 
-    def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    def prepare(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         """What each metric prepares from the real data, see `measuring`."""
-        return self._measuring.references(metrics)
+        return self._measuring.prepare(metrics)
 
     def measure(
-        self, metrics: Sequence[Metric], references: Sequence[Any], t: int, generator, previous, samples, valid
+        self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, generator, previous, samples, valid
     ) -> tuple[dict[str, Values], Values]:
         """The values of every metric in one generation, and how many samples they compare, see `measuring`."""
         lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
-        return self._measuring.measure(metrics, references, t, lane)
+        return self._measuring.measure(metrics, prepared_data, t, lane)
 
-    def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
+    def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
-        return self._measuring.floors(metrics, references, generator)
+        return self._measuring.floors(metrics, prepared_data, generator)
 
     def _resume(self, after: Sequence[Record] | None, until: int):
         slots = self.run.slots(after[-1].t + 1 if after else 0, until)

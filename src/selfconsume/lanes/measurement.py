@@ -50,12 +50,12 @@ class Measuring:
         self._weights: dict[Extractor, Any] = {}
         self._seen: dict[Extractor, FeatureSource] = {}
 
-    def references(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    def prepare(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         """What each metric prepares from the real data: one for all lanes where the source is fixed."""
-        return [self._reference(metric) for metric in metrics]
+        return [self._prepare(metric) for metric in metrics]
 
     def measure(
-        self, metrics: Sequence[Metric], references: Sequence[Any], t: int, lane: Lane
+        self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, lane: Lane
     ) -> tuple[dict[str, Values], Values]:
         """Values of all metrics in one generation, and the number of samples that they compare.
 
@@ -66,20 +66,20 @@ class Measuring:
         views: dict[Extractor | None, Lane] = {None: lane}
         fetched: dict[Extractor | None, Lane] = {}
         result = {}
-        for metric, reference in zip(metrics, references, strict=True):
+        for metric, prepared in zip(metrics, prepared_data, strict=True):
             extractor = extractor_of(metric)
             if extractor not in views:
                 views[extractor] = {**lane, **self._features(extractor, lane)}
             if metric.runs_on == "host":
                 if extractor not in fetched:
                     fetched[extractor] = self.layout.fetch(views[extractor])
-                result[repr(metric)] = self._on_host(metric, reference, t, fetched[extractor])
+                result[repr(metric)] = self._on_host(metric, prepared, t, fetched[extractor])
                 continue
             program = programs.measure(metric, self.run.sampled, self.layout)
             values = program(
                 self.count,
-                {"t": np.int32(t), **reference.get("shared", {})},
-                {**self.lane(t), **views[extractor], **reference.get("lane", {})},
+                {"t": np.int32(t), **prepared.get("shared", {})},
+                {**self.lane(t), **views[extractor], **prepared.get("lane", {})},
             )
             rows = self.layout.fetch(values.values)[: self.count]
             result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
@@ -97,15 +97,15 @@ class Measuring:
         found, which = np.unique(counts, return_inverse=True)
         return found.tolist(), which
 
-    def floors(self, metrics: Sequence[Metric], references: Sequence[Any], generator: Any) -> dict[str, Values]:
+    def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
         groups: dict[str, list[tuple[Metric, Any]]] = {}
-        for metric, reference in zip(metrics, references, strict=True):
+        for metric, prepared in zip(metrics, prepared_data, strict=True):
             extractor = extractor_of(metric)
             trained = extractor is not None and extractor.trained
             role = loop.floor_set(self.run.source, self.run.sampled, metric.compares_with, trained=trained)
             if metric.has_noise_floor and role is not None:
-                groups.setdefault(role, []).append((metric, reference))
+                groups.setdefault(role, []).append((metric, prepared))
         result = {}
         valid = self.layout.put(np.ones((self.count, self.run.sampled), bool))
         for role, chosen in groups.items():
@@ -135,7 +135,7 @@ class Measuring:
             self._weights[extractor] = self.layout.share(extractor.weights(self.run.source))
         return self._weights[extractor]
 
-    def _reference(self, metric: Metric) -> dict[str, Any]:
+    def _prepare(self, metric: Metric) -> dict[str, Any]:
         extractor = extractor_of(metric)
         if self.run.source.fixed:
             source: Source = self.run.source
@@ -143,7 +143,7 @@ class Measuring:
                 # One view for all metrics on an extractor: it keeps the features of the test set.
                 source = self._seen.setdefault(extractor, self._view(extractor, source))
             prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
-            return {"host": [prepared] * self.count, "shared": {"reference": self.layout.share(prepared)}}
+            return {"host": [prepared] * self.count, "shared": {"prepared": self.layout.share(prepared)}}
         if metric.runs_on == "host":
             rows = self.layout.fetch(self.real["lane"]["real"])
             sources: list[Source] = [BoundSource(run.source, row) for run, row in zip(self.runs, rows, strict=False)]
@@ -152,21 +152,21 @@ class Measuring:
             keys = self.host_keys(0, "reference")
             return {"host": [metric.prepare(key, source) for key, source in zip(keys, sources, strict=True)]}
         shared = {} if extractor is None else {"weights": self._shared_weights(extractor)}
-        program = programs.reference(metric, self.source, self.layout)
-        return {"lane": {"reference": program(self.count, shared, {**self.lane(0), **self.real["lane"]})}}
+        program = programs.prepare(metric, self.source, self.layout)
+        return {"lane": {"prepared": program(self.count, shared, {**self.lane(0), **self.real["lane"]})}}
 
     def _view(self, extractor: Extractor, source: Source) -> FeatureSource:
         weights = extractor.weights(self.run.source)
         return FeatureSource(source, functools.partial(compiled(extractor), weights))
 
-    def _on_host(self, metric: Metric, reference: dict[str, Any], t: int, host: Lane) -> Values:
+    def _on_host(self, metric: Metric, prepared: dict[str, Any], t: int, host: Lane) -> Values:
         n = self.run.sampled
         keys = self.host_keys(t, "metric")
         rows = []
         for i in range(self.count):
             own = jax.tree.map(lambda leaf, i=i: leaf[i], host)
             generation = Generation(t, own["generator"], own["previous"], own["samples"][:n], own["valid"][:n])
-            rows.append(loop.measure(metric, keys[i], generation, reference["host"][i]))
+            rows.append(loop.measure(metric, keys[i], generation, prepared["host"][i]))
         with np.errstate(over="ignore"):  # Beyond float32 is inf.
             return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
 

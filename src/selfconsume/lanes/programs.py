@@ -197,7 +197,7 @@ def summarise(run: Run, layout: DeviceLayout) -> Program:
 
 
 @built
-def reference(metric: Metric, source: Source, layout: DeviceLayout) -> Program:
+def prepare(metric: Metric, source: Source, layout: DeviceLayout) -> Program:
     """seed -> what the metric prepares from the real data."""
 
     def prepared(shared, lane):
@@ -236,7 +236,7 @@ def measure(metric: Metric, n: int, layout: DeviceLayout) -> Program:
         generation = Generation(
             shared["t"], lane["generator"], lane["previous"], lane["samples"][:n], lane["valid"][:n]
         )
-        values = loop.measure(metric, keys_in(lane).metric, generation, either("reference", shared, lane))
+        values = loop.measure(metric, keys_in(lane).metric, generation, either("prepared", shared, lane))
         return Stacked(jnp.array(list(values.values()), jnp.float32), tuple(values))
 
     return lane_program(measured, layout)

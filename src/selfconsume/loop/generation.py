@@ -133,13 +133,13 @@ def extrapolated(fit: FitState, previous: Generator, weight: Float[Array, ""] | 
     return dataclasses.replace(fit, generator=moved)
 
 
-def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, reference: Any) -> dict[str, Float[Array, ""]]:
+def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, prepared: Any) -> dict[str, Float[Array, ""]]:
     """The values of one metric in one generation. Its key does not depend on which other metrics there are.
 
     Raises:
         ConfigError: A value is not one number.
     """
-    values = dict(metric(key, generation, reference))
+    values = dict(metric(key, generation, prepared))
     for name, value in values.items():
         if jnp.shape(value):
             raise ConfigError(

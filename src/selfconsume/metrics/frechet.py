@@ -110,10 +110,10 @@ class Frechet(Metric):
         """Mean and covariance root of the real set."""
         return real_moments(host_points(real_set(source, key, self.against)))
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: Moments) -> Mapping[str, float]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Moments) -> Mapping[str, float]:
         """The distance of one generation."""
         x = host_points(generation.samples, generation.valid)
-        return {"frechet": distance_to(x, reference) if len(x) > 1 else float("nan")}
+        return {"frechet": distance_to(x, prepared) if len(x) > 1 else float("nan")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,14 +158,14 @@ class FrechetInfinity(Metric):
         """Mean and covariance root of the real set."""
         return real_moments(host_points(real_set(source, key, self.against)))
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: Moments) -> Mapping[str, float]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Moments) -> Mapping[str, float]:
         """The line's value at 1/n = 0, and its slope."""
         x = host_points(generation.samples, generation.valid)
         if len(x) < 4:
             return {"frechet_infinity": float("nan"), "frechet_infinity.slope": float("nan")}
         random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         sizes = np.linspace(max(2, int(self.smallest * len(x))), len(x), self.sizes).astype(int)
-        distances = [distance_to(x[random.permutation(len(x))[:size]], reference) for size in sizes]
+        distances = [distance_to(x[random.permutation(len(x))[:size]], prepared) for size in sizes]
         slope, infinity = line(1 / sizes, np.array(distances))
         return {"frechet_infinity": infinity, "frechet_infinity.slope": slope}
 

@@ -81,12 +81,12 @@ class EnergyDistance(Metric):
         return {"points": y, "centre": centre, "within": self._within(y, jnp.ones(y.shape[0], bool))}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The distance of one generation; nan if no sample is valid."""
-        x, y = points(generation.samples) - reference["centre"], reference["points"]
+        x, y = points(generation.samples) - prepared["centre"], prepared["points"]
         across = mean_pair(jnp.sqrt, x, generation.valid, y, jnp.ones(y.shape[0], bool), self.block)
-        value = 2 * across - self._within(x, generation.valid) - reference["within"]
+        value = 2 * across - self._within(x, generation.valid) - prepared["within"]
         # Samples beyond float32 are infinitely far, whatever lies between themselves.
         value = jnp.where(jnp.isinf(across), jnp.inf, value)
         # Only rounding makes the V-statistic negative.
@@ -145,12 +145,12 @@ class MMD(Metric):
         }
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The discrepancy of one generation; nan if no sample is valid."""
-        x, y, unit = points(generation.samples) - reference["centre"], reference["points"], reference["unit"]
+        x, y, unit = points(generation.samples) - prepared["centre"], prepared["points"], prepared["unit"]
         across = mean_pair(self._kernel(unit), x, generation.valid, y, jnp.ones(y.shape[0], bool), self.block)
-        value = self._within(x, generation.valid, unit) + reference["within"] - 2 * across
+        value = self._within(x, generation.valid, unit) + prepared["within"] - 2 * across
         return {"mmd": jnp.maximum(value, 0.0) if self.estimator == "biased" else value}
 
     def _kernel(self, unit: Float[Array, ""]) -> Callable[[Array], Array]:

@@ -97,13 +97,13 @@ class KID(Metric):
         return {"points": y, "within": mean_kernel(y, every, y, every, self.block, itself=True)}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The discrepancy of one generation."""
-        x, y, valid = points(generation.samples), reference["points"], generation.valid
+        x, y, valid = points(generation.samples), prepared["points"], generation.valid
         every = jnp.ones(y.shape[0], bool)
         if self.subset_size is None:
-            return {"kid": self._discrepancy(x, valid, y, every, reference["within"])}
+            return {"kid": self._discrepancy(x, valid, y, every, prepared["within"])}
 
         def one(total, key):
             keys = jax.random.split(key)

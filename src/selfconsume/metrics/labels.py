@@ -61,14 +61,14 @@ class Labels(Metric):
         return {"shares": shares(y, jnp.ones(y.shape[0], bool)), "n": jnp.asarray(y.shape[0], jnp.float32)}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The values of one generation."""
         scores, valid = points(generation.samples), generation.valid
-        own, real = shares(scores, valid), reference["shares"]
+        own, real = shares(scores, valid), prepared["shares"]
         k = own.shape[0]
         there = (own > 0) & (own >= self.threshold * real) & (real > 0)
-        smoothed = (real * reference["n"] + 0.5) / (reference["n"] + 0.5 * k)
+        smoothed = (real * prepared["n"] + 0.5) / (prepared["n"] + 0.5 * k)
         confidence = jnp.sum(jnp.where(valid, jnp.max(scores, axis=1), 0.0)) / jnp.sum(valid)
         values = {f"labels.share.{i}": own[i] for i in range(min(self.most, k))} | {
             "labels.covered": jnp.sum(there) / jnp.sum(real > 0),

@@ -51,10 +51,10 @@ class LogLikelihood(Metric):
         return {"test": source.test(key)}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The two values of one generation, whose generator is a `Density`."""
-        log_prob = generation.generator.log_prob(reference["test"])
+        log_prob = generation.generator.log_prob(prepared["test"])
         # True comparisons only: nan fails them, and is cut like -inf.
         inside = jnp.abs(log_prob) <= self.limit
         cut = jnp.where(log_prob > self.limit, self.limit, -self.limit)

@@ -62,22 +62,22 @@ class ModeCoverage(Metric):
         modes = jnp.asarray(source.modes(), jnp.float32)
         test = points(source.test(key))
         counts, _ = nearest(test, jnp.ones(test.shape[0], bool), modes)
-        reference = {"modes": modes, "counts": counts}
+        prepared = {"modes": modes, "counts": counts}
         std = getattr(source, "std", None)
         if std is not None:
             from scipy.special import gammaincinv
 
             chi = float(2 * gammaincinv(modes.shape[1] / 2, NEAR)) ** 0.5
-            reference["radius"] = jnp.asarray(std, jnp.float32) * chi
-        return reference
+            prepared["radius"] = jnp.asarray(std, jnp.float32) * chi
+        return prepared
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The values of one generation."""
-        counts, distance = nearest(points(generation.samples), generation.valid, reference["modes"])
+        counts, distance = nearest(points(generation.samples), generation.valid, prepared["modes"])
         n, k = jnp.sum(generation.valid), counts.shape[0]
-        share, real = counts / n, reference["counts"]
+        share, real = counts / n, prepared["counts"]
         real_share = real / jnp.sum(real)
         smooth = (real + 0.5) / jnp.sum(real + 0.5)
         log_share = jnp.log(jnp.where(counts > 0, share, 1.0))
@@ -87,8 +87,8 @@ class ModeCoverage(Metric):
             "mode_coverage.entropy": entropy / jnp.log(k) if k > 1 else jnp.ones(()),
             "mode_coverage.kl": jnp.sum(share * (log_share - jnp.log(smooth))),
         }
-        if "radius" in reference:
-            near = (distance <= reference["radius"]) & generation.valid
+        if "radius" in prepared:
+            near = (distance <= prepared["radius"]) & generation.valid
             values["mode_coverage.high_quality"] = jnp.sum(near) / n
         return {name: jnp.where(n > 0, value, jnp.nan) for name, value in values.items()}
 

@@ -65,18 +65,18 @@ class Moments(Metric):
         return {"mean": mean, "covariance": covariance(test, valid, mean, self.estimator)}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The four values of one generation; nan if no sample is valid."""
         # Centred at the real mean first: float32 loses the variance of data far from 0 otherwise.
-        x = points(generation.samples) - reference["mean"]
+        x = points(generation.samples) - prepared["mean"]
         offset = masked_mean(x, generation.valid)
         spread = covariance(x, generation.valid, offset, self.estimator)
-        total, total_real = jnp.trace(spread), jnp.trace(reference["covariance"])
+        total, total_real = jnp.trace(spread), jnp.trace(prepared["covariance"])
         d = x.shape[1]
         return {
             "moments.mean_error": jnp.linalg.norm(offset),
-            "moments.covariance_error": jnp.linalg.norm(spread - reference["covariance"]),
+            "moments.covariance_error": jnp.linalg.norm(spread - prepared["covariance"]),
             "moments.variance": total / d,
             "moments.variance_ratio": jnp.where(total == total_real, 1.0, total / total_real),
         }

@@ -71,11 +71,11 @@ class NearestReal(Metric):
         }
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The values of one generation; nan if no sample is valid."""
-        x, valid, test = points(generation.samples) - reference["centre"], generation.valid, reference["test"]
-        squared, which = nearest(x, reference["points"], self.block)
+        x, valid, test = points(generation.samples) - prepared["centre"], generation.valid, prepared["test"]
+        squared, which = nearest(x, prepared["points"], self.block)
         n, m = jnp.sum(valid), test.shape[0]
         # The lower median, of the valid rows: the others are sorted behind them.
         middle = jnp.sort(jnp.where(valid, squared, jnp.inf))[jnp.maximum((n - 1) // 2, 0)]
@@ -90,6 +90,6 @@ class NearestReal(Metric):
             "nearest_real.ratio": jnp.where(n > 0, jnp.where(middle == test[(m - 1) // 2], 1.0, ratio), jnp.nan),
             "nearest_real.rank": share(below),
             "nearest_real.copies": share(near),
-            "nearest_real.authentic": share(squared > reference["apart"][which]),
-            "nearest_real.authentic_test": jnp.where(n > 0, reference["authentic"], jnp.nan),
+            "nearest_real.authentic": share(squared > prepared["apart"][which]),
+            "nearest_real.authentic_test": jnp.where(n > 0, prepared["authentic"], jnp.nan),
         }

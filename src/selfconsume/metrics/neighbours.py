@@ -105,13 +105,13 @@ class Neighbours(Metric):
         return {"points": y, "centre": centre, "radius": radius, "radius_density": radius_density}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The four values of one generation."""
-        x, y, valid = points(generation.samples) - reference["centre"], reference["points"], generation.valid
+        x, y, valid = points(generation.samples) - prepared["centre"], prepared["points"], generation.valid
         (own,) = radii(x, valid, (self.k,), self.block)
         loose = 1 + TIE
-        real, real_density = reference["radius"] * loose, reference["radius_density"] * loose
+        real, real_density = prepared["radius"] * loose, prepared["radius_density"] * loose
         blocks = (*row_blocks(x, valid, self.block), row_blocks(own[:, None] * loose, valid, self.block)[0][..., 0])
 
         def one(state, rows):

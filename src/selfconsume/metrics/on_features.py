@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
-from selfconsume.types import Extractor, Family, Generation, Metric, Reference, Samples, Source
+from selfconsume.types import Extractor, Family, Generation, Metric, Prepared, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +61,11 @@ class Featured(Metric):
     def better_of(self, name: str) -> str | None:
         return self.metric.better_of(name.removeprefix(self.prefix))
 
-    def prepare(self, key: PRNGKeyArray, source: Source) -> Reference:
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Prepared:
         return self.metric.prepare(key, source)
 
-    def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Reference
-    ) -> Mapping[str, Float[Array, ""]]:
-        return {self.prefix + name: value for name, value in self.metric(key, generation, reference).items()}
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Prepared) -> Mapping[str, Float[Array, ""]]:
+        return {self.prefix + name: value for name, value in self.metric(key, generation, prepared).items()}
 
     def check(self, source: Source, family: Family) -> None:
         self.features.check(source)

@@ -51,7 +51,7 @@ class Parameters(Metric):
         """Nothing: no real data is needed."""
         return None
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: None) -> Mapping[str, Float[Array, ""]]:
         """The parameters of one generation."""
         return {
             ".".join([name, *map(str, index)]): jnp.asarray(array[index], jnp.float32)
@@ -98,7 +98,7 @@ class Update(Metric):
         """Nothing: no real data is needed."""
         return None
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: None) -> Mapping[str, Float[Array, ""]]:
         """The two sizes of one update."""
         new = eqx.filter(generation.generator, eqx.is_inexact_array)
         old = eqx.filter(generation.previous, eqx.is_inexact_array)
@@ -143,6 +143,6 @@ class Nonfinite(Metric):
         """Nothing: no real data is needed."""
         return None
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, reference: None) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: None) -> Mapping[str, Float[Array, ""]]:
         """The share of one generation."""
         return {"nonfinite": jnp.mean(~generation.valid)}

@@ -41,10 +41,10 @@ class PredictionError(Metric):
         return source.test(key)
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Float[Array, "m d"]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Float[Array, "m d"]
     ) -> Mapping[str, Float[Array, ""]]:
         """The error of one generation."""
-        residual = reference[:, -1] - _predicted(generation.generator, reference[:, :-1])
+        residual = prepared[:, -1] - _predicted(generation.generator, prepared[:, :-1])
         return {"prediction_error": jnp.mean(residual**2)}
 
     def check(self, source: Source, family: Family) -> None:

@@ -98,11 +98,11 @@ class SlicedWasserstein(Metric):
         }
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, Array]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The distance of one generation; nan if no sample is valid."""
-        x = _project(points(generation.samples) - reference["centre"], reference["directions"])
-        value = jnp.sqrt(jnp.mean(wasserstein_1d(x, generation.valid, reference["sorted"])))
+        x = _project(points(generation.samples) - prepared["centre"], prepared["directions"])
+        value = jnp.sqrt(jnp.mean(wasserstein_1d(x, generation.valid, prepared["sorted"])))
         return {"sliced_wasserstein": jnp.where(jnp.any(generation.valid), value, jnp.nan)}
 
 
@@ -156,10 +156,10 @@ class Wasserstein(Metric):
         return {"points": _subset(jax.random.fold_in(key, 1), y, self.max_points), "scale": np.asarray(scale)}
 
     def __call__(
-        self, key: PRNGKeyArray, generation: Generation, reference: Mapping[str, np.ndarray]
+        self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, np.ndarray]
     ) -> Mapping[str, float]:
         """The distance of one generation."""
-        y = reference["points"]
+        y = prepared["points"]
         x = host_points(generation.samples, generation.valid)
         if len(x) == 0:
             return {"wasserstein": math.nan}
@@ -167,7 +167,7 @@ class Wasserstein(Metric):
             k = min(len(x), len(y))
             return {"wasserstein": assignment_distance(_subset(key, x, k), y[:k])}
         # A point mass has no scale of its own: epsilon is then absolute.
-        unit = np.sqrt(reference["scale"] if reference["scale"] > 0 else 1.0)
+        unit = np.sqrt(prepared["scale"] if prepared["scale"] > 0 else 1.0)
         x, centre = _subset(key, x, self.max_points), y.mean(axis=0)
         squared = _divergence()((x - centre) / unit, (y - centre) / unit, self.epsilon)
         return {"wasserstein": float(unit * np.sqrt(max(float(squared), 0.0)))}
