@@ -7,6 +7,7 @@ costs nothing. Kinds of your own are registered by the modules that installed pa
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -134,6 +135,29 @@ def kind_of(role: str, cls: type) -> str:
         if find(role, kind) is cls:
             return kind
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def nondefault_table(role: str, recipe: Any) -> dict[str, Any]:
+    """A recipe by its kind, the fields that differ from their defaults, and its class's `version` where that is above 1.
+
+    Stored results are identified by it: a field with a default can be added to a class and orphans none of them.
+    """
+    table = {"kind": kind_of(role, type(recipe))}
+    if type(recipe).version > 1:
+        table["version"] = type(recipe).version
+    values = dataclasses.asdict(recipe)
+    return table | {
+        field.name: values[field.name]
+        for field in dataclasses.fields(recipe)
+        if not _is_default(field, getattr(recipe, field.name))
+    }
+
+
+def _is_default(field: dataclasses.Field, value: Any) -> bool:
+    factory = field.default_factory
+    default = field.default if factory is dataclasses.MISSING else factory()
+    # True equals 1, but is another value.
+    return isinstance(value, bool) == isinstance(default, bool) and bool(value == default)
 
 
 def register(role: str, kind: str, cls: type) -> None:

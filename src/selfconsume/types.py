@@ -39,6 +39,8 @@ class Number:
 class Source(abc.ABC):
     """Where real data comes from. Subclasses are frozen dataclasses."""
 
+    version: ClassVar[int] = 1
+    """Raised when the numbers of a subclass change on purpose: stored results of lower versions are then not taken up."""
     fixed: ClassVar[bool] = False
     """Whether `train` and `test` ignore the key; such data is passed to a program once, not once per lane."""
 
@@ -134,6 +136,8 @@ class FitState(eqx.Module):
 class Family(abc.ABC):
     """A recipe that fits generators. Subclasses are frozen dataclasses of hyperparameters."""
 
+    version: ClassVar[int] = 1
+    """See `Source.version`."""
     parametric: ClassVar[bool] = True
     """Whether a generator's arrays have the same shapes whatever the data: what warm starts and update sizes need."""
 
@@ -185,6 +189,8 @@ class Plan(NamedTuple):
 class Regime(abc.ABC):
     """A weighting of the pool for each generation. Subclasses are frozen dataclasses; everything here is host Python."""
 
+    version: ClassVar[int] = 1
+    """See `Source.version`."""
     lookback: int | None = 1
     """How many of the latest generations are ever used; None: all of them. May be a property."""
     fixed_block_use: ClassVar[bool] = True
@@ -208,6 +214,9 @@ class Regime(abc.ABC):
 
 class Curation(abc.ABC):
     """Which of a generation's samples are published: metrics see these, and the pool gets these. Frozen dataclasses."""
+
+    version: ClassVar[int] = 1
+    """See `Source.version`."""
 
     def candidates(self, n: int) -> int:
         """How many samples are drawn so that ``n`` are published."""
@@ -249,6 +258,8 @@ class Generation(NamedTuple):
 class Extractor(abc.ABC):
     """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
 
+    version: ClassVar[int] = 1
+    """See `Source.version`."""
     batch_size: ClassVar[int] = 256
     """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
     trained: ClassVar[bool] = False
@@ -279,6 +290,8 @@ class Extractor(abc.ABC):
 class Metric(abc.ABC):
     """A number, or several, for each generation. Subclasses are frozen dataclasses."""
 
+    version: ClassVar[int] = 1
+    """See `Source.version`."""
     runs_on: ClassVar[str] = "lane"
     """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
     has_noise_floor: ClassVar[bool] = True

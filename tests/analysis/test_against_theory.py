@@ -10,6 +10,7 @@ from selfconsume.analysis.against_theory import FEWEST, compare, contraction
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.mixture import Mixture
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
 from selfconsume.regimes.window import Window
@@ -137,7 +138,7 @@ def test_a_run_of_another_ratio_departs():
 
     run, lanes = CELL.run, 400
     records = [
-        r.values[repr(Parameters())]
+        r.values[metric_key(Parameters())]
         for r in LaneBatch([run] * lanes, range(lanes), DeviceLayout.default()).generations([Parameters()], 5)
     ]
     table = tidy({name: np.stack([record[name] for record in records]) for name in records[0]})

@@ -16,6 +16,7 @@ from selfconsume.cli import main
 from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results.store import Store
 
 T = np.arange(21)
@@ -181,7 +182,7 @@ def test_the_real_loop(layout):
         lanes = 2000 if name == "real_only" else 600
         run = Run(sc.source("gaussian", dim=1, n=100), sc.family("gaussian"), sc.regime(name))
         records = LaneBatch([run] * lanes, list(range(lanes)), layout).generations([metric], 20)
-        found = [record.values[repr(metric)] for record in records]
+        found = [record.values[metric_key(metric)] for record in records]
         values = np.stack([each["sliced_wasserstein"] for each in found], axis=1).astype(np.float64)
         words[name] = words_of(values, found[0]["sliced_wasserstein.floor"].astype(np.float64), 10)
     # 200 studies at 2.5 %: more than 6.5 % happens by chance in one of two thousand.

@@ -11,6 +11,7 @@ from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.regimes.real_only import RealOnly
 from selfconsume.sources.gaussian_mixture import GaussianMixture
@@ -65,9 +66,9 @@ def measured(batch, metric, layout):
     generator = put(jax.tree.map(lambda *leaves: np.stack(leaves), *generators))
     previous = put(jax.tree.map(lambda leaf: np.stack([leaf] * len(generators)), generators[0]))
     prepared_data = batch.prepare([metric])
-    values = batch.measure([metric], prepared_data, 1, generator, previous, samples, valid)[0][repr(metric)]
+    values = batch.measure([metric], prepared_data, 1, generator, previous, samples, valid)[0][metric_key(metric)]
     assert values
-    floors = batch.floors([metric], prepared_data, generator).get(repr(metric), {})
+    floors = batch.floors([metric], prepared_data, generator).get(metric_key(metric), {})
     return {lane: {name: each[i] for name, each in values.items()} for i, lane in enumerate(lanes())}, floors
 
 

@@ -19,6 +19,7 @@ from selfconsume.loop import step
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
 from selfconsume.metrics.kernel import EnergyDistance
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.parameters import Parameters, Update
 from selfconsume.regimes.accumulate import Accumulate
@@ -149,14 +150,14 @@ def test_other_metrics_and_the_order_of_lanes_change_no_bit(layout, twelve):
         got, wanted = results(record), results(expected, seeds)
         same(got[:-1], wanted[:-1])
         for metric in METRICS:
-            same(got[-1][repr(metric)], wanted[-1][repr(metric)])
+            same(got[-1][metric_key(metric)], wanted[-1][metric_key(metric)])
 
 
 def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
     """As on accelerators, where sums are taken in another order."""
     vectorised = run_all(DeviceLayout(layout.devices, loop=False), [RUN] * 12, range(12), 2, [Update()])
     for record, expected in zip(vectorised, twelve, strict=True):
-        only = {repr(Update()): expected.values[repr(Update())]}
+        only = {metric_key(Update()): expected.values[metric_key(Update())]}
         got, wanted = results(record), results(expected._replace(values=only))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, wanted)
 
@@ -203,7 +204,7 @@ def test_a_lane_that_diverges_leaves_the_others_alone(layout, family):
     for record, expected in zip(bad, good, strict=True):
         same(results(record, [0, 3]), results(expected, [0, 3]))
         assert record.alive.tolist() == [True, False, False, True]
-        for value in record.values[repr(Moments())].values():
+        for value in record.values[metric_key(Moments())].values():
             assert np.isnan(value).tolist() == [False, True, True, False]
         assert not record.valid[1].any() and (record.samples[1] == 0).all()
 

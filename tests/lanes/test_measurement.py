@@ -18,6 +18,7 @@ from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
 from selfconsume.metrics.frechet import distance_to, real_moments
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import Featured, features_of
 from selfconsume.regimes.real_only import RealOnly
 from selfconsume.report import page as report
@@ -155,7 +156,7 @@ def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
         for by in (1.0, 2.0)
     )
     x, valid = layout.put(np.zeros((2, 20, 2), np.float32)), layout.put(np.ones((2, 20), bool))
-    found = batch.measure([metric], batch.prepare([metric]), 1, now, before, x, valid)[0][repr(metric)]
+    found = batch.measure([metric], batch.prepare([metric]), 1, now, before, x, valid)[0][metric_key(metric)]
     assert found["drawn"][0] != found["drawn"][1]
     real = [np.mean(run.source.train(key_at(seed, 0, Role.TRAIN))) for seed in (0, 1)]
     np.testing.assert_allclose(found["real"], real, rtol=1e-5)
@@ -219,7 +220,7 @@ def test_two_metrics_do_not_share_a_name(tmp_path, layout):
     plain = {"kind": "gaussian", "n": 10}
     moments = {"kind": "moments"}
     store = run_study.execute(study([moments], plain), tmp_path / "out", layout=layout)
-    (name, *_) = store.segments[0].metrics[repr(study([moments], plain).metrics[0])]
+    (name, *_) = store.segments[0].metrics[metric_key(study([moments], plain).metrics[0])]
     both = [moments, Named(name)]
     message = rf"^metrics: Moments\(.*\) and Named\(.*\) both give a value called {name!r}; name values after"
     for out in ("new", "out"):

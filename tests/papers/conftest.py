@@ -7,6 +7,7 @@ import pytest
 
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.parameters import Parameters
 
 LANES = 20_000
@@ -44,7 +45,7 @@ def curves(records):
     """The parameters of every run, ``{name: (runs, generations, lanes)}``."""
 
     def curve(runs, until, lanes=LANES):
-        values = [record.values[repr(Parameters())] for record in records(runs, until, lanes, [Parameters()])]
+        values = [record.values[metric_key(Parameters())] for record in records(runs, until, lanes, [Parameters()])]
         return {
             name: np.stack([value[name] for value in values]).reshape(until + 1, len(runs), -1).swapaxes(0, 1)
             for name in values[0]

@@ -7,6 +7,7 @@ from selfconsume.families.categorical import Categorical
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes.fresh import Fresh
 from selfconsume.regimes.real_only import RealOnly
@@ -48,7 +49,7 @@ def test_the_noise_floor_of_the_frechet_distance(records, agrees):
     """
     run = Run(Normal(dim=2, n=100), Gaussian(estimator="unbiased"), RealOnly())
     (record,) = records([run], 0, metrics=[Parameters()])
-    value = {name: each.astype(np.float64) for name, each in record.values[repr(Parameters())].items()}
+    value = {name: each.astype(np.float64) for name, each in record.values[metric_key(Parameters())].items()}
     a, b, c = (value[f"covariance.{i}"] for i in ("0.0", "0.1", "1.1"))
     # tr sqrt(C) of a 2 x 2 matrix is sqrt(tr C + 2 sqrt(det C)).
     root = np.sqrt(a + c + 2 * np.sqrt(a * c - b**2))

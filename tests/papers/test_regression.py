@@ -5,6 +5,7 @@ import pytest
 
 from selfconsume.families.linear_regression import LinearRegression
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.prediction_error import PredictionError
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.mix import Mix
@@ -26,7 +27,7 @@ def errors(records):
         run = Run(SOURCE, LinearRegression(**family), regime)
         found = list(records([run], LAST, LANES, [PredictionError()]))
         fitted = np.stack([record.fit.generator.coefficients.astype(np.float64) for record in found])
-        measured = np.stack([record.values[repr(PredictionError())]["prediction_error"] for record in found])
+        measured = np.stack([record.values[metric_key(PredictionError())]["prediction_error"] for record in found])
         return run, ((fitted - 2.0 / np.sqrt(D)) ** 2).sum(axis=-1), measured
 
     return run

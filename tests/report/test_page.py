@@ -9,6 +9,7 @@ import pytest
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.plots import metric_curves
 from selfconsume.report import findings
 from selfconsume.report import page as report
@@ -104,7 +105,7 @@ def filled(path, tables=TABLES, value=None, hostile="", layouts=1, last=None, ke
             axes=list(study.axes),
             seeds=study.settings.seeds,
             generations=study.settings.generations,
-            metrics=[repr(metric) for metric in metrics],
+            metrics=[metric_key(metric) for metric in metrics],
             time="2030-01-02T03:04:05+0000" + hostile,
             python="3.11" + hostile,
             versions={"selfconsume": "0.1.0", "jax": "1" + hostile},
@@ -126,7 +127,8 @@ def filled(path, tables=TABLES, value=None, hostile="", layouts=1, last=None, ke
             file = f"{i}.safetensors"
             sha = writer.write(file, arrays)
             known = {
-                repr(m): [n + f for n in names_of(m) for f in ("", ".floor")[: 1 + m.has_noise_floor]] for m in metrics
+                metric_key(m): [n + f for n in names_of(m) for f in ("", ".floor")[: 1 + m.has_noise_floor]]
+                for m in metrics
             }
             layout = {"platform": "cpu", "device": f"{i % layouts}{hostile}"}
             writer.commit(

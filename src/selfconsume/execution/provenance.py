@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from selfconsume.lanes.measurement import compared, real_sizes
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import extractor_of
 from selfconsume.study import validation
 from selfconsume.study.study import Cell
@@ -64,10 +65,10 @@ def fewest(
         if not metric.compares_with:
             continue
         most = compared(metric, run.sampled, sizes)[0]
-        least = np.min([np.where(alive, counts[repr(metric)], most) for alive, counts in found], axis=0)
+        least = np.min([np.where(alive, counts[metric_key(metric)], most) for alive, counts in found], axis=0)
         for cell, number in zip(cells, least.tolist(), strict=True):
             if number < most:
-                few = result.setdefault(repr(metric), {})
+                few = result.setdefault(metric_key(metric), {})
                 few[cell.id] = min(number, few.get(cell.id, number))
     return result
 

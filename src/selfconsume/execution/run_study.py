@@ -24,6 +24,7 @@ from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.measurement import distinct
 from selfconsume.lanes.records import Losses, Partial, Record, Values
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.models.checkpoints import pytrees
 from selfconsume.results.store import Store
 from selfconsume.results.writer import Follower, Writer
@@ -126,7 +127,7 @@ def _announce(writer: Writer | Follower, study: Study, layout: DeviceLayout, tex
         axes=list(study.axes),
         seeds=study.settings.seeds,
         generations=study.settings.generations,
-        metrics=[repr(metric) for metric in study.metrics],
+        metrics=[metric_key(metric) for metric in study.metrics],
         measured=provenance.of_metrics(study.metrics),
         time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         python=sys.version.split()[0],
@@ -259,7 +260,7 @@ def _add_metrics(
     arrays: dict[str, np.ndarray] = {}
     names: dict[str, set[str]] = {}
     found: list[tuple[np.ndarray, Values]] = []
-    wanted = {repr(metric) for metric in study.metrics}
+    wanted = {metric_key(metric) for metric in study.metrics}
     stored = {metric: each for s in writer.segments for metric, each in s.metrics.items() if metric in wanted}
     started = time.monotonic()
     for t in generations:

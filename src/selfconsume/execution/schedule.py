@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from selfconsume.execution import resources
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.layout import DeviceLayout
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results.store import Lane, Store
 from selfconsume.study.study import Cell, Study
 from selfconsume.types import Metric
@@ -117,7 +118,7 @@ def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], lis
         chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
         generations = range(segment.first, min(segment.last, study.last) + 1)
         for held, group in itertools.groupby(
-            generations, key=lambda t: [have.get((t, repr(metric)), set()) for metric in study.metrics]
+            generations, key=lambda t: [have.get((t, metric_key(metric)), set()) for metric in study.metrics]
         ):
             if all(segment.lanes in batches for batches in held):
                 continue

@@ -172,7 +172,7 @@ class LaneBatch:
         return self._measuring.measure(metrics, prepared_data, t, lane)
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
-        """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
+        """Real against real at the same number of examples, ``{metric_key(metric): {name + ".floor": (lanes,)}}``."""
         return self._measuring.floors(metrics, prepared_data, generator)
 
     def _resume(self, after: Sequence[Record] | None, until: int):

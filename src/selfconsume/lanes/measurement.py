@@ -18,6 +18,7 @@ from selfconsume.lanes.records import Values
 from selfconsume.loop import generation as loop
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import compiled, extractor_of
 from selfconsume.types import Extractor, Generation, Metric, Source
 
@@ -59,7 +60,7 @@ class Measuring:
     ) -> tuple[dict[str, Values], Values]:
         """Values of all metrics in one generation, and the number of samples that they compare.
 
-        The values are ``{repr(metric): {name: (lanes,)}}``, the numbers ``{repr(metric): (lanes,)}``.
+        The values are ``{metric_key(metric): {name: (lanes,)}}``, the numbers ``{metric_key(metric): (lanes,)}``.
 
         Features are computed once for all metrics on one extractor, and brought to the host once for all that are there.
         """
@@ -73,7 +74,7 @@ class Measuring:
             if metric.runs_on == "host":
                 if extractor not in fetched:
                     fetched[extractor] = self.layout.fetch(views[extractor])
-                result[repr(metric)] = self._on_host(metric, prepared, t, fetched[extractor])
+                result[metric_key(metric)] = self._on_host(metric, prepared, t, fetched[extractor])
                 continue
             program = programs.measure(metric, self.run.sampled, self.layout)
             values = program(
@@ -82,13 +83,13 @@ class Measuring:
                 {**self.lane(t), **views[extractor], **prepared.get("lane", {})},
             )
             rows = self.layout.fetch(values.values)[: self.count]
-            result[repr(metric)] = dict(zip(values.names, rows.T, strict=True))
+            result[metric_key(metric)] = dict(zip(values.names, rows.T, strict=True))
         distinct(result)
         counts = {each: self._valid(view) for each, view in views.items()}
         numbers = {}
         for metric in metrics:
             valid, which = counts[extractor_of(metric)]
-            numbers[repr(metric)] = np.array([compared(metric, n, self.sizes)[0] for n in valid], np.int32)[which]
+            numbers[metric_key(metric)] = np.array([compared(metric, n, self.sizes)[0] for n in valid], np.int32)[which]
         return result, numbers
 
     def _valid(self, lane: Lane) -> tuple[list[int], np.ndarray]:
@@ -98,7 +99,7 @@ class Measuring:
         return found.tolist(), which
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
-        """Real against real at the same number of examples, ``{repr(metric): {name + ".floor": (lanes,)}}``."""
+        """Real against real at the same number of examples, ``{metric_key(metric): {name + ".floor": (lanes,)}}``."""
         groups: dict[str, list[tuple[Metric, Any]]] = {}
         for metric, prepared in zip(metrics, prepared_data, strict=True):
             extractor = extractor_of(metric)
@@ -182,7 +183,7 @@ def real_sizes(source: Source) -> dict[str, int]:
 
 
 def distinct(names: Mapping[str, Iterable[str]]) -> None:
-    """Refuses value names that two metrics share, ``{repr(metric): names}``: one table holds all values by their name.
+    """Refuses value names that two metrics share, ``{metric_key(metric): names}``: one table holds all values by their name.
 
     Raises:
         ConfigError: There is such a name.

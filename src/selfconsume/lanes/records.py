@@ -25,7 +25,7 @@ class Record(NamedTuple):
     valid: np.ndarray
     fit: FitState
     values: dict[str, Values]
-    """By metric (its position in the study does not matter: by `repr`)."""
+    """By `metric_key`: the position in the study does not matter."""
     seconds: dict[str, float]
     compared: Mapping[str, np.ndarray] = MappingProxyType({})
     """By metric as `values`: how many samples a value compares, one entry a lane."""

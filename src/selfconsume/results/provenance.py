@@ -42,7 +42,7 @@ class Measured(NamedTuple):
 
 
 def described(study: Mapping[str, Any]) -> dict[str, dict[str, Measured]]:
-    """How values come about that are measured while a study is the latest, by metric (its `repr`) and run; each one cell.
+    """How values come about that are measured while a study is the latest, by `metric_key` and run; each one cell.
 
     Empty for studies that were stored before this was.
     """

@@ -8,44 +8,55 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from selfconsume import registry
 from selfconsume.loop.run import Run
-from selfconsume.study import validation
 from selfconsume.study.settings import PARTS, RUN
+
+LOCATION = ("path", "fetch")
+"""Fields of sources that say where files are: their content counts instead."""
 
 
 def identity(run: Run) -> str:
-    """A hash of what a run is. Files count by their content, not by their path."""
-    source = validation.table_of("source", run.source)
+    """A hash of the fields in which a run differs from the defaults. Files count by their content, not by their path.
+
+    A new field with a default therefore changes no identity. A recipe whose numbers change on purpose raises its
+    `version`, which is part of the identity where it is above 1.
+    """
+    return hashlib.sha256(json.dumps(nondefaults(run), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def nondefaults(run: Run) -> dict[str, Any]:
+    """The fields in which a run differs from the defaults: what its identity is the hash of."""
+    source = registry.nondefault_table("source", run.source)
     fingerprint = getattr(run.source, "fingerprint", None)
     if fingerprint is not None:
-        source["path"] = fingerprint()
-        source.pop("fetch", None)  # how the content got here changes nothing
-    initial = run.initial
-    if initial not in ("fit", "truth"):
-        initial = hashlib.sha256(Path(initial).read_bytes()).hexdigest()
-    table = {
+        source = {name: value for name, value in source.items() if name not in LOCATION} | {"content": fingerprint()}
+    table: dict[str, Any] = {
         "source": source,
-        "family": validation.table_of("family", run.family),
-        "regime": validation.table_of("regime", run.regime),
-        "start": run.start,
-        "initial": initial,
-        "n_synthetic": run.sampled,
+        "family": registry.nondefault_table("family", run.family),
+        "regime": registry.nondefault_table("regime", run.regime),
     }
-    # Left out where they do nothing: a run without them is the run that it was before they existed.
     if run.curation is not None:
-        table["curation"] = validation.table_of("curation", run.curation)
+        table["curation"] = registry.nondefault_table("curation", run.curation)
+    if run.start != "cold":
+        table["start"] = run.start
+    if run.initial != "fit":
+        is_truth = run.initial == "truth"
+        table["initial"] = run.initial if is_truth else hashlib.sha256(Path(run.initial).read_bytes()).hexdigest()
+    if run.sampled != run.source.size:
+        table["n_synthetic"] = run.sampled
     if run.extrapolation:
         table["extrapolation"] = run.extrapolation
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+    return table
 
 
-def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Why two studies, as `Study.table` gives them, have other runs: the first field that differs. Paths say nothing."""
-    stored, wanted = (json.loads(json.dumps(tables)) for tables in (stored, wanted))
+def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """Why two studies, as `Study.table` gives them, have different runs: the first field that differs. Paths do not count."""
+    stored, current = (json.loads(json.dumps(tables)) for tables in (stored, current))
     for part in (*PARTS, "axes", "study"):
-        before, now = (tables.get(part, {}) for tables in (stored, wanted))
-        for field in dict.fromkeys([*now, *before]):
-            counts = field in RUN if part == "study" else field not in ("path", "fetch")
-            if counts and before.get(field) != now.get(field):
-                return f"{part}.{field} was {json.dumps(before.get(field))}, is {json.dumps(now.get(field))}"
+        old, new = (tables.get(part, {}) for tables in (stored, current))
+        for field in dict.fromkeys([*new, *old]):
+            counts = field in RUN if part == "study" else field not in LOCATION
+            if counts and old.get(field) != new.get(field):
+                return f"{part}.{field} was {json.dumps(old.get(field))}, is {json.dumps(new.get(field))}"
     return "the fields are equal, so the data behind source.path is other data"

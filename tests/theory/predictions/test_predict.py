@@ -16,6 +16,7 @@ from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.metrics.frechet import Frechet
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.fresh import Fresh
@@ -64,7 +65,7 @@ def values_of(runs, lanes, count=COUNT, metrics=METRICS):
         records = [r.values for r in LaneBatch(each, seeds, DeviceLayout.default()).generations(metrics, count - 1)]
         for i, run in enumerate(members):
             cut = slice(i * lanes, (i + 1) * lanes)
-            kept = {name for name in records[1][repr(metrics[-1])]} | {n for r in records[0].values() for n in r}
+            kept = {name for name in records[1][metric_key(metrics[-1])]} | {n for r in records[0].values() for n in r}
             found[run] = {
                 name: np.stack([v[name][cut] for r in records for v in r.values() if name in v]) for name in kept
             }
