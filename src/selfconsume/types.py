@@ -36,11 +36,16 @@ class Number:
     """
 
 
-class Source(abc.ABC):
-    """Where real data comes from. Subclasses are frozen dataclasses."""
+class Recipe(abc.ABC):
+    """The configuration of one role: a frozen dataclass of plain values."""
 
     version: ClassVar[int] = 1
-    """Raised when the numbers of a subclass change on purpose: stored results of lower versions are then not taken up."""
+    """Raised when the numbers of a class change on purpose: results stored under a lower version are then not reused."""
+
+
+class Source(Recipe):
+    """Where real data comes from. Subclasses are frozen dataclasses."""
+
     fixed: ClassVar[bool] = False
     """Whether `train` and `test` ignore the key; such data is passed to a program once, not once per lane."""
 
@@ -133,11 +138,9 @@ class FitState(eqx.Module):
         return dataclasses.replace(self, data=None)
 
 
-class Family(abc.ABC):
+class Family(Recipe):
     """A recipe that fits generators. Subclasses are frozen dataclasses of hyperparameters."""
 
-    version: ClassVar[int] = 1
-    """See `Source.version`."""
     parametric: ClassVar[bool] = True
     """Whether a generator's arrays have the same shapes whatever the data: what warm starts and update sizes need."""
 
@@ -186,11 +189,9 @@ class Plan(NamedTuple):
     """Whether block 0 is a new real draw instead of the fixed real set."""
 
 
-class Regime(abc.ABC):
+class Regime(Recipe):
     """A weighting of the pool for each generation. Subclasses are frozen dataclasses; everything here is host Python."""
 
-    version: ClassVar[int] = 1
-    """See `Source.version`."""
     lookback: int | None = 1
     """How many of the latest generations are ever used; None: all of them. May be a property."""
     fixed_block_use: ClassVar[bool] = True
@@ -212,11 +213,8 @@ class Regime(abc.ABC):
         """Raises `ConfigError` if this regime cannot run on this source for that long."""
 
 
-class Curation(abc.ABC):
+class Curation(Recipe):
     """Which of a generation's samples are published: metrics see these, and the pool gets these. Frozen dataclasses."""
-
-    version: ClassVar[int] = 1
-    """See `Source.version`."""
 
     def candidates(self, n: int) -> int:
         """How many samples are drawn so that ``n`` are published."""
@@ -255,11 +253,9 @@ class Generation(NamedTuple):
     """Rows of `samples` that are finite and were published; the others are zeroed."""
 
 
-class Extractor(abc.ABC):
+class Extractor(Recipe):
     """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
 
-    version: ClassVar[int] = 1
-    """See `Source.version`."""
     batch_size: ClassVar[int] = 256
     """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
     trained: ClassVar[bool] = False
@@ -287,11 +283,9 @@ class Extractor(abc.ABC):
         """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be had."""
 
 
-class Metric(abc.ABC):
+class Metric(Recipe):
     """A number, or several, for each generation. Subclasses are frozen dataclasses."""
 
-    version: ClassVar[int] = 1
-    """See `Source.version`."""
     runs_on: ClassVar[str] = "lane"
     """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
     has_noise_floor: ClassVar[bool] = True

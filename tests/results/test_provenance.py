@@ -8,6 +8,7 @@ from selfconsume.execution.provenance import fewest, of_cells
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop.run import Run
 from selfconsume.metrics.kid import KID
+from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.parameters import Nonfinite
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
@@ -93,7 +94,7 @@ def test_the_fewest_samples_are_those_of_lanes_that_are_alive():
     runs = [Run(Digits(n=60, n_test=40), Gaussian(), regime) for regime in (Replace(), Mix(0.5))]
     cells = [Cell(run, {}) for run in (runs[0], runs[0], runs[1])]
     metrics = [KID(), KID(subset_size=30), Nonfinite()]
-    whole, subsets, other = map(repr, metrics)
+    whole, subsets, other = map(metric_key, metrics)
     first = {whole: np.array([60, 0, 60]), subsets: np.array([30, 0, 30]), other: np.full(3, 60)}
     later = {whole: np.array([50, 40, 60]), subsets: np.full(3, 30), other: np.full(3, 50)}
     found = [(np.array([True, False, True]), first), (np.ones(3, bool), later)]
