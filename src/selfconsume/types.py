@@ -36,14 +36,13 @@ class Number:
     """
 
 
-class Recipe(abc.ABC):
-    """The configuration of one role: a frozen dataclass of plain values."""
+class Recipe:
+    """A frozen dataclass of plain values; `version` is raised when a class changes its numbers on purpose."""
 
     version: ClassVar[int] = 1
-    """Raised when the numbers of a class change on purpose: results stored under a lower version are then not reused."""
 
 
-class Source(Recipe):
+class Source(Recipe, abc.ABC):
     """Where real data comes from. Subclasses are frozen dataclasses."""
 
     fixed: ClassVar[bool] = False
@@ -138,7 +137,7 @@ class FitState(eqx.Module):
         return dataclasses.replace(self, data=None)
 
 
-class Family(Recipe):
+class Family(Recipe, abc.ABC):
     """A recipe that fits generators. Subclasses are frozen dataclasses of hyperparameters."""
 
     parametric: ClassVar[bool] = True
@@ -189,7 +188,7 @@ class Plan(NamedTuple):
     """Whether block 0 is a new real draw instead of the fixed real set."""
 
 
-class Regime(Recipe):
+class Regime(Recipe, abc.ABC):
     """A weighting of the pool for each generation. Subclasses are frozen dataclasses; everything here is host Python."""
 
     lookback: int | None = 1
@@ -213,7 +212,7 @@ class Regime(Recipe):
         """Raises `ConfigError` if this regime cannot run on this source for that long."""
 
 
-class Curation(Recipe):
+class Curation(Recipe, abc.ABC):
     """Which of a generation's samples are published: metrics see these, and the pool gets these. Frozen dataclasses."""
 
     def candidates(self, n: int) -> int:
@@ -253,7 +252,7 @@ class Generation(NamedTuple):
     """Rows of `samples` that are finite and were published; the others are zeroed."""
 
 
-class Extractor(Recipe):
+class Extractor(Recipe, abc.ABC):
     """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
 
     batch_size: ClassVar[int] = 256
@@ -283,7 +282,7 @@ class Extractor(Recipe):
         """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be had."""
 
 
-class Metric(Recipe):
+class Metric(Recipe, abc.ABC):
     """A number, or several, for each generation. Subclasses are frozen dataclasses."""
 
     runs_on: ClassVar[str] = "lane"
