@@ -5,7 +5,7 @@ import json
 import pytest
 
 from selfconsume.cli import theory
-from selfconsume.theory.stability.rates import Answers
+from selfconsume.theory.stability.rates import StabilityRates
 
 STUDY = """
 [study]
@@ -82,7 +82,7 @@ def test_a_rate_of_samples_is_not_shown_as_one_of_parameters(call, tmp_path):
 
 def test_a_rate_that_is_none_says_why_only_where_it_is_known(call, monkeypatch):
     """Not every rate has a condition: there is no rho where a fit is no strict maximum."""
-    there = Answers(0.25, None, None, 0.4, {"bertrand": "estimate"}, {"ferbach": "alpha > 0"}, ())
+    there = StabilityRates(0.25, None, None, 0.4, {"bertrand": "estimate"}, {"ferbach": "alpha > 0"}, ())
     monkeypatch.setattr(theory, "stability_of", lambda run: there)
     lines = [line.strip() for line in call("theory")[1].splitlines()]
     assert "rho      none  [local rate]" in lines and "bertrand 0.4 (estimate)  [Theorem 1]" in lines

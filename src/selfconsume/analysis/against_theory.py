@@ -14,11 +14,10 @@ import numpy as np
 import polars as pl
 
 from selfconsume.analysis import intervals
-from selfconsume.families.categorical import Categorical
-from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop.run import Run
 from selfconsume.study.study import Cell
 from selfconsume.theory.predictions.prediction import Prediction, Statistic
+from selfconsume.theory.run_facts import family_facts
 from selfconsume.theory.stability.rates import stability_of
 
 SKEWED = 0.15
@@ -122,9 +121,12 @@ def contraction(frame: pl.DataFrame, cell: Cell, level: float = 0.95) -> Contrac
 
 
 def _regresses(run: Run) -> bool:
-    there = stability_of(run) if type(run.family) in (Gaussian, Categorical) and run.initial == "fit" else None
+    family = family_facts(run.family)
+    if family is None or not family.is_exponential or run.initial != "fit":
+        return False
+    rates = stability_of(run)
     # The displacement is from generation 0's fit: all of the real set has to be what later fits are pulled to.
-    return there is not None and there.ratio > 0 and run.plan(1).counts[0] == run.source.size
+    return rates is not None and rates.ratio > 0 and run.plan(1).counts[0] == run.source.size
 
 
 def _beside(own: pl.DataFrame, prediction: Prediction, level: float) -> pl.DataFrame:

@@ -23,13 +23,11 @@ import numpy as np
 
 from selfconsume.analysis import twins
 from selfconsume.errors import ConfigError
-from selfconsume.families.categorical import Categorical
-from selfconsume.families.gaussian import Gaussian
-from selfconsume.families.mixture import Mixture
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.schedules import part
+from selfconsume.theory.run_facts import family_facts
 
 POINTS = 8
 """Ratios that run together."""
@@ -179,13 +177,15 @@ def critical_ratio(run: Run) -> tuple[float, str] | None:
     """
     if not isinstance(run.regime, Mix) or run.curation is not None or run.extrapolation or not run.regime.weight:
         return None
-    temperature = getattr(run.family, "temperature", None)
-    if type(run.family) is Gaussian and temperature > 1:
-        bound = 1.0 / (temperature - 1.0) / run.regime.weight
+    family = family_facts(run.family)
+    if family is None:
+        return None
+    if family.kind == "gaussian" and family.temperature > 1:
+        bound = 1.0 / (family.temperature - 1.0) / run.regime.weight
         return bound, "variance contracts by tau ratio / (1 + ratio): critical at 1 / (tau - 1)"
-    if type(run.family) is Gaussian:
+    if family.kind == "gaussian":
         return math.inf, "mean and variance contract by at most ratio / (1 + ratio) < 1"
-    if type(run.family) in (Categorical, Mixture) and temperature == 1:
+    if family.kind in ("categorical", "mixture") and family.temperature == 1:
         return math.inf, "a strict maximum of the likelihood has rho < 1 at every finite ratio"
     return None
 

@@ -18,14 +18,13 @@ from selfconsume import registry
 from selfconsume.analysis import twins
 from selfconsume.analysis.critical_ratio import critical_ratio
 from selfconsume.errors import ConfigError
-from selfconsume.families.categorical import Categorical
-from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
 from selfconsume.study.settings import PARTS
 from selfconsume.study.study import Cell, Study
+from selfconsume.theory.run_facts import family_facts
 from selfconsume.theory.stability import bounds
 
 RATIO = "regime.ratio"
@@ -170,9 +169,8 @@ def _levelled(run: Run, beside: Sequence[Run]) -> Run:
 
 def _guaranteed(run: Run) -> float:
     """The ratio below which Theorem 1 holds for certain: exponential families, for which L = 0."""
-    known = critical_ratio(run)
-    exponential = type(run.family) in (Gaussian, Categorical) and run.family.temperature == 1
-    if known is None or not exponential:
+    family = family_facts(run.family)
+    if critical_ratio(run) is None or family is None or not family.is_exponential or family.temperature != 1:
         return math.nan
     return bounds.bertrand(0.0, 1.0, 0.0, 0.0).critical_ratio / run.regime.weight
 

@@ -35,7 +35,7 @@ from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results.store import Store
 from selfconsume.study.study import Cell
-from selfconsume.theory.predictions.setting import setting_of
+from selfconsume.theory.setting import setting_of
 
 MOST_COORDINATES = 8
 """Above it there are too many products for the seeds of a study."""

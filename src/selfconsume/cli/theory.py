@@ -24,8 +24,8 @@ from selfconsume.results.store import Store
 from selfconsume.study import validation
 from selfconsume.study.study import Cell, Study
 from selfconsume.theory.predictions.predict import Prediction, predict
-from selfconsume.theory.predictions.setting import setting_of
-from selfconsume.theory.stability.rates import Answers, stability_of
+from selfconsume.theory.setting import setting_of
+from selfconsume.theory.stability.rates import StabilityRates, stability_of
 
 FEWEST_SEEDS, FEWEST_GENERATIONS = 3, 4
 """What twins need for a rate with an interval."""
@@ -102,7 +102,7 @@ class Known(NamedTuple):
     """One cell: what theory says of it, and what was measured of it; None where a thing does not apply or was not measured."""
 
     cell: Cell
-    there: Answers | None
+    there: StabilityRates | None
     found: list[Prediction]
     beside: pl.DataFrame | None
     """The predictions beside the results."""
@@ -260,7 +260,7 @@ def _table(found: Sequence[Prediction], last: int, beside: pl.DataFrame | None, 
         more = f" (+ {others} more)" if others else ""
         row = [
             first.label.replace(f", {regime}", ""),
-            first.what + more,
+            first.expression + more,
             _number(at.get(0)),
             _number(at.get(1)),
             _number(at.get(last)),

@@ -18,8 +18,8 @@ from selfconsume.analysis import against_theory, twins
 from selfconsume.errors import ConfigError
 from selfconsume.plots.style import INK, MUTED, PALETTE, STYLE
 from selfconsume.study.study import Study
-from selfconsume.theory.predictions.setting import setting_of
-from selfconsume.theory.stability.rates import Answers, stability_of
+from selfconsume.theory.setting import setting_of
+from selfconsume.theory.stability.rates import StabilityRates, stability_of
 
 SERIES = (
     ("rho", "predicted: spectral radius of J", PALETTE[0], "s", "full"),
@@ -119,7 +119,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _predicted(there: Answers | None) -> tuple[float, float, float] | None:
+def _predicted(there: StabilityRates | None) -> tuple[float, float, float] | None:
     if there is None or there.rho is None:
         return None
     error = 1.96 * (there.rho_error or 0.0)

@@ -138,7 +138,7 @@ def _draw(
         family = f"{prediction.statistic} {_family(prediction.metric)}"
         if seen.setdefault(family, prediction.metric) != prediction.metric or prediction.kind != "exact":
             return []
-        name = prediction.what
+        name = prediction.expression
         found.about.setdefault(name, f"{prediction.label.split(',')[0].capitalize()} ({prediction.citation}).")
         own = frame.filter(pl.col("metric") == prediction.metric)
         values = against_theory.statistic_of(own["value"].to_numpy(), prediction.statistic, prediction.centre)
@@ -182,7 +182,7 @@ def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Finding:
     return Finding(
         name,
         prediction.label,
-        prediction.what + more,
+        prediction.expression + more,
         row["generation"],
         final_table.number(row["predicted"], half if known else np.nan),
         final_table.number(row["measured"], half),

@@ -17,6 +17,7 @@ from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.metrics.frechet import Frechet
 from selfconsume.metrics.metric_key import metric_key
+from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.parameters import Parameters
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.fresh import Fresh
@@ -38,7 +39,7 @@ from selfconsume.theory.predictions.prediction import END, Prediction
 from selfconsume.types import Plan, Regime
 
 COUNT = 4
-METRICS = (Parameters(), TrueMoments())
+METRICS = (Parameters(), Moments())
 SOURCE = Normal(dim=2, n=10, mean=3.0, std=2.0)
 REGIMES = {
     "real only": RealOnly(),
@@ -93,7 +94,7 @@ def test_gaussian_curves_in_every_regime(family, initial):
     runs = [Run(SOURCE, family, regime, initial=initial) for regime in REGIMES.values()]
     values = values_of(runs, 1000)
     for name, run in zip(REGIMES, runs, strict=True):
-        found = judged(predict(run, COUNT, (TrueMoments(),)))
+        found = judged(predict(run, COUNT, (Moments(),)))
         metrics = {(each.metric, each.statistic) for each in found}
         expected = {("covariance.0.0", "mean"), ("mean.1", "mean_square"), ("covariance.0.1", "mean")}
         expected |= {("moments.variance", "mean")}
@@ -110,9 +111,9 @@ def test_counts_of_samples_and_other_laws():
         Run(source, Gaussian(covariance="diagonal"), Mix(0.5), n_synthetic=5),
         Run(source, Gaussian(covariance="diagonal"), Replace(), n_synthetic=5),
     ]
-    values = values_of(runs, 1000, 4, (Parameters(), TrueMoments(estimator="ml")))
+    values = values_of(runs, 1000, 4, (Parameters(), Moments(estimator="ml")))
     for run in runs:
-        found = judged(predict(run, 4, (TrueMoments(estimator="ml"),)))
+        found = judged(predict(run, 4, (Moments(estimator="ml"),)))
         assert {each.statistic for each in found} == {"mean", "mean_square"}
         # The modes lie along the first coordinate.
         first, second = (next(e for e in found if e.metric == f"covariance.{i}.{i}").values for i in (0, 1))
@@ -139,7 +140,7 @@ def test_categorical_diversity():
 def test_kernel_densities():
     source, family = Normal(n=9, std=2.0), Kde(bandwidth=1.2, temperature=0.5)
     runs = [Run(source, family, regime) for regime in (Mix(1.0), Replace())]
-    values = values_of(runs, 1000, COUNT, (TrueMoments(),))
+    values = values_of(runs, 1000, COUNT, (Moments(),))
     for run in runs:
         (curve,) = judged(predict(run, COUNT))
         agrees(curve, values[run])
@@ -284,7 +285,7 @@ def test_the_example():
 
 
 @pytest.mark.parametrize(
-    ("statistic", "centre", "what"),
+    ("statistic", "centre", "expression"),
     [
         ("mean", 0.0, "mean.0"),
         ("mean_square", 3.0, "(mean.0 - 3)^2"),
@@ -294,5 +295,6 @@ def test_the_example():
         ("mean_spread", 0.0, "mean.0 (1 - mean.0)"),
     ],
 )
-def test_a_statistic_in_symbols(statistic, centre, what):
-    assert Prediction("error", "mean.0", statistic, END, END, "limit", "nothing", "nowhere", centre).what == what
+def test_a_statistic_in_symbols(statistic, centre, expression):
+    prediction = Prediction("error", "mean.0", statistic, END, END, "limit", "nothing", "nowhere", centre)
+    assert prediction.expression == expression

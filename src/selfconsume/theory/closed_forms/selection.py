@@ -33,17 +33,17 @@ def bradley_terry(p: Values, reward: Values, choices: int | float) -> Probabilit
         Ferbach et al. 2024, arXiv:2407.09499, section 2.1.
     """
     # Normalised here, because iterating the map would raise a rounding error of the sum to the power K each time.
-    p, odds = np.asarray(p, dtype=float) / np.sum(p), np.asarray(reward, dtype=float)
-    odds = np.exp(odds - odds.max())
+    weights, rewards = np.asarray(p, dtype=float) / np.sum(p), np.asarray(reward, dtype=float)
+    odds = np.exp(rewards - rewards.max())
     if choices == math.inf:
-        return p * odds / (p @ odds)
+        return weights * odds / (weights @ odds)
     if choices < 1 or choices != int(choices):
         raise ValueError(f"choices must be a whole number from 1, or infinity, got {choices}")
     # In u = log s the integrand rises like e^u and falls like exp(-e^u): the ends hold less than 1e-17 of it.
     u = np.arange(-40.0 - math.log(choices), 4.0 - np.log(odds.min()), 0.1)
     decay = np.exp(-np.exp(u)[:, None] * odds)
-    weight = np.exp(u) * (decay @ p) ** (choices - 1)
-    return p * choices * odds * (0.1 * weight @ decay)
+    integrand = np.exp(u) * (decay @ weights) ** (choices - 1)
+    return weights * choices * odds * (0.1 * integrand @ decay)
 
 
 def curated_limit(p: Values, reward: Values) -> Probabilities:

@@ -1,4 +1,4 @@
 """Which closed forms apply to a run, and what they predict.
 
-Imports closed_forms, stability, loop and families.
+Imports closed_forms, the facts of runs, and metrics.
 """

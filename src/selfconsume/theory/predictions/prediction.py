@@ -1,4 +1,4 @@
-"""One prediction of theory: what it is of, its values, and what it rests on."""
+"""One prediction: the statistic of a metric that it is about, its values, its assumptions and its source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 Statistic = Literal["mean", "mean_square", "mean_sqrt", "mean_log", "mean_spread"]
-"""What is averaged over seeds, of a value x: x itself, (x - centre)^2, sqrt x, log x, or x (1 - x)."""
+"""Statistic of a value x that is averaged over seeds: x, (x - centre)^2, sqrt x, log x, or x (1 - x)."""
 Kind = Literal["exact", "limit", "asymptotic"]
 
 END = np.array([np.inf])
@@ -15,18 +15,18 @@ END = np.array([np.inf])
 
 
 class Prediction(NamedTuple):
-    """A number, or a curve, that the mean over seeds of a statistic of one metric should follow.
+    """The expected value, over seeds, of a statistic of one metric: a curve over generations, or a limit.
 
     Attributes:
-        label: What it is, and in which regime.
+        label: Quantity and regime in words.
         metric: Name in the tidy table.
-        statistic: What is averaged, see `Statistic`.
-        generations: Generations; a single `inf` for what is reached in the end.
-        values: The value in each of them.
+        statistic: Statistic that is averaged over seeds, see `Statistic`.
+        generations: Generations; a single `inf` for a limit.
+        values: The expected value in each generation.
         kind: "exact": an equality at every n. "limit": the exact limit. "asymptotic": to first order in 1/n.
-        assumptions: What it rests on, all of it true of the run it was made for.
-        citation: Where it is from.
-        centre: What is subtracted first, for "mean_square".
+        assumptions: Its assumptions, all of which the run meets.
+        citation: The papers.
+        centre: Subtracted before squaring, for "mean_square".
     """
 
     label: str
@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
     centre: float = 0.0
 
     @property
-    def what(self) -> str:
+    def expression(self) -> str:
         """The statistic in symbols, such as ``(mean.0 - 3)^2``."""
         centred = f"({self.metric} - {self.centre:.4g})" if self.centre else self.metric
         return {
@@ -50,3 +50,24 @@ class Prediction(NamedTuple):
             "mean_log": f"log {self.metric}",
             "mean_spread": f"{self.metric} (1 - {self.metric})",
         }[self.statistic]
+
+
+class Basis(NamedTuple):
+    """Assumptions and citation that several predictions share."""
+
+    assumptions: str
+    citation: str
+
+    def prediction(
+        self,
+        label: str,
+        metric: str,
+        statistic: Statistic,
+        generations: np.ndarray,
+        values: np.ndarray | float,
+        kind: Kind = "exact",
+        centre: float = 0.0,
+    ) -> Prediction:
+        """A prediction with this basis; see `Prediction`."""
+        array = np.asarray(values)
+        return Prediction(label, metric, statistic, generations, array, kind, self.assumptions, self.citation, centre)

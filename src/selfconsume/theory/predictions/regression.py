@@ -1,4 +1,4 @@
-"""Predictions for linear regression on labels of its own making."""
+"""Predictions for linear regression retrained on its own labels."""
 
 from __future__ import annotations
 
@@ -7,74 +7,92 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfconsume.loop.run import Run
 from selfconsume.metrics.parameters import MAX_DIMENSION
+from selfconsume.theory.closed_forms.moments import Curve
 from selfconsume.theory.closed_forms.regression import accumulate_error, least_squares_error, mixed_error, replace_error
-from selfconsume.theory.predictions.prediction import END, Kind, Prediction
-from selfconsume.theory.predictions.setting import Setting
+from selfconsume.theory.predictions.prediction import END, Basis, Kind, Prediction
+from selfconsume.theory.run_facts import FamilyFacts, LinearData, RunFacts
+from selfconsume.theory.setting import Setting
 
 
-class Excess(NamedTuple):
-    """Expected squared error of the coefficients: a curve, and where it ends if that is known."""
+class ExcessRisk(NamedTuple):
+    """Expected squared error of the coefficients: the curve over generations, and its limit where it is known."""
 
-    curve: np.ndarray
-    end: float | None
+    curve: Curve
+    limit: float | None
     kind: Kind
 
 
-def regression(run: Run, setting: Setting, count: int) -> Iterator[Prediction]:
-    """What is known of least squares on the linear source, in the first ``count`` generations.
+def regression_predictions(facts: RunFacts, data: LinearData, generations: int) -> Iterator[Prediction]:
+    """Squared error of coefficients and of predictions, for least squares on the linear source.
 
-    Exact where every fit has whole copies of one design, or nothing but the latest labels; with other ratios, and with fresh
-    inputs beside fixed ones, to first order in d/n.
+    Exact where every fit has whole copies of one design, or nothing but the latest labels; with other ratios, and with
+    fresh inputs beside fixed ones, to first order in d/n.
     """
-    source, family = run.source, run.family
-    trained = setting.synthetic if setting.closed else source.n
-    if run.initial != "fit" or family.ridge or min(source.n, trained) <= source.dim + 1:
+    setting, t = facts.setting, np.arange(generations)
+    rows = setting.synthetic if setting.closed else facts.n
+    if facts.initial != "fit" or facts.family.ridge or min(facts.n, rows) <= data.dim + 1:
         return
-    excess = _excess(run, setting, np.arange(count))
+    excess = _excess_risk(facts, data, t)
     if excess is None:
         return
-    label = f"squared error of the coefficients, {setting.text}"
-    said = f"least squares, {family.design} design, labels with noise of the source's variance; generation 0 is a fit"
-    if excess.kind == "asymptotic":
-        said += "; to first order in d/n"
-    paper = "Gerstgrasser et al. 2024, arXiv:2404.01413; Dohmatob et al. 2024, arXiv:2402.07712"
-    if setting.fixed and setting.synthetic:
-        paper = (
+    basis = _basis(facts, excess.kind)
+    limit_kind: Kind = "limit" if excess.kind == "exact" else "asymptotic"
+    yield from _error_predictions(data, setting, t, excess.curve, excess.kind, basis)
+    if excess.limit is not None:
+        yield from _error_predictions(data, setting, END, excess.limit, limit_kind, basis)
+
+
+def _basis(facts: RunFacts, kind: Kind) -> Basis:
+    design = facts.family.design
+    assumptions = f"least squares, {design} design, labels with noise of the source's variance; generation 0 is a fit"
+    if kind == "asymptotic":
+        assumptions += "; to first order in d/n"
+    citation = "Gerstgrasser et al. 2024, arXiv:2404.01413; Dohmatob et al. 2024, arXiv:2402.07712"
+    if facts.setting.fixed and facts.setting.synthetic:
+        citation = (
             "regime of Bertrand et al. 2024, arXiv:2310.00429; Jain et al. 2024, arXiv:2402.04376, mix labels likewise"
         )
-    end: Kind = "limit" if excess.kind == "exact" else "asymptotic"
-    for when, values, kind in ((np.arange(count), excess.curve, excess.kind), (END, excess.end, end)):
-        if values is None:
-            continue
-        values = np.atleast_1d(values)
-        error = f"error of prediction, {setting.text}"
-        yield Prediction(error, "prediction_error", "mean", when, source.sigma**2 + values, kind, said, paper)
-        for i in range(source.dim if source.dim < MAX_DIMENSION else 0):
-            each, centre = f"coefficients.{i}", source.norm / np.sqrt(source.dim)
-            yield Prediction(label, each, "mean_square", when, values / source.dim, kind, said, paper, centre)
+    return Basis(assumptions, citation)
 
 
-def _excess(run: Run, setting: Setting, t: np.ndarray) -> Excess | None:
-    source, family = run.source, run.family
-    d, n, m, same = source.dim, source.n, setting.synthetic, family.design == "same"
-    noise = {"noise": source.sigma}
-    base = least_squares_error(d, n, **noise)
-    known = not isinstance(family.sigma, str) and bool(np.isclose(family.sigma, source.sigma))
+def _error_predictions(
+    data: LinearData, setting: Setting, t: np.ndarray, excess: Curve, kind: Kind, basis: Basis
+) -> Iterator[Prediction]:
+    """The error of prediction, and each coefficient's squared error, from their excess risk."""
+    values = np.atleast_1d(excess)
+    label = f"error of prediction, {setting.text}"
+    yield basis.prediction(label, "prediction_error", "mean", t, data.noise**2 + values, kind)
+    label, centre = f"squared error of the coefficients, {setting.text}", data.norm / np.sqrt(data.dim)
+    for i in range(data.dim if data.dim < MAX_DIMENSION else 0):
+        yield basis.prediction(label, f"coefficients.{i}", "mean_square", t, values / data.dim, kind, centre)
+
+
+def _excess_risk(facts: RunFacts, data: LinearData, t: np.ndarray) -> ExcessRisk | None:
+    setting, family = facts.setting, facts.family
+    d, n, m, noise, is_same = data.dim, facts.n, setting.synthetic, data.noise, family.design == "same"
+    base = least_squares_error(d, n, noise=noise)
+    has_true_noise = _has_true_noise(family, data)
     if setting.fixed and setting.real == n and not m:
-        return Excess(np.full(len(t), base), None, "exact")
-    # The noise of labels, estimated without bias, has the right expectation whatever the inputs, if all labels are alike.
-    if setting.closed and (m <= n or not same) and (known or family.sigma == "unbiased"):
-        own = replace_error(t, d, m, **noise) - least_squares_error(d, m, **noise)
-        return Excess(base + own, None, "exact")
-    if not known:
+        return ExcessRisk(np.full(len(t), base), None, "exact")
+    # With equal labels, an unbiased estimate of their noise has the right expectation whatever the inputs.
+    if setting.closed and (m <= n or not is_same) and (has_true_noise or family.label_noise == "unbiased"):
+        growth = replace_error(t, d, m, noise=noise) - least_squares_error(d, m, noise=noise)
+        return ExcessRisk(base + growth, None, "exact")
+    if not has_true_noise:
         return None
     if setting.accumulates and setting.budget is None and m == n:
-        curve = accumulate_error(t, d, n, **noise, design=family.design)
-        return Excess(curve, base * np.pi**2 / 6 if same and setting.lasting else None, "exact")
+        curve = accumulate_error(t, d, n, noise=noise, design=family.design)
+        return ExcessRisk(curve, base * np.pi**2 / 6 if is_same and setting.lasting else None, "exact")
     if setting.fixed and setting.real == n:
-        options = {"ratio": setting.ratio, "weight": setting.ratio * n / m, **noise}
-        end = float(mixed_error(np.inf, d, n, **options)) if setting.lasting else None
-        return Excess(mixed_error(t, d, n, **options), end, "exact" if same and m % n == 0 else "asymptotic")
+        weight = setting.ratio * n / m
+        curve = mixed_error(t, d, n, ratio=setting.ratio, weight=weight, noise=noise)
+        limit = float(mixed_error(np.inf, d, n, ratio=setting.ratio, weight=weight, noise=noise))
+        kind: Kind = "exact" if is_same and m % n == 0 else "asymptotic"
+        return ExcessRisk(curve, limit if setting.lasting else None, kind)
     return None
+
+
+def _has_true_noise(family: FamilyFacts, data: LinearData) -> bool:
+    """Whether synthetic labels have the source's noise, given as a number."""
+    return not isinstance(family.label_noise, str) and bool(np.isclose(family.label_noise, data.noise))

@@ -21,7 +21,6 @@ from jaxtyping import Array
 
 from selfconsume.types import Density, Generator
 
-Vector = np.ndarray | Array
 Trainable = Any
 """Which parameters a fit moves: a pytree of bool like the generator (or a prefix of it), or a function that makes one."""
 
@@ -78,7 +77,7 @@ def parametrise(generator: Density, trainable: Trainable = None) -> Likelihood:
     if theta.size == 0:
         raise ValueError("the generator has no trainable floating-point parameters")
 
-    def log_prob(theta: Vector, x: Vector) -> Vector:
+    def log_prob(theta: Array, x: Array) -> Array:
         return eqx.combine(unravel(theta), fixed, static).log_prob(x)
 
     return Likelihood(np.asarray(theta), log_prob)

@@ -124,7 +124,7 @@ class Linearisation:
 
     def error(self, ratio: float, top: spectrum.Top) -> float:
         """First-order error of the eigenvalue: dκ = λ(1-κ) v'dF v - κ v'dP v, dF and dP averages over points."""
-        if self.quadrature or not top.vector.any():
+        if self.quadrature or top.rho is None or not top.vector.any():
             return 0.0
         return float(
             np.hypot(

@@ -44,11 +44,12 @@ def identifiable(gram: np.ndarray, *, tolerance: float = 1e-10) -> np.ndarray:
     scale = np.sqrt(np.diag(gram))
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = scipy.linalg.eigh(gram / np.outer(scale, scale))
-    lost = values <= tolerance * max(values[-1], 0.0)
-    if not lost.any():
+    is_null = values <= tolerance * max(values[-1], 0.0)
+    if not is_null.any():
         return np.eye(len(gram))
-    null = vectors[:, lost] / scale[:, None]
-    return scipy.linalg.qr(null)[0][:, lost.sum() :]
+    null = vectors[:, is_null] / scale[:, None]
+    rotation = np.asarray(scipy.linalg.qr(null)[0])
+    return rotation[:, is_null.sum() :]
 
 
 def dense_top(p: np.ndarray, f: np.ndarray, ratio: float, *, ridge: float = 0.0, tolerance: float = 1e-10) -> Top:
@@ -121,7 +122,9 @@ def free_top(
         if square <= 0:
             return Top(None, np.zeros(d), math.inf)
         length = math.sqrt(square)
-        basis.append(new / length), images.append(image / length), fishers.append(fisher / length)
+        basis.append(new / length)
+        images.append(image / length)
+        fishers.append(fisher / length)
         projected = np.stack(basis) @ np.stack(fishers).T
         kappa, vectors = scipy.linalg.eigh((projected + projected.T) / 2)
         best = np.abs(kappa).argmax()
