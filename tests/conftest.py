@@ -27,7 +27,7 @@ jaxtyping.install_import_hook(
     "beartype.beartype",
 )
 from selfconsume.lanes.layout import DeviceLayout  # noqa: E402 (after the hook)
-from selfconsume.lanes.start_jax import start_jax  # noqa: E402
+from selfconsume.start_jax import start_jax  # noqa: E402
 
 start_jax()
 

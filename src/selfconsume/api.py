@@ -16,6 +16,7 @@ from selfconsume.report import page as reports
 from selfconsume.results import provenance
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
+from selfconsume.start_jax import start_jax
 from selfconsume.study import validation
 from selfconsume.study.study import Study
 from selfconsume.types import Curation, Family, Metric, Regime, Source
@@ -103,4 +104,5 @@ def open(out: str | Path) -> Results:  # noqa: A001
 
 
 def _checked(role: str, kind: str, fields: dict[str, Any]) -> Any:
+    start_jax()  # the next line of a notebook may draw from it
     return validation.recipe(role, {"kind": kind, **fields}, role)

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from selfconsume.lanes.layout import DeviceLayout
+from selfconsume.loop.tracing import traced_in_lane
 from selfconsume.models.training.data_parallel import LANES
 
 
@@ -29,6 +30,7 @@ def lane_program(
         A function of the number of real lanes, the shared arrays and the lanes' arrays, whose leading axes are
         `DeviceLayout.padded`. Lanes behind ``count`` give zeros.
     """
+    f = traced_in_lane(f)
 
     def looped(counts, shared, reused, lanes):
         lanes = {**lanes, **reused} if reuse else lanes

@@ -21,8 +21,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from selfconsume.errors import ConfigError
-from selfconsume.lanes.start_jax import cpu_model, start_jax
 from selfconsume.models.training.data_parallel import DATA, LANES
+from selfconsume.start_jax import cpu_model, lane_devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,7 @@ class DeviceLayout:
 
         The variable ``SELFCONSUME_SPLIT`` sets the devices of one lane, see `spread`.
         """
-        start_jax()
-        devices = tuple(jax.devices())
+        devices = lane_devices()
         split = os.environ.get("SELFCONSUME_SPLIT", "1")
         if not split.isdecimal() or not int(split) or len(devices) % int(split):
             raise ConfigError(

@@ -37,7 +37,7 @@ def readable(store: Store) -> Study | None:
 
 def built(store: Store) -> tuple[Study | None, str]:
     """As `readable`, and why there is none."""
-    from selfconsume.lanes.start_jax import start_jax
+    from selfconsume.start_jax import start_jax
     from selfconsume.study import toml_file
 
     # Before anything computes: samples that were not kept are drawn again on the layout that a run would have.

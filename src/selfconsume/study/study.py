@@ -17,6 +17,7 @@ from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
+from selfconsume.start_jax import start_jax
 from selfconsume.study import validation
 from selfconsume.study.identity import identity
 from selfconsume.study.settings import PARTS, RUN, Settings
@@ -64,6 +65,7 @@ class Study:
         curation: Curation | Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        start_jax()
         self.settings: Settings = validation.validated(Settings, settings, "study")
         if isinstance(self.settings.seeds, tuple) and len(set(self.settings.seeds)) < len(self.settings.seeds):
             seed, count = Counter(self.settings.seeds).most_common(1)[0]
