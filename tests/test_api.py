@@ -1,5 +1,11 @@
 """The Python face: what people try first is answered."""
 
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import selfconsume as sc
@@ -11,3 +17,51 @@ def test_a_path_is_no_study(tmp_path):
     ):
         sc.run("study.toml", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored(sc.Source):
+    """Rows of a file."""
+
+    path: str = "rows.npy"
+
+    fixed = True
+
+    @property
+    def shape(self):
+        return (1,)
+
+    @property
+    def size(self):
+        return 20
+
+    def train(self, key):
+        return jnp.asarray(np.load(self.path)[:20])
+
+    def test(self, key):
+        return jnp.asarray(np.load(self.path)[20:])
+
+    def draw(self, key, n, batch):
+        return self.train(key)[:n]
+
+
+class Fingerprinted(Stored):
+    """The same with a checksum."""
+
+    def fingerprint(self):
+        return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+
+
+def test_fixed_data_needs_a_fingerprint_so_that_a_changed_file_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    np.save("rows.npy", rows)
+    recipes = {"family": sc.family("gaussian"), "regime": sc.regime("replace")}
+    with pytest.raises(
+        sc.ConfigError, match=r"^source: .*Stored' is fixed but has no fingerprint, .* fingerprint\(\)$"
+    ):
+        sc.Study(Stored(), **recipes)
+    assert Fingerprinted().test_size == 20
+    first = sc.Study(Fingerprinted(), **recipes)
+    np.save("rows.npy", 50 * rows)
+    assert sc.Study(Fingerprinted(), **recipes).cells[0].id != first.cells[0].id

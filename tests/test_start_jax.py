@@ -35,10 +35,10 @@ RUN = """
 def test_an_import_changes_neither_the_environment_nor_jax():
     process("""
         import os
+        import jax  # sets variables of its own
         before = dict(os.environ)
         import selfconsume as sc
         from selfconsume import Study, run, source
-        import jax
         assert dict(os.environ) == before
         assert jax.config.jax_num_cpu_devices < 1 and jax.config.jax_compilation_cache_dir is None
         jax.config.update("jax_num_cpu_devices", 3)  # refused if JAX had been started

@@ -1,10 +1,9 @@
 """The contract: what a source, a family, a generator, a regime and a metric are.
 
-One generation of self-consuming training, in words: *plan* the pool, *fit* a generator to it, *sample* from it, *curate* the
-samples, *measure* them, *push* them into the pool. Its nouns are the classes of this page; all else serves them.
+One generation: *plan* the pool, *fit* a generator to it, *sample*, *curate* the samples, *measure* and *push* them.
 
 Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values: they are the
-configuration itself. Results (`Generator`) are Equinox modules of arrays. Recipes are validated where a `Study` is built,
+configuration itself. A fitted `Generator` is an Equinox module of arrays. Recipes are validated where a `Study` is built,
 never in `__post_init__`, because tracing rebuilds them with traced numbers.
 """
 
@@ -16,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import validity
@@ -24,15 +24,13 @@ Samples = Array
 """Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
 
 Prepared = Any
-"""What a metric prepared once from the real data: a pytree of arrays."""
+"""Statistics of the real data that a metric computes once: a pytree of arrays."""
 
 
 class Number:
     """Marks a dataclass field as a lane number: ``temperature: Annotated[float, Number] = 1.0``.
 
-    Runs that differ only in such fields (and in seed, ratio, weights) are lanes of one compiled program. Every other field
-    is static: a different value is a different program. A field that holds something else than a number in a given run (a
-    bandwidth rule, say) is static in that run.
+    Runs that differ only in such numbers and in seed are lanes of one compiled program. All other fields are static.
     """
 
 
@@ -46,7 +44,11 @@ class Source(Recipe, abc.ABC):
     """Where real data comes from. Subclasses are frozen dataclasses."""
 
     fixed: ClassVar[bool] = False
-    """Whether `train` and `test` ignore the key; such data is passed to a program once, not once per lane."""
+    """Whether `train` and `test` ignore the key: a program then receives the data once, not once per lane."""
+    one_hot: ClassVar[bool] = False
+    """Whether every example is a one-hot row, the indicator of a category."""
+    standard_inputs: ClassVar[bool] = False
+    """Whether an example is a regression pair ``(x, y)`` with standard normal inputs x."""
 
     @property
     @abc.abstractmethod
@@ -56,7 +58,12 @@ class Source(Recipe, abc.ABC):
     @property
     @abc.abstractmethod
     def size(self) -> int:
-        """Number of examples that `train` returns."""
+        """Number of training examples, the rows of `train`."""
+
+    @property
+    def test_size(self) -> int:
+        """Number of held-out examples, the rows of `test`."""
+        return jax.eval_shape(self.test, jax.random.key(0)).shape[0]
 
     @abc.abstractmethod
     def train(self, key: PRNGKeyArray) -> Samples:
@@ -64,67 +71,72 @@ class Source(Recipe, abc.ABC):
 
     @abc.abstractmethod
     def test(self, key: PRNGKeyArray) -> Samples:
-        """Held-out real data. Only metrics see it."""
+        """Held-out real examples, ``(test_size, *shape)``. Only metrics see them."""
 
     @abc.abstractmethod
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
-        """The ``batch``-th batch of ``n`` fresh real examples; batches of one key never share an example."""
+        """The ``batch``-th batch of ``n`` fresh real examples; batches of one key are disjoint."""
+
+    def fingerprint(self) -> str:
+        """Checksum (sha256) of data read from outside, which a `fixed` source must define; "" if fields determine it."""
+        return ""
 
     @property
     def reserve(self) -> int | None:
-        """How many fresh examples `draw` can give in total; None if there is no end."""
+        """Total number of fresh examples that `draw` can return; None if unlimited."""
         return None
 
     def reserve_rows(self) -> Samples | None:
-        """All rows that `draw` takes from by `batch_of`, ``(reserve, *shape)``, where they are the same for all keys."""
+        """The finite set that `draw` takes disjoint batches from, ``(reserve, *shape)``, if it is the same for all keys."""
         return None
 
     def truth(self) -> Generator | None:
-        """The distribution itself, where it is known."""
+        """The data distribution; None if unknown."""
         return None
 
     def labels(self, key: PRNGKeyArray) -> Array | None:
-        """Class labels beside `train`, ``(size,)`` integers, where there are any."""
+        """Class labels of `train`, ``(size,)`` integers; None if there are none."""
         return None
 
     def modes(self) -> Float[Array, "k d"] | None:
-        """Centres of the modes, for sources that are mixtures with known modes."""
+        """Centres of the modes of a mixture; None if there are none or they are unknown."""
+        return None
+
+    def mode_std(self) -> float | None:
+        """Standard deviation of each mode in each coordinate, for mixtures of equal isotropic Gaussians; otherwise None."""
         return None
 
     def check(self) -> None:
-        """Raises `ConfigError` if the fields contradict each other or the data cannot be had."""
+        """Raises `ConfigError` if the fields contradict each other or the data cannot be read."""
 
 
 class Generator(eqx.Module):
-    """A fitted model: arrays that can be sampled."""
+    """A fitted generative model: an Equinox module of arrays."""
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         """``n`` examples, ``(n, *shape)``."""
 
     def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
-        """The examples of `sample`, and which of them are valid: the finite ones, unless a generator knows of others.
-
-        Bytes hold no NaN, so that a generator of images says here which of them failed.
-        """
+        """The examples of `sample` and a mask of valid ones: finite ones, unless a generator of uint8 images overrides it."""
         x = self.sample(key, n)
         return x, validity.finite(x)
 
     def parameters(self) -> Mapping[str, Array]:
-        """Named arrays worth plotting one by one; empty for models whose parameters mean nothing singly."""
+        """Interpretable parameters by name, for plots; empty for networks."""
         return {}
 
 
 class Density(Generator):
-    """A generator that knows its density."""
+    """A generator with a tractable density."""
 
     @abc.abstractmethod
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
-        """Log density (nats) of each example; log mass for discrete examples."""
+        """Log density (nats) of each example; log probability for discrete examples."""
 
 
 class FitState(eqx.Module):
-    """A fit in progress. `generator` is usable at any time after the first `advance`."""
+    """State of a fit: generator, optimiser state, updates done, last loss and training data."""
 
     generator: Generator
     optimizer: Any
@@ -133,23 +145,25 @@ class FitState(eqx.Module):
     data: Any
 
     def without_data(self) -> FitState:
-        """The same state without the training data: what is carried to the next generation and stored."""
+        """The state without training data: the part that is stored and starts the next generation."""
         return dataclasses.replace(self, data=None)
 
 
 class Family(Recipe, abc.ABC):
-    """A recipe that fits generators. Subclasses are frozen dataclasses of hyperparameters."""
+    """A model class and its training procedure. Subclasses are frozen dataclasses of hyperparameters."""
 
     parametric: ClassVar[bool] = True
-    """Whether a generator's arrays have the same shapes whatever the data: what warm starts and update sizes need."""
+    """Whether the shapes of a generator's arrays are independent of the data, as warm starts and update norms require."""
+    temperature: float = 1.0
+    """Sampling bias: factor on the variance of every sample; a field of families that have one. 1: unbiased sampling."""
 
     @property
     def updates(self) -> int:
-        """Updates that one fit takes; a closed form is done after one."""
+        """Updates of one fit; 1 for a closed form."""
         return 1
 
     def updates_of(self, warm: bool) -> int:
-        """Updates of a fit that starts from another one, or from nothing, for families that tell them apart."""
+        """Updates of a warm or a cold start, for families in which these differ."""
         return self.updates
 
     @abc.abstractmethod
@@ -158,83 +172,70 @@ class Family(Recipe, abc.ABC):
 
     @abc.abstractmethod
     def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
-        """A fit to weighted data, not yet advanced.
+        """The state of a fit before its first update; a cold start if ``start``, a state without data, is None.
 
-        Args:
-            key: Randomness of the whole fit.
-            x: Examples, ``(n, *shape)``. Rows of weight 0 are absent (and finite).
-            weight: Weight 2 means the example twice; the weights sum to the number of examples used.
-            start: The state to start from (its `data` is None), or None for a cold start.
+        Examples ``(n, *shape)`` are finite. Weight 2 counts one twice, 0 excludes it; they sum to the number of those used.
         """
 
     @abc.abstractmethod
     def advance(self, state: FitState, updates: int) -> FitState:
-        """The same fit, ``updates`` updates further."""
+        """The state after ``updates`` further updates. Its generator can be sampled."""
 
     def check(self, source: Source) -> None:
         """Raises `ConfigError` if this family cannot be fitted to this source."""
 
 
 class Plan(NamedTuple):
-    """How the pool is used to train one generation. Block 0 is real, then the synthetic blocks, newest first."""
+    """Training set of one generation, by blocks of the pool: block 0 is real, then the synthetic blocks, newest first."""
 
     counts: Sequence[int]
-    """How many valid examples of each block are used."""
+    """Number of valid examples used from each block."""
     weight: Sequence[float]
-    """Weight of each example of each block; scaled later so that all weights sum to the number used."""
+    """Relative weight of an example of each block; all weights are scaled to sum to the number of examples used."""
     budget: int | None = None
-    """If given, only this many of them, drawn at random without replacement."""
+    """Size of a random subset of these examples, without replacement; None: all of them."""
     fresh: bool = False
-    """Whether block 0 is a new real draw instead of the fixed real set."""
+    """Whether block 0 is a fresh real sample instead of the fixed real set."""
 
 
 class Regime(Recipe, abc.ABC):
-    """A weighting of the pool for each generation. Subclasses are frozen dataclasses; everything here is host Python."""
+    """The training set of each generation, as a weighting of the pool. Subclasses are frozen dataclasses; plain Python."""
 
     lookback: int | None = 1
-    """How many of the latest generations are ever used; None: all of them. May be a property."""
+    """Number of latest generations that a plan may use; None: all of them. May be a property."""
     fixed_block_use: ClassVar[bool] = True
-    """Whether a synthetic block, once used, is later used by as many rows or not at all: its summary can stand for it."""
+    """Whether the number used from a block is constant while it is used: sufficient statistics can then replace it."""
 
     @abc.abstractmethod
     def plan(self, t: int, n_real: int, n_synthetic: int) -> Plan:
-        """The plan of generation ``t >= 1``. Generation 0 is always the fit to the whole fixed real set."""
+        """The plan of generation ``t >= 1``. Generation 0 is always fitted to the whole fixed real set."""
 
     def block(self, n_real: int, n_synthetic: int) -> int:
-        """Examples sampled in every generation: a function of the run alone, at least ``n_synthetic``."""
+        """Samples drawn in every generation, the size of a synthetic block: at least ``n_synthetic``, independent of t."""
         return n_synthetic
 
     def real(self, n_real: int) -> int:
-        """Rows of the real block: the fixed set's size unless the regime draws fresh data."""
+        """Size of the real block: that of the fixed real set unless the regime draws fresh data."""
         return n_real
 
     def check(self, source: Source, n_synthetic: int, generations: int) -> None:
-        """Raises `ConfigError` if this regime cannot run on this source for that long."""
+        """Raises `ConfigError` if the source cannot serve this regime for so many generations."""
 
 
 class Curation(Recipe, abc.ABC):
-    """Which of a generation's samples are published: metrics see these, and the pool gets these. Frozen dataclasses."""
+    """Selection or correction of a generation's samples before metrics and pool receive them. Frozen dataclasses."""
 
     def candidates(self, n: int) -> int:
-        """How many samples are drawn so that ``n`` are published."""
+        """Number of samples to draw so that ``n`` are published."""
         return n
 
     @abc.abstractmethod
     def choose(
         self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
     ) -> tuple[Samples, Bool[Array, " n"]]:
-        """The published samples.
+        """``n`` published samples and their validity mask, of the candidates ``x`` ``(m, *shape)``; invalid rows are zero.
 
-        Args:
-            key: Randomness of the choice.
-            x: Candidates, ``(m, *shape)``; rows that are not valid are zero.
-            valid: Candidates that are finite.
-            n: How many are published.
-            generator: What has drawn them.
-            source: The real data's source.
-
-        Returns:
-            ``(n, *shape)``, and which rows are there: fewer than n may have been found. Rows that are not are zero.
+        Selected samples keep their sampling order, so that any prefix is an unbiased subsample.
         """
 
     def check(self, source: Source, family: Family, n: int) -> None:
@@ -242,79 +243,78 @@ class Curation(Recipe, abc.ABC):
 
 
 class Generation(NamedTuple):
-    """One generation, as metrics see it."""
+    """One generation, as metrics receive it."""
 
     t: Int[Array, ""]
     generator: Generator
     previous: Generator
     samples: Samples
     valid: Bool[Array, " n"]
-    """Rows of `samples` that are finite and were published; the others are zeroed."""
+    """Mask of samples that are finite and published; all other rows are zero."""
 
 
 class Extractor(Recipe, abc.ABC):
-    """What examples are turned into before metrics compare them. Subclasses are frozen dataclasses."""
+    """A feature map that is applied before metrics compare examples. Subclasses are frozen dataclasses."""
 
     batch_size: ClassVar[int] = 256
-    """Examples that one call gets: whoever calls splits the rows, so that memory stays bounded for any number of them."""
+    """Largest batch passed to one call; the caller splits larger inputs to bound memory."""
     trained: ClassVar[bool] = False
-    """Whether its weights come from the source's training set: it then sees these examples like no others."""
+    """Whether it is trained on the source's training set, whose features are then not comparable with those of other data."""
     probabilities: ClassVar[bool] = False
-    """Whether its features are probabilities of classes. May be a property."""
+    """Whether its features are class probabilities. May be a property."""
 
     @abc.abstractmethod
     def weights(self, source: Source) -> Any:
-        """A pytree of host arrays, loaded or trained, the same for all lanes and seeds. The implementation caches it."""
+        """Its parameters, a pytree of host arrays shared by all lanes and seeds. The implementation caches them."""
 
     @abc.abstractmethod
     def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
-        """float32 features of examples ``(n, *shape)``, each row for itself. Pure JAX."""
+        """Features (float32) of examples ``(n, *shape)``, row by row. Pure JAX."""
 
     @abc.abstractmethod
     def fingerprint(self, source: Source) -> str:
-        """The sha256 of what it computes with: values of equal kinds and fingerprints can be compared."""
+        """Checksum (sha256) of weights and preprocessing. Values are comparable only if kind and fingerprint agree."""
 
     def accuracy(self, source: Source) -> float | None:
-        """Share of held-out real examples whose class it knows; None where it is not made to tell classes apart."""
+        """Accuracy on held-out real examples; None if it is not a classifier."""
         return None
 
     def check(self, source: Source) -> None:
-        """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be had."""
+        """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be loaded."""
 
 
 class Metric(Recipe, abc.ABC):
-    """A number, or several, for each generation. Subclasses are frozen dataclasses."""
+    """One or more scalar values for each generation. Subclasses are frozen dataclasses."""
 
     runs_on: ClassVar[str] = "lane"
     """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
     has_noise_floor: ClassVar[bool] = True
-    """Whether the metric compares samples with real data, so that a real set of the same size gives its noise floor."""
+    """Whether a real sample of the same size in place of the generated one gives a noise floor."""
     accepts_features: ClassVar[bool] = False
-    """Whether an extractor can stand before it: it compares vectors, whatever they are, and does not ask the generator."""
+    """Whether it compares arbitrary vectors, so that it can be computed on an extractor's features."""
     compares_with: ClassVar[str] = "test"
-    """Which real data it compares with: "test", "train", "train and test", or "" for none. May be a property."""
+    """Real data that it compares with: "test", "train", "train and test", or "" for none. May be a property."""
     needs_probabilities: ClassVar[bool] = False
-    """Whether the vectors that it compares are probabilities of classes."""
+    """Whether it is defined only on class probabilities."""
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
-    """``"lower"``, ``"higher"``, or None where neither is better; for values that differ in it, a mapping from their names,
-    in which a name that is missing has no direction. Read it by `better_of`."""
+    """``"lower"``, ``"higher"`` or None, or a mapping from the names of its values to these. Read it by `better_of`."""
 
     @classmethod
     def better_of(cls, name: str) -> str | None:
-        """Which way the value of that name is better."""
+        """Direction in which the value of this name is better; None if neither is."""
         return cls.better.get(name) if isinstance(cls.better, Mapping) else cls.better
 
     def compared(self, n: int, m: int) -> tuple[int, int]:
-        """How many of ``n`` valid samples and ``m`` real examples a value compares; no samples: it asks the generator."""
+        """Sample sizes of a value, given ``n`` valid samples and ``m`` real examples; (0, m) if it evaluates the generator."""
         return n, m
 
     @abc.abstractmethod
     def prepare(self, key: PRNGKeyArray, source: Source) -> Prepared:
-        """What is computed once from the real data."""
+        """Statistics of the real data, computed once."""
 
     @abc.abstractmethod
     def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Prepared) -> Mapping[str, Float[Array, ""]]:
-        """Named values of one generation. Defined (finite) on duplicates and on a point mass."""
+        """Values of one generation by name. Finite on duplicates and on a point mass."""
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `ConfigError` if this metric is not defined for this source and family."""

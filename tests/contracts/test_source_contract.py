@@ -71,7 +71,7 @@ def test_the_same_key_gives_the_same_data(source, drawn):
 
 def test_roles_do_not_share_examples(source, drawn):
     """Of a finite set no row is given twice; of a continuous one equal rows would be a key used twice."""
-    if getattr(source, "one_hot", False):
+    if source.one_hot:
         return
     rows = np.concatenate(
         [drawn[name][0].reshape(-1, *source.shape) for name in ("train", "test", "fresh 0", "fresh 1")]

@@ -48,7 +48,7 @@ class Categorical(Summarised):
         return self._distribution(summary / summary.sum())
 
     def check(self, source: Source) -> None:
-        if not getattr(source, "one_hot", False):
+        if not source.one_hot:
             raise ConfigError("family: 'categorical' is fitted to one-hot rows; use source.kind = 'categorical'")
 
     def _distribution(self, p: Float[Array, " k"]) -> CategoricalDistribution:

@@ -104,7 +104,7 @@ class LinearRegression(Summarised):
                 "family: 'linear_regression' takes vectors of at least 2 numbers, inputs and a label; the source gives "
                 f"examples of shape {source.shape}"
             )
-        if self.design == "fresh" and not getattr(source, "standard_inputs", False):
+        if self.design == "fresh" and not source.standard_inputs:
             raise ConfigError(
                 "family.design: 'fresh' draws inputs from N(0, I), which this source's are not known to be; "
                 "use design = 'same', or source.kind = 'linear'"

@@ -43,6 +43,28 @@ class BoundSource(Source):
     def reserve(self) -> int | None:
         return self.source.reserve
 
+    @property
+    def fixed(self) -> bool:
+        return self.source.fixed
+
+    @property
+    def one_hot(self) -> bool:
+        return self.source.one_hot
+
+    @property
+    def standard_inputs(self) -> bool:
+        return self.source.standard_inputs
+
+    @property
+    def test_size(self) -> int:
+        return self.source.test_size
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
+
+    def mode_std(self) -> float | None:
+        return self.source.mode_std()
+
     def train(self, key: PRNGKeyArray) -> Samples:
         """The run's fixed real set, whatever the key: a metric knows the key of its reference only."""
         return self.source.train(key) if self._train is None else self._train

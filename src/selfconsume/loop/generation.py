@@ -157,7 +157,7 @@ def floor_set(source: Source, n: int, split: str, *, trained: bool) -> Literal["
     if source.reserve is None or n <= source.reserve:
         return "fresh"
     if split == "train":
-        there = jax.eval_shape(source.test, jax.random.key(0)).shape[0] if source.fixed else 0
+        there = source.test_size if source.fixed else 0
         return "test" if n <= there else None
     return "train" if n <= source.size and not trained else None
 

@@ -34,7 +34,7 @@ def initial_generator(run: Run) -> Generator:
     """
     like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
     if run.initial != "truth":
-        return load.load(run.initial, like, float(getattr(run.family, "temperature", 1.0)))
+        return load.load(run.initial, like, float(run.family.temperature))
     truth = run.source.truth()
     if truth is not None and hasattr(truth, "temperature"):
         # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.

@@ -32,7 +32,7 @@ class ModeCoverage(Metric):
     - `mode_coverage.kl`: Kullback-Leibler divergence, in nats, of the samples' histogram from the test set's, with half an
       example added to every mode of the test set so that it is finite. Better when lower.
     - `mode_coverage.high_quality`: share of samples within the radius of their mode that holds 98.9 % of a Gaussian (3
-      standard deviations in 2-D). Only for sources with a field `std`, the standard deviation of a mode. Better when higher.
+      standard deviations in 2-D). Only for sources with a `mode_std`. Better when higher.
 
     A sample far from every mode still counts for the nearest:
     read `covered` together with `high_quality`.
@@ -63,7 +63,7 @@ class ModeCoverage(Metric):
         test = points(source.test(key))
         counts, _ = nearest(test, jnp.ones(test.shape[0], bool), modes)
         prepared = {"modes": modes, "counts": counts}
-        std = getattr(source, "std", None)
+        std = source.mode_std()
         if std is not None:
             from scipy.special import gammaincinv
 

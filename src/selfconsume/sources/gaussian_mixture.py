@@ -27,6 +27,9 @@ class _Modes(DistributionSource):
         k, d = self.modes().shape
         return Mixture(jnp.full(k, 1 / k), self.modes(), jnp.broadcast_to(self.std * jnp.eye(d), (k, d, d)))
 
+    def mode_std(self) -> float:
+        return self.std
+
     def labels(self, key: PRNGKeyArray) -> Int[Array, " n"]:
         """The mode that each training example comes from."""
         return self.truth().component(key, self.n)

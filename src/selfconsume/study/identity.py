@@ -28,9 +28,8 @@ def identity(run: Run) -> str:
 def nondefaults(run: Run) -> dict[str, Any]:
     """The fields in which a run differs from the defaults: what its identity is the hash of."""
     source = registry.nondefault_table("source", run.source)
-    fingerprint = getattr(run.source, "fingerprint", None)
-    if fingerprint is not None:
-        source = {name: value for name, value in source.items() if name not in LOCATION} | {"content": fingerprint()}
+    if fingerprint := run.source.fingerprint():
+        source = {name: value for name, value in source.items() if name not in LOCATION} | {"content": fingerprint}
     table: dict[str, Any] = {
         "source": source,
         "family": registry.nondefault_table("family", run.family),

@@ -176,6 +176,12 @@ class Study:
         for cell in self.cells:
             run = cell.run
             run.source.check()
+            source = type(run.source)
+            if run.source.fixed and source.fingerprint is Source.fingerprint:
+                raise ConfigError(
+                    f"source: {registry.kind_of('source', source)!r} is fixed but has no fingerprint, so that changed data "
+                    "would give the results stored before; return the data's sha256 from fingerprint()"
+                )
             run.family.check(run.source)
             run.regime.check(run.source, run.sampled, self.settings.generations)
             # A plan that cannot be is refused before anything is computed; the first few show what a regime does.
