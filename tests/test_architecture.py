@@ -17,8 +17,8 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 # The packages in order of import: a module imports from the lines above its own package's, and from its own package.
 LAYERS = [
-    {"errors", "validity", "start_jax"},
-    {"types"},
+    {"errors", "validity"},
+    {"types", "start_jax"},
     {"registry", "regimes", "curations", "models"},
     {"sources", "families", "metrics", "loop"},
     {"extractors", "study", "theory", "lanes"},

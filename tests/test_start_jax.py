@@ -10,12 +10,12 @@ import pytest
 OWN = ("EQX_ON_ERROR", "JAX_NUM_CPU_DEVICES", "PJRT_NPROC", "XLA_FLAGS")
 
 
-def process(script, **environment):
-    """Standard output and error of a script in a process without settings of ours."""
+def process(*parts):
+    """Standard output and error of a script, in parts, in a process without settings of ours."""
     clean = {name: value for name, value in os.environ.items() if name not in OWN}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env={**clean, **environment},
+        [sys.executable, "-c", "\n".join(map(textwrap.dedent, parts))],
+        env=clean,
         capture_output=True,
         text=True,
         timeout=200,
@@ -35,7 +35,7 @@ RUN = """
 def test_an_import_changes_neither_the_environment_nor_jax():
     process("""
         import os
-        import jax  # sets variables of its own
+        import jax, polars  # which set variables of their own
         before = dict(os.environ)
         import selfconsume as sc
         from selfconsume import Study, run, source
@@ -48,18 +48,18 @@ def test_an_import_changes_neither_the_environment_nor_jax():
 def test_a_run_has_two_devices_and_leaves_the_environment_alone(tmp_path):
     process(
         """
-        import os, warnings
+        import os, warnings, jax, polars
         warnings.simplefilter("error")
         import selfconsume as sc
-        """
-        + RUN
-        + f"""
+        """,
+        RUN,
+        f"""
         before = dict(os.environ)
         assert set(run({str(tmp_path / "out")!r})["status"]) == {{"ok"}}
         import jax
         assert len(jax.devices()) > 1
         assert dict(os.environ) == before
-        """
+        """,
     )
 
 
@@ -69,12 +69,12 @@ def test_jax_that_runs_already_is_used_with_one_device_and_one_warning(tmp_path)
         import jax, jax.numpy as jnp
         jnp.zeros(3).sum()
         import selfconsume as sc
-        """
-        + RUN
-        + f"""
+        """,
+        RUN,
+        f"""
         for name in ("one", "two"):
             assert set(run({str(tmp_path)!r} + "/" + name)["status"]) == {{"ok"}}
-        """
+        """,
     )
     assert error.count("JAX was started with one CPU device before selfconsume") == 1
 
@@ -128,13 +128,13 @@ CHECKED = """
 def test_a_failed_check_is_nan_in_its_lane_and_an_error_elsewhere(first):
     """Whichever is traced first: the traces of a function inside and outside of lanes are kept apart."""
     process(
-        CHECKED
-        + f"""
+        CHECKED,
+        f"""
     layout = DeviceLayout.default()
     {first}
     program = lane_program(lambda shared, lane: checked(lane["x"]), layout)
     y = np.asarray(program(2, None, layout.put({{"x": np.array([1.0, -1.0], np.float32)}})))[:2]
     assert y[0] == 1 and np.isnan(y[1]), y
     assert raises()
-        """
+        """,
     )

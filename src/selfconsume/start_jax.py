@@ -98,7 +98,8 @@ def _start_devices() -> int:
         devices = _default_devices()
     before = os.environ.get(THREADS)
     try:
-        # Refused, even for an unchanged value, once the backends run.
+        # A change is refused once the backends run.
+        jax.config.update("jax_num_cpu_devices", devices + 1)
         jax.config.update("jax_num_cpu_devices", devices)
     except RuntimeError:
         return int(before) if before and before.isdecimal() else _cores()
