@@ -20,13 +20,11 @@ def test_every_public_name_is_on_the_page_once():
 @pytest.mark.parametrize("name", selfconsume.__all__)
 def test_it_can_be_imported_and_says_what_it_is(name):
     found = getattr(selfconsume, name)
-    assert found.__name__ == name and inspect.getdoc(found)
+    assert found.__name__.removeprefix("selfconsume.") == name and inspect.getdoc(found)
 
 
 def test_the_recipes_that_it_shows_are_made():
-    shown = re.findall(r"`((?:source|family|regime|curation|metric)\(.+?\))`", PAGE)
-    assert len(shown) == 5
+    shown = re.findall(r"`((?:source|family|regime|curation|metric)\(.+?\)|\w+\.[A-Z]\w+\(.*?\))`", PAGE)
+    assert len(shown) == 11
     for text in shown:
-        assert eval(
-            text, {name: getattr(selfconsume, name) for name in ("source", "family", "regime", "curation", "metric")}
-        )
+        assert eval(text, {name: getattr(selfconsume, name) for name in selfconsume.__all__})

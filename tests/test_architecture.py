@@ -19,7 +19,8 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 LAYERS = [
     {"errors", "validity"},
     {"types", "start_jax"},
-    {"registry", "regimes", "curations", "models"},
+    {"registry"},
+    {"regimes", "curations", "models"},
     {"sources", "families", "metrics", "loop"},
     {"extractors", "study", "theory", "lanes"},
     {"results"},

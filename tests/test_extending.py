@@ -74,9 +74,9 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
     runpy.run_path("page.py", run_name="__main__")
     assert "radius" in capsys.readouterr().out
     assert {role for role, _ in KINDS} == set(registry.roles())
-    frame = sc.open("own").table()
+    frame = sc.load_results("own").table()
     assert set(frame["status"]) == {"ok"} and {"radius", "spectrum.frechet.floor"} <= set(frame["metric"])
-    lacks = page._foreign(sc.open("own").store.study["tables"])
+    lacks = page._foreign(sc.load_results("own").store.study["tables"])
     assert sorted(lacks) == sorted(f"{role} {kind!r}" for role, kind in KINDS)
     halves = registry.find("regime", "halves")()
     assert halves.plan(1, 10, 8).counts == (10, 8)

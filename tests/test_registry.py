@@ -1,3 +1,7 @@
+import ast
+import importlib
+from pathlib import Path
+
 import pytest
 
 from selfconsume import registry
@@ -50,3 +54,17 @@ def test_your_own_class_becomes_a_kind(monkeypatch):
         registry.register("regimes", "mine", Mine)
     with pytest.raises(ConfigError, match="register: expected a subclass of Metric for metric"):
         registry.register("metric", "mine", Mine)
+
+
+@pytest.mark.parametrize("role", registry.roles())
+def test_a_package_has_its_kinds_as_public_classes(role):
+    package = importlib.import_module(f"selfconsume.{registry.PACKAGES[role]}")
+    classes = [registry.find(role, kind) for kind in package.KINDS]
+    assert sorted(cls.__name__ for cls in classes) == sorted(package.__all__)
+    assert all(getattr(package, cls.__name__) is cls for cls in classes)
+    # The imports that editors and type checkers read.
+    tree = ast.parse(Path(package.__file__).read_text())
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(set(imported) - {"annotations", "TYPE_CHECKING", "Any", "registry"}) == sorted(package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        package.Nothing  # noqa: B018

@@ -1,15 +1,41 @@
-"""selfconsume: what happens to a generative model that is retrained on data it made itself.
+"""selfconsume: generative models that are retrained, generation after generation, on their own samples.
 
-Names are imported when they are first used, so that the command line answers at once.
+Names are imported at first use, so that the command line answers at once.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume import curations, extractors, families, metrics, regimes, sources
+    from selfconsume.api import Results, curation, family, load_results, metric, regime, run, source
+    from selfconsume.errors import ConfigError
+    from selfconsume.loop.run import Run
+    from selfconsume.loop.step import retrain, step
+    from selfconsume.models.checkpoints.pytrees import load_generator, save_generator
+    from selfconsume.models.training.sufficient_statistics import Summarised
+    from selfconsume.registry import register
+    from selfconsume.study.study import Study
+    from selfconsume.study.toml_file import load
+    from selfconsume.types import (
+        Curation,
+        Density,
+        Extractor,
+        Family,
+        FitState,
+        Generation,
+        Generator,
+        Metric,
+        Number,
+        Plan,
+        Regime,
+        Source,
+    )
 
 _NAMES = {
-    "api": "Results curation family metric open regime run source",
+    "api": "Results curation family load_results metric regime run source",
     "loop.run": "Run",
     "registry": "register",
     "loop.step": "retrain step",
@@ -22,10 +48,51 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(_HOME)
+_PACKAGES = ("curations", "extractors", "families", "metrics", "regimes", "sources")
+
+__all__ = [
+    "ConfigError",
+    "Curation",
+    "Density",
+    "Extractor",
+    "Family",
+    "FitState",
+    "Generation",
+    "Generator",
+    "Metric",
+    "Number",
+    "Plan",
+    "Regime",
+    "Results",
+    "Run",
+    "Source",
+    "Study",
+    "Summarised",
+    "curation",
+    "curations",
+    "extractors",
+    "families",
+    "family",
+    "load",
+    "load_generator",
+    "load_results",
+    "metric",
+    "metrics",
+    "regime",
+    "regimes",
+    "register",
+    "retrain",
+    "run",
+    "save_generator",
+    "source",
+    "sources",
+    "step",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"selfconsume.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'selfconsume' has no attribute {name!r}")
     return getattr(importlib.import_module(f"selfconsume.{_HOME[name]}"), name)

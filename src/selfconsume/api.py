@@ -1,4 +1,4 @@
-"""The Python face of the package: recipes by kind name, running a study, reading its results."""
+"""The Python interface: recipes by kind name, running a study, reading its results."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ class Results:
     """A directory of results.
 
     Args:
-        out: The directory that `run`, or the command of the same name, has written.
+        out: A directory that `run`, or the command of the same name, has written.
 
     Raises:
-        ConfigError: It is not one.
+        ConfigError: The directory holds no results.
     """
 
     def __init__(self, out: str | Path) -> None:
         self.store = Store(out)
 
     def table(self) -> pl.DataFrame:
-        """Everything that was measured, one row a value. See `selfconsume.results.table.table`."""
+        """All measured values, one per row. See `selfconsume.results.table.table`."""
         return tables.table(self.store)
 
     def measured(self) -> pl.DataFrame:
-        """What each value was measured on: samples, real examples and split, extractor and checksum; a row for each kind.
+        """Provenance of the values: numbers of samples and real examples, split, extractor and checksum; one row per kind.
 
-        Columns as in `selfconsume.results.provenance.Measured`. Values with different rows must not be compared without care.
+        Columns as in `selfconsume.results.provenance.Measured`. Values with different rows are not comparable.
         """
         return pl.DataFrame(provenance.gather(self.store), schema=list(provenance.Measured._fields), orient="row")
 
@@ -87,10 +87,16 @@ def run(
     layout: DeviceLayout | None = None,
     on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
 ) -> Results:
-    """Runs what a directory lacks of a study, silently unless ``on_progress`` is given.
+    """Runs the generations, seeds and metrics of a study that a directory does not hold yet.
+
+    Args:
+        study: The study.
+        out: The directory of results; created if it does not exist.
+        layout: The devices; default: all local ones.
+        on_progress: Called with the progress, several times a second at most; default: silent.
 
     Raises:
-        ConfigError: ``study`` is not one, or see there.
+        ConfigError: ``study`` is not a `Study`, or the directory cannot take its results.
     """
     if not isinstance(study, Study):
         raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
@@ -98,8 +104,8 @@ def run(
     return Results(out)
 
 
-def open(out: str | Path) -> Results:  # noqa: A001
-    """Opens a directory of results."""
+def load_results(out: str | Path) -> Results:
+    """The results in a directory that `run` has written."""
     return Results(out)
 
 

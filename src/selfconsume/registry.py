@@ -1,8 +1,8 @@
-"""Kind names: what a study file, `selfconsume list` and the contract tests know of.
+"""Kind names: the names of recipes in study files, in `selfconsume list` and in the contract tests.
 
-A kind is a name for a class; the class does not know it. Modules are imported when a kind is used, so that listing names
-costs nothing. Kinds of your own are registered by the modules that installed packages name in the entry-point group
-`GROUP`; they are imported when a kind is asked for that is not known, or when all kinds are listed.
+Kinds of the package are listed in ``KINDS`` of the packages in `PACKAGES`; their files are imported at first use, so that
+listing names is cheap. Other kinds are registered by `register`, for the command by the modules that installed packages name
+in the entry-point group `GROUP`; these are imported at the first unknown kind, or when all kinds are listed.
 """
 
 from __future__ import annotations
@@ -26,88 +26,34 @@ ROLES: dict[str, type] = {
     "metric": Metric,
 }
 
-_KINDS: dict[str, dict[str, str | type]] = {
-    "source": {
-        "gaussian": "sources.gaussian:Gaussian",
-        "gaussian_mixture": "sources.gaussian_mixture:GaussianMixture",
-        "eight_gaussians": "sources.eight_gaussians:EightGaussians",
-        "two_moons": "sources.two_moons:TwoMoons",
-        "swiss_roll": "sources.swiss_roll:SwissRoll",
-        "checkerboard": "sources.checkerboard:Checkerboard",
-        "categorical": "sources.categorical:Categorical",
-        "linear": "sources.linear:Linear",
-        "digits": "sources.digits:Digits",
-        "mnist": "sources.mnist:Mnist",
-        "cifar10": "sources.cifar10:Cifar10",
-        "ffhq64": "sources.ffhq64:Ffhq64",
-        "folder": "sources.folder:Folder",
-        "arrays": "sources.arrays:Arrays",
-    },
-    "family": {
-        "gaussian": "families.gaussian:Gaussian",
-        "mixture": "families.mixture:Mixture",
-        "kde": "families.kde:Kde",
-        "categorical": "families.categorical:Categorical",
-        "linear_regression": "families.linear_regression:LinearRegression",
-        "otcfm": "families.otcfm:OTCFM",
-        "ddpm": "families.ddpm:DDPM",
-        "edm": "families.edm:EDM",
-        "flow": "families.flow:NormalizingFlow",
-    },
-    "regime": {
-        "real_only": "regimes.real_only:RealOnly",
-        "mix": "regimes.mix:Mix",
-        "replace": "regimes.replace:Replace",
-        "accumulate": "regimes.accumulate:Accumulate",
-        "window": "regimes.window:Window",
-        "subsample": "regimes.subsample:Subsample",
-        "fresh": "regimes.fresh:Fresh",
-    },
-    "curation": {
-        "top_q": "curations.top_q:TopQ",
-        "bradley_terry": "curations.bradley_terry:BradleyTerry",
-        "verifier": "curations.verifier:Verifier",
-        "correction": "curations.correction:Correction",
-    },
-    "extractor": {
-        "pixels": "extractors.pixels:Pixels",
-        "inception": "extractors.inception:Inception",
-        "classifier": "extractors.classifier:Classifier",
-    },
-    "metric": {
-        "parameters": "metrics.parameters:Parameters",
-        "update": "metrics.parameters:Update",
-        "nonfinite": "metrics.parameters:Nonfinite",
-        "moments": "metrics.moments:Moments",
-        "frechet": "metrics.frechet:Frechet",
-        "frechet_infinity": "metrics.frechet:FrechetInfinity",
-        "kid": "metrics.kid:KID",
-        "sliced_wasserstein": "metrics.transport:SlicedWasserstein",
-        "wasserstein": "metrics.transport:Wasserstein",
-        "energy_distance": "metrics.kernel:EnergyDistance",
-        "mmd": "metrics.kernel:MMD",
-        "neighbours": "metrics.neighbours:Neighbours",
-        "nearest_real": "metrics.nearest_real:NearestReal",
-        "labels": "metrics.labels:Labels",
-        "mode_coverage": "metrics.mode_coverage:ModeCoverage",
-        "log_likelihood": "metrics.log_likelihood:LogLikelihood",
-        "prediction_error": "metrics.prediction_error:PredictionError",
-    },
+PACKAGES = {
+    "source": "sources",
+    "family": "families",
+    "regime": "regimes",
+    "curation": "curations",
+    "extractor": "extractors",
+    "metric": "metrics",
 }
+"""Role -> the package of its kinds. ``KINDS`` of a package lists them: kind name -> ``file:Class``."""
 
 GROUP = "selfconsume"
 """Packages name modules in this entry-point group of theirs."""
 
-_ALONG = {(role, kind) for role, kinds in _KINDS.items() for kind in kinds}
+_BUNDLED: dict[str, dict[str, str]] = {
+    role: importlib.import_module(f"selfconsume.{package}").KINDS for role, package in PACKAGES.items()
+}
+_KINDS: dict[str, dict[str, str | type]] = {
+    role: {kind: f"{PACKAGES[role]}.{entry}" for kind, entry in kinds.items()} for role, kinds in _BUNDLED.items()
+}
 
 
 def roles() -> tuple[str, ...]:
-    """What there are kinds of."""
+    """The roles of recipes: source, family, regime, curation, extractor, metric."""
     return tuple(_KINDS)
 
 
 def kinds(role: str) -> tuple[str, ...]:
-    """The kind names of one role, in the order in which they are listed."""
+    """The kind names of a role, in listing order."""
     plug_in()
     return tuple(_KINDS[role])
 
@@ -127,6 +73,19 @@ def find(role: str, kind: str, where: str | None = None) -> type:
         module, name = entry.split(":")
         table[kind] = entry = getattr(importlib.import_module(f"selfconsume.{module}"), name)
     return entry
+
+
+def class_named(package: str, name: str) -> type:
+    """A bundled class by its name, for ``selfconsume.regimes.Mix``: the package's file is imported when it is used.
+
+    Raises:
+        AttributeError: The package has no such class.
+    """
+    for entry in importlib.import_module(package).KINDS.values():
+        module, class_name = entry.split(":")
+        if class_name == name:
+            return getattr(importlib.import_module(f"{package}.{module}"), name)
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
 
 def kind_of(role: str, cls: type) -> str:
@@ -161,7 +120,7 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
 
 
 def register(role: str, kind: str, cls: type) -> None:
-    """Makes your own class a kind in this process; of a module in the entry-point group `GROUP`, for the command too.
+    """Makes a class of one's own a kind in this process. In a module of the entry-point group `GROUP`, for the command too.
 
     Raises:
         ConfigError: The name is taken by another class, or the class is not of that role.
@@ -176,13 +135,13 @@ def register(role: str, kind: str, cls: type) -> None:
 
 
 def comes_along(role: str, kind: str) -> bool:
-    """Whether this package brings the kind; others must be registered wherever they are used."""
-    return (role, kind) in _ALONG
+    """Whether the kind is part of this package; others must be registered wherever they are used."""
+    return kind in _BUNDLED[role]
 
 
 @functools.cache
 def plug_in() -> tuple[str, ...]:
-    """Imports the modules of `GROUP`, which register their kinds, once; says of each that cannot be imported why."""
+    """Imports the modules of `GROUP` once, which register their kinds; the error messages of those that fail."""
     failed = []
     for entry in metadata.entry_points(group=GROUP):
         try:
@@ -194,6 +153,6 @@ def plug_in() -> tuple[str, ...]:
 
 
 def suggest(word: str, known: Any) -> str:
-    """``did you mean 'x'?`` if something is near, else the list of what there is."""
+    """``did you mean 'x'?`` for a close match, otherwise the list of expected words."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(map(repr, known))

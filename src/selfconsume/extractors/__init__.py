@@ -2,3 +2,27 @@
 
 Imports types, models and sources.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume.extractors.classifier import Classifier
+    from selfconsume.extractors.inception import Inception
+    from selfconsume.extractors.pixels import Pixels
+
+KINDS = {
+    "pixels": "pixels:Pixels",
+    "inception": "inception:Inception",
+    "classifier": "classifier:Classifier",
+}
+"""Kind name -> file and class, in the order in which they are listed."""
+
+__all__ = ["Classifier", "Inception", "Pixels"]
+
+
+def __getattr__(name: str) -> Any:
+    from selfconsume import registry
+
+    return registry.class_named(__name__, name)

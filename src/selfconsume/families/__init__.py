@@ -2,3 +2,39 @@
 
 Imports types, validity and models.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume.families.categorical import Categorical
+    from selfconsume.families.ddpm import DDPM
+    from selfconsume.families.edm import EDM
+    from selfconsume.families.flow import NormalizingFlow
+    from selfconsume.families.gaussian import Gaussian
+    from selfconsume.families.kde import Kde
+    from selfconsume.families.linear_regression import LinearRegression
+    from selfconsume.families.mixture import Mixture
+    from selfconsume.families.otcfm import OTCFM
+
+KINDS = {
+    "gaussian": "gaussian:Gaussian",
+    "mixture": "mixture:Mixture",
+    "kde": "kde:Kde",
+    "categorical": "categorical:Categorical",
+    "linear_regression": "linear_regression:LinearRegression",
+    "otcfm": "otcfm:OTCFM",
+    "ddpm": "ddpm:DDPM",
+    "edm": "edm:EDM",
+    "flow": "flow:NormalizingFlow",
+}
+"""Kind name -> file and class, in the order in which they are listed."""
+
+__all__ = ["DDPM", "EDM", "OTCFM", "Categorical", "Gaussian", "Kde", "LinearRegression", "Mixture", "NormalizingFlow"]
+
+
+def __getattr__(name: str) -> Any:
+    from selfconsume import registry
+
+    return registry.class_named(__name__, name)

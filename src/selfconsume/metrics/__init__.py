@@ -2,3 +2,68 @@
 
 Imports types, validity and models.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume.metrics.frechet import Frechet, FrechetInfinity
+    from selfconsume.metrics.kernel import MMD, EnergyDistance
+    from selfconsume.metrics.kid import KID
+    from selfconsume.metrics.labels import Labels
+    from selfconsume.metrics.log_likelihood import LogLikelihood
+    from selfconsume.metrics.mode_coverage import ModeCoverage
+    from selfconsume.metrics.moments import Moments
+    from selfconsume.metrics.nearest_real import NearestReal
+    from selfconsume.metrics.neighbours import Neighbours
+    from selfconsume.metrics.parameters import Nonfinite, Parameters, Update
+    from selfconsume.metrics.prediction_error import PredictionError
+    from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein
+
+KINDS = {
+    "parameters": "parameters:Parameters",
+    "update": "parameters:Update",
+    "nonfinite": "parameters:Nonfinite",
+    "moments": "moments:Moments",
+    "frechet": "frechet:Frechet",
+    "frechet_infinity": "frechet:FrechetInfinity",
+    "kid": "kid:KID",
+    "sliced_wasserstein": "transport:SlicedWasserstein",
+    "wasserstein": "transport:Wasserstein",
+    "energy_distance": "kernel:EnergyDistance",
+    "mmd": "kernel:MMD",
+    "neighbours": "neighbours:Neighbours",
+    "nearest_real": "nearest_real:NearestReal",
+    "labels": "labels:Labels",
+    "mode_coverage": "mode_coverage:ModeCoverage",
+    "log_likelihood": "log_likelihood:LogLikelihood",
+    "prediction_error": "prediction_error:PredictionError",
+}
+"""Kind name -> file and class, in the order in which they are listed."""
+
+__all__ = [
+    "KID",
+    "MMD",
+    "EnergyDistance",
+    "Frechet",
+    "FrechetInfinity",
+    "Labels",
+    "LogLikelihood",
+    "ModeCoverage",
+    "Moments",
+    "NearestReal",
+    "Neighbours",
+    "Nonfinite",
+    "Parameters",
+    "PredictionError",
+    "SlicedWasserstein",
+    "Update",
+    "Wasserstein",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from selfconsume import registry
+
+    return registry.class_named(__name__, name)

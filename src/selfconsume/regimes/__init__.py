@@ -2,3 +2,35 @@
 
 Imports types.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume.regimes.accumulate import Accumulate
+    from selfconsume.regimes.fresh import Fresh
+    from selfconsume.regimes.mix import Mix
+    from selfconsume.regimes.real_only import RealOnly
+    from selfconsume.regimes.replace import Replace
+    from selfconsume.regimes.subsample import Subsample
+    from selfconsume.regimes.window import Window
+
+KINDS = {
+    "real_only": "real_only:RealOnly",
+    "mix": "mix:Mix",
+    "replace": "replace:Replace",
+    "accumulate": "accumulate:Accumulate",
+    "window": "window:Window",
+    "subsample": "subsample:Subsample",
+    "fresh": "fresh:Fresh",
+}
+"""Kind name -> file and class, in the order in which they are listed."""
+
+__all__ = ["Accumulate", "Fresh", "Mix", "RealOnly", "Replace", "Subsample", "Window"]
+
+
+def __getattr__(name: str) -> Any:
+    from selfconsume import registry
+
+    return registry.class_named(__name__, name)
