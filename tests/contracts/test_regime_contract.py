@@ -67,7 +67,7 @@ def test_a_whole_block_is_used_as_its_summary_was_made(regime, n, m):
 def test_it_runs(regime, layout):
     """Three generations of the real loop, from which every block that a plan names is there."""
     run = Run(Normal(n=10), Gaussian(), regime)
-    regime.check(run.source, run.sampled, 4)
+    regime.check(run.source, run.sample_size, 4)
     assert cohort_of(run) == cohort_of(Run(Normal(n=10, mean=1.0), Gaussian(temperature=0.5), regime))
     for record in LaneBatch([run] * 4, range(4), layout).generations([], 3):
         assert record.alive.all() and record.valid.all()

@@ -12,7 +12,7 @@ import pytest
 
 from selfconsume.execution import run_study
 from selfconsume.families.otcfm import OTCFM
-from selfconsume.lanes import fit_in_chunks, lane_batch
+from selfconsume.lanes import fit_chunks, generation_programs, lane_batch
 from selfconsume.loop.run import Run
 from selfconsume.models.nets.unet import SIZES, Sizes
 from selfconsume.regimes.replace import Replace
@@ -128,9 +128,9 @@ def test_where_a_fit_is_split_changes_no_bit(layout, monkeypatch):
         items = list(lane_batch.LaneBatch([run], [0], layout).generations([], 0))
         return items[-1], [int(item.fit.iteration[0]) for item in items[:-1]]
 
-    monkeypatch.setattr(fit_in_chunks, "PACE", 1e6)
+    monkeypatch.setattr(fit_chunks, "CHUNK_SECONDS", 1e6)
     split, ends = fitted()
-    monkeypatch.setattr(fit_in_chunks, "PACE", 0.0)
+    monkeypatch.setattr(fit_chunks, "CHUNK_SECONDS", 0.0)
     slow, slow_ends = fitted()
     assert (ends, slow_ends) == ([8, 24], [8, *range(9, 28)])
     jax.tree.map(np.testing.assert_array_equal, (split.samples, split.fit), (slow.samples, slow.fit))
@@ -161,7 +161,7 @@ def test_a_dispatch_reuses_the_buffers_of_the_fit_alone(layout, monkeypatch):
 
         return built
 
-    monkeypatch.setattr(lane_batch.programs, "advance", recorded(lane_batch.programs.advance))
+    monkeypatch.setattr(generation_programs, "advance", recorded(generation_programs.advance))
     list(mine.generations([], 0))
     assert len(seen) >= 2
     for lanes, out in seen:

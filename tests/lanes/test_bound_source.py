@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.lanes import programs
+from selfconsume.lanes import generation_programs, metric_programs
 from selfconsume.lanes.bound_source import BoundSource, FeatureSource
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian_mixture import GaussianMixture
@@ -17,7 +17,7 @@ KEY = jax.random.key(5)
 
 def test_what_is_handed_over_is_used_and_the_rest_asked_of_the_source():
     real = BoundSource(SOURCE, SOURCE.train(KEY), SOURCE.reserve_rows())
-    assert (real.shape, real.size, real.reserve, real.form) == (SOURCE.shape, 1000, 697, "image")
+    assert (real.shape, real.size, real.reserve) == (SOURCE.shape, 1000, 697)
     for t in range(2):
         np.testing.assert_array_equal(real.draw(KEY, 30, t), SOURCE.draw(KEY, 30, t))
     np.testing.assert_array_equal(real.test(KEY), SOURCE.test(KEY))
@@ -55,7 +55,7 @@ def test_real_features_that_are_not_finite_are_a_problem():
 @pytest.mark.parametrize("n", [50, 900])
 def test_programs_hold_no_data(layout, n, monkeypatch):
     """Neither the reserve (n = 50) nor the training set (n = 900): both are arguments."""
-    keys = programs.keys(layout)(2, {"t": np.int32(0)}, {"seed": layout.put(np.arange(2, dtype=np.uint32))})
+    keys = generation_programs.keys(layout)(2, {"t": np.int32(0)}, {"seed": layout.put(np.arange(2, dtype=np.uint32))})
     shared = layout.share({"real": SOURCE.train(KEY), "reserve_rows": SOURCE.reserve_rows()})
     floor = jax.random.wrap_key_data(np.asarray(keys.floor)[1])
     expected = SOURCE.draw(floor, n, 0) if n == 50 else SOURCE.train(KEY)[:n]
@@ -66,5 +66,7 @@ def test_programs_hold_no_data(layout, n, monkeypatch):
 
     monkeypatch.setattr(Digits, "rows", refuse)
     monkeypatch.setattr(Digits, "reserve", reserve)
-    samples = programs.real_sample(SOURCE, n, n == 50, layout)(2, shared, {"numbers": {"source": {}}, "keys": keys})
+    samples = metric_programs.real_sample(SOURCE, n, n == 50, layout)(
+        2, shared, {"numbers": {"source": {}}, "keys": keys}
+    )
     np.testing.assert_array_equal(samples[1], expected)

@@ -232,8 +232,8 @@ def test_the_map_alone_agrees_with_the_batch(layout, run):
     generations = jax.jit(lambda seed: list(itertools.islice(step.retrain(run, seed=seed), 3)))(np.uint32(2))
     for one, record in zip(generations, run_all(layout, [run] * 4, range(4), 2), strict=True):
         assert one.t == record.t
-        np.testing.assert_allclose(one.samples, record.samples[2, : run.sampled], rtol=1e-4, atol=1e-5)
-        assert one.samples.shape == (run.sampled, 1)
+        np.testing.assert_allclose(one.samples, record.samples[2, : run.sample_size], rtol=1e-4, atol=1e-5)
+        assert one.samples.shape == (run.sample_size, 1)
 
 
 def test_samples_can_be_drawn_again_from_the_generators(layout, twelve):
@@ -268,7 +268,7 @@ def test_runs_that_compile_differently_are_of_different_cohorts():
 def test_eager_numbers_are_the_lanes_numbers(layout):
     """Keys made on the host, where seeds are Python integers, are those made in a lane, for every possible seed."""
     batch = LaneBatch([Run(Normal(n=10), Gaussian(), RealOnly())] * 4, [0, 1, 2**31, 2**32 - 1], layout)
-    rows = np.asarray(batch.real["lane"]["real"])
-    for lane, seed in enumerate(batch.seeds):
+    rows = np.asarray(batch.inputs.real.lane["real"])
+    for lane, seed in enumerate(batch.inputs.seeds):
         np.testing.assert_allclose(rows[lane], Normal(n=10).train(key_at(seed, 0, Role.TRAIN)), rtol=1e-6)
     assert len(np.unique(rows[:, 0])) == 4

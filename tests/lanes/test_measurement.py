@@ -13,7 +13,7 @@ from selfconsume.execution import run_study
 from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.lanes import programs
+from selfconsume.lanes import metric_programs
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
@@ -122,7 +122,7 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     assert all(isinstance(metric, Featured) for metric in config_metrics)
     calls = []
     monkeypatch.setattr(
-        programs, "features", lambda *args, made=programs.features: calls.append(args[0]) or made(*args)
+        metric_programs, "features", lambda *args, made=metric_programs.features: calls.append(args[0]) or made(*args)
     )
     prepared_data = batch.prepare(config_metrics)
     x = layout.put(np.asarray(np.random.default_rng(0).random((2, 40, 64)), np.float32))
@@ -165,7 +165,7 @@ def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
 
 def test_rows_whose_features_are_not_finite_are_not_valid(layout):
     x = np.ones((2, 5, 3), np.float32)
-    program = programs.features(Overflowing(), 5, layout)
+    program = metric_programs.features(Overflowing(), 5, layout)
     x[0, 2] = 3e38
     out = program(2, {"weights": ()}, layout.put({"samples": x, "valid": np.ones((2, 5), bool)}))
     np.testing.assert_array_equal(out["valid"], [[True, True, False, True, True], [True] * 5])

@@ -7,9 +7,10 @@ import pytest
 
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
-from selfconsume.lanes import programs
+from selfconsume.lanes import generation_programs, metric_programs, program_cache
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop import pool
+from selfconsume.loop.generation import DataShape
 from selfconsume.loop.run import Run
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.fresh import Fresh
@@ -47,35 +48,37 @@ class Traced(Gaussian):
 def retrained(layout, regimes):
     """The loop by hand: every regime a lane of the same programs, which see plans as nothing but data."""
     runs = [Run(Normal(n=N), Traced(), regime) for regime in regimes]
-    static = programs.static(runs[0])
-    assert all(programs.static(run) == static for run in runs)
-    fit = programs.fit(static, 1, N, N * (SLOTS + 1), True, layout)
+    static = generation_programs.static_part(runs[0])
+    assert all(generation_programs.static_part(run) == static for run in runs)
+    fit = generation_programs.fit(static, 1, DataShape(N, N * (SLOTS + 1), mixed=True), layout)
     count = len(runs)
     source, family = {"mean": 0.0, "std": 1.0}, {"temperature": 1.0}
     numbers = jax.tree.map(lambda x: np.full(count, x, np.float32), {"source": source, "family": family})
     seed = layout.put(np.full(count, 3, np.uint32))
 
     def lane_at(t):
-        keys = programs.keys(layout)(count, {"t": np.int32(t)}, {"seed": seed})
+        keys = generation_programs.keys(layout)(count, {"t": np.int32(t)}, {"seed": seed})
         return {"numbers": layout.put(numbers), "keys": keys}
 
-    real = programs.train(static.source, layout)(count, {}, lane_at(0))
-    blocks = {
-        "blocks": layout.put(np.zeros((count, SLOTS, N, 1), np.float32)),
-        "valid": layout.put(np.zeros((count, SLOTS, N), bool)),
-    }
+    real = generation_programs.train(static.source, layout)(count, {}, lane_at(0))
+    blocks = pool.RowBlocks(
+        layout.put(np.zeros((count, SLOTS, N, 1), np.float32)),
+        layout.put(np.zeros((count, SLOTS, N), bool)),
+    )
     alive = layout.put(np.ones(count, bool))
     generators = []
     for t in range(UNTIL + 1):
         plans = [pool.place(run.plan(t), t, SLOTS) for run in runs]
         placed = layout.put(jax.tree.map(lambda *leaves: np.stack(leaves), *plans))
-        lane = {**lane_at(t), "real": real, **blocks, "plan": placed, "start": None}
+        lane = {**lane_at(t), "real": real, "blocks": blocks, "plan": placed, "start": None}
         state = fit(count, {"t": np.int32(t)}, lane)
         if t == 0:
             TRACES.clear()
-        out = programs.emit(N, layout)(count, {}, {**lane_at(t), "generator": state.generator, "alive": alive})
-        new = {"blocks": out.samples, "valid": out.valid}
-        blocks = programs.push(layout)(blocks, new, np.int32(t % SLOTS))
+        out = generation_programs.sample_block(N, layout)(
+            count, {}, {**lane_at(t), "generator": state.generator, "alive": alive}
+        )
+        new = pool.RowBlocks(out.samples, out.valid)
+        blocks = generation_programs.push(layout)(blocks, new, np.int32(t % SLOTS))
         generators.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:count], state.generator))
     return generators
 
@@ -113,30 +116,37 @@ def test_what_is_data_is_not_in_the_program():
     """Lane numbers and regimes are taken out of what is compiled, and put back in a lane."""
     run = Run(Normal(n=N, mean=2.0), Kde(bandwidth=0.3, temperature=0.5), Subsample())
     other = dataclasses.replace(run, source=Normal(n=N, std=3.0), family=Kde(bandwidth=0.4), regime=Replace())
-    assert programs.static(run) == programs.static(other)
-    assert programs.static(run) != programs.static(dataclasses.replace(run, family=Kde(bandwidth="scott")))
-    assert programs.static(run) != programs.static(dataclasses.replace(run, source=Normal(n=N + 1)))
+    assert generation_programs.static_part(run) == generation_programs.static_part(other)
+    assert generation_programs.static_part(run) != generation_programs.static_part(
+        dataclasses.replace(run, family=Kde(bandwidth="scott"))
+    )
+    assert generation_programs.static_part(run) != generation_programs.static_part(
+        dataclasses.replace(run, source=Normal(n=N + 1))
+    )
     numbers = {"source": {"mean": 2.0, "std": 1.0}, "family": {"bandwidth": 0.3, "temperature": 0.5}}
-    full = programs.filled(programs.static(run), {"numbers": numbers})
+    full = generation_programs.fill_run(generation_programs.static_part(run), {"numbers": numbers})
     assert (full.source, full.family) == (run.source, run.family)
-    assert hash(programs.static(run)) == hash(programs.static(other))
+    assert hash(generation_programs.static_part(run)) == hash(generation_programs.static_part(other))
 
 
 def test_programs_are_built_once(layout):
-    run = programs.static(Run(Normal(n=N), Gaussian(), RealOnly()))
-    assert programs.summary(run, layout) is programs.summary(dataclasses.replace(run), layout)
-    assert programs.emit(N, layout) is not programs.emit(N + 1, layout)
+    run = generation_programs.static_part(Run(Normal(n=N), Gaussian(), RealOnly()))
+    assert generation_programs.real_statistics(run, layout) is generation_programs.real_statistics(
+        dataclasses.replace(run), layout
+    )
+    assert generation_programs.sample_block(N, layout) is not generation_programs.sample_block(N + 1, layout)
     assert Run(Normal(n=N), Gaussian(), Mix(2.0)).block == 2 * N
 
 
 def test_programs_are_forgotten_before_the_system_refuses_more(layout, monkeypatch):
     """A fake limit below what the process has mapped: everything built is let go; a generous one: nothing is."""
-    program = programs.keys(layout)
-    programs.make_room()
-    assert programs.keys(layout) is program
+    program = generation_programs.keys(layout)
+    program_cache.make_room()
+    assert generation_programs.keys(layout) is program
     maps = Path("/proc/self/maps").read_bytes().count(b"\n")
     monkeypatch.setattr(Path, "read_text", lambda self: str(maps))
-    programs.make_room()
-    assert programs.keys(layout) is not program
-    cached = {name for name, each in vars(programs).items() if hasattr(each, "cache_clear")}
-    assert len(cached) == len(programs.BUILDERS)  # no builder with a cache of its own
+    program_cache.make_room()
+    assert generation_programs.keys(layout) is not program
+    modules = (generation_programs, metric_programs)
+    cached = {id(value) for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")}
+    assert len(cached) == len(program_cache.BUILDERS)  # no builder with a cache of its own

@@ -12,8 +12,7 @@ from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.kde import Kde
 from selfconsume.families.mixture import Mixture
 from selfconsume.lanes.lane_batch import LaneBatch
-from selfconsume.loop import generation as loop
-from selfconsume.loop import generation_zero, step
+from selfconsume.loop import generation, generation_zero, step
 from selfconsume.loop.keys import Role, key_at, keys_of
 from selfconsume.loop.run import Run
 from selfconsume.models.checkpoints.pytrees import save_generator
@@ -82,15 +81,15 @@ def test_where_a_fit_starts(layout, start):
 def test_the_map_keeps_its_first_and_its_last_fit():
     run = Run(Source(n=10), Half(), Replace(), start="first")
     first, start = step.step(run, None, 0)
-    second, generation = step.step(run, first, 0)
-    assert (second.t, int(generation.t)) == (1, 1)
+    second, latest = step.step(run, first, 0)
+    assert (second.t, int(latest.t)) == (1, 1)
     assert second.first is first.fit and second.fit is not first.fit
     np.testing.assert_array_equal(start.previous.mean, start.generator.mean)
-    np.testing.assert_array_equal(generation.previous.mean, first.fit.generator.mean)
-    np.testing.assert_array_equal(generation.generator.mean, second.fit.generator.mean)
+    np.testing.assert_array_equal(latest.previous.mean, first.fit.generator.mean)
+    np.testing.assert_array_equal(latest.generator.mean, second.fit.generator.mean)
     for t, again in enumerate(itertools.islice(step.retrain(run), 2)):
         assert int(again.t) == t
-    np.testing.assert_array_equal(again.samples, generation.samples)
+    np.testing.assert_array_equal(again.samples, latest.samples)
 
 
 def test_the_map_is_differentiable():
@@ -99,7 +98,9 @@ def test_the_map_is_differentiable():
 
     def moved(shift, regime):
         run = Run(Source(n=10), Gaussian(), regime)
-        state, _ = step.step(run, first._replace(blocks=first.blocks + shift), 0)
+        state, _ = step.step(
+            run, first._replace(blocks=first.blocks._replace(examples=first.blocks.examples + shift)), 0
+        )
         return state.fit.generator.mean[0]
 
     slopes = [float(jax.grad(moved)(0.0, regime)) for regime in (Replace(), Mix(1.0), RealOnly())]
@@ -114,25 +115,25 @@ def test_samples_that_are_not_finite_are_zeroed_and_marked():
             return self.scale * jnp.array([[1.0, 2.0], [jnp.nan, 1.0], [1.0, -jnp.inf], [3.0, 4.0]])
 
     key, alive = keys_of(0, 0), jnp.array(True)
-    samples, valid, still = loop.emit(4, key, Broken(jnp.array(1.0)), alive)
+    samples, valid, still = generation.sample_block(4, key, Broken(jnp.array(1.0)), alive)
     np.testing.assert_array_equal(samples, [[1, 2], [0, 0], [0, 0], [3, 4]])
     assert valid.tolist() == [True, False, False, True] and still
     # A run ends when its parameters are not finite, or when none of its samples is; and it never comes back.
     for scale in (jnp.nan, jnp.inf):
-        samples, valid, still = loop.emit(4, key, Broken(jnp.array(scale)), alive)
+        samples, valid, still = generation.sample_block(4, key, Broken(jnp.array(scale)), alive)
         assert not still and not valid.any() and (samples == 0).all()
-    assert not loop.emit(4, key, Broken(jnp.array(1.0)), jnp.array(False)).alive
+    assert not generation.sample_block(4, key, Broken(jnp.array(1.0)), jnp.array(False)).alive
 
 
 def test_what_a_run_says_of_itself():
     run = Run(Source(n=10), Gaussian(), Mix(2.5))
-    assert (run.sampled, run.block) == (10, 25)
+    assert (run.sample_size, run.block) == (10, 25)
     assert dataclasses.replace(run, n_synthetic=40).block == 40
     assert run.plan(0) == Plan((10,), (1.0,))
     assert run.plan(3) == Plan((10, 25), (1.0, 1.0))
-    assert run.summarised
-    assert not dataclasses.replace(run, regime=Subsample()).summarised
-    assert not dataclasses.replace(run, family=Kde()).summarised
+    assert run.pools_statistics
+    assert not dataclasses.replace(run, regime=Subsample()).pools_statistics
+    assert not dataclasses.replace(run, family=Kde()).pools_statistics
 
 
 def test_slots_that_matter_do_not_depend_on_the_horizon():
@@ -146,14 +147,14 @@ def test_slots_that_matter_do_not_depend_on_the_horizon():
 
 def test_the_noise_floor_is_made_of_data_that_nobody_has_seen():
     keys = keys_of(0, 0)
-    fresh = loop.real_sample(Source(n=10), keys, 50, fresh=True)
+    fresh = generation.real_sample(Source(n=10), keys, 50, fresh=True)
     assert fresh.shape == (50, 1)
     digits = Digits(n=40, n_test=1700)  # 57 in reserve
-    inside = loop.real_sample(digits, keys, 57, fresh=True)
+    inside = generation.real_sample(digits, keys, 57, fresh=True)
     for other in (digits.train(keys.train), digits.test(keys.train)):
         assert not (inside[:, None] == other[None]).all(axis=2).any()
     larger = Digits(n=60, n_test=1700)  # 37 in reserve: only the training set is large enough
-    np.testing.assert_array_equal(loop.real_sample(larger, keys, 58, fresh=False), larger.train(keys.train)[:58])
+    np.testing.assert_array_equal(generation.real_sample(larger, keys, 58, fresh=False), larger.train(keys.train)[:58])
 
 
 @pytest.mark.parametrize(
@@ -170,8 +171,8 @@ def test_the_noise_floor_is_made_of_data_that_nobody_has_seen():
 )
 def test_a_floor_is_never_made_of_its_reference(n, split, trained, found):
     """Nor of what its extractor was trained on. Of 1797 digits 1700 are the test set, 60 the training set, 37 left."""
-    assert loop.floor_set(Digits(n=60, n_test=1700), n, split, trained=trained) == found
-    assert loop.floor_set(Source(n=10), n, split, trained=trained) == "fresh"
+    assert generation.floor_set(Digits(n=60, n_test=1700), n, split, trained=trained) == found
+    assert generation.floor_set(Source(n=10), n, split, trained=trained) == "fresh"
 
 
 def test_generation_zero_may_be_the_truth_or_a_checkpoint(tmp_path):
@@ -184,9 +185,9 @@ def test_generation_zero_may_be_the_truth_or_a_checkpoint(tmp_path):
     path = tmp_path / "generator.safetensors"
     save_generator(path, Normal(jnp.full(2, 7.0), jnp.eye(2), 0.25))
     run = Run(Source(dim=2, n=10), Gaussian(), RealOnly(), initial=str(path))
-    generation = next(step.retrain(run))
-    np.testing.assert_array_equal(generation.generator.mean, [7, 7])
-    assert abs(float(generation.samples.mean()) - 7) < 0.5 * 4.5 / np.sqrt(20)
+    first = next(step.retrain(run))
+    np.testing.assert_array_equal(first.generator.mean, [7, 7])
+    assert abs(float(first.samples.mean()) - 7) < 0.5 * 4.5 / np.sqrt(20)
     modes = generation_zero.initial_generator(Run(EightGaussians(), Mixture(k=8), Mix(), initial="truth"))
     assert modes.means.shape == (8, 2)
 

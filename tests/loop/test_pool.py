@@ -80,7 +80,7 @@ drawn = jax.jit(pool.sample_budget, static_argnames=("size", "mixed"))
 
 
 def placed(use, weight, budget):
-    return pool.Placed(
+    return pool.SlotPlan(
         jnp.asarray(use, jnp.int32), jnp.asarray(weight, jnp.float32), jnp.int32(budget), jnp.asarray(False)
     )
 
@@ -90,7 +90,7 @@ def placed(use, weight, budget):
 def test_weights_sum_to_the_number_used_and_nothing_else_counts(given_):
     valid, use, weight, _ = given_
     valid = np.reshape(valid, (SLOTS, BLOCK))
-    x, w = rows(REAL, BLOCKS, jnp.asarray(valid), placed(use, weight, 0))
+    x, w = rows(REAL, pool.RowBlocks(BLOCKS, jnp.asarray(valid)), placed(use, weight, 0))
     chosen = usable(valid, use, weight)
     assert {float(v) for v in x[np.asarray(w) > 0, 0]} == {value(*each) for each in chosen}
     assert float(w.sum()) == pytest.approx(len(chosen), rel=1e-5)
@@ -106,7 +106,12 @@ def test_all_rows_or_a_random_budget_are_gathered(given_):
     valid = np.reshape(valid, (SLOTS, BLOCK))
     size = 12 if budget else N + SLOTS * BLOCK
     x, w = drawn(
-        jax.random.key(7), REAL, BLOCKS, jnp.asarray(valid), placed(use, weight, budget), size=size, mixed=True
+        jax.random.key(7),
+        REAL,
+        pool.RowBlocks(BLOCKS, jnp.asarray(valid)),
+        placed(use, weight, budget),
+        size=size,
+        mixed=True,
     )
     chosen = usable(valid, use, weight)
     blocks = {value(*each): each[0] for each in chosen}
@@ -124,8 +129,8 @@ def test_all_rows_or_a_random_budget_are_gathered(given_):
 
 def test_where_all_lanes_have_a_budget_the_same_rows_are_drawn():
     plan = placed((N, *[BLOCK] * SLOTS), (1.0,) * (SLOTS + 1), 6)
-    valid = jnp.ones((SLOTS, BLOCK), bool)
-    both = [drawn(jax.random.key(1), REAL, BLOCKS, valid, plan, size=8, mixed=mixed) for mixed in (True, False)]
+    blocks = pool.RowBlocks(BLOCKS, jnp.ones((SLOTS, BLOCK), bool))
+    both = [drawn(jax.random.key(1), REAL, blocks, plan, size=8, mixed=mixed) for mixed in (True, False)]
     jax.tree.map(np.testing.assert_array_equal, *both)
 
 
@@ -136,7 +141,7 @@ DRAWS = 20_000
 def draw():
     """Many draws of at most 3 numbers below a total, of a pool of 9."""
     subset = jax.jit(
-        jax.vmap(lambda key, total, number: pool.subset(key, 9, total, 3, number), in_axes=(0, None, None))
+        jax.vmap(lambda key, total, number: pool.random_subset(key, 9, total, 3, number), in_axes=(0, None, None))
     )
 
     def many(total, number, draws=DRAWS):
@@ -185,7 +190,7 @@ def test_merged_summaries_are_the_fit_to_all_rows(name):
     valid[1, :2] = False
     blocks = jnp.where(valid[..., None], blocks, 0)  # as the loop leaves rows that are not finite
     plan = placed((3, 5, 2, 4, 5), (1.0, 2.0, 0.5, 0.0, 1.0), 0)
-    x, weight = rows(real, blocks, jnp.asarray(valid), plan)
+    x, weight = rows(real, pool.RowBlocks(blocks, jnp.asarray(valid)), plan)
     direct = family.solve(family.summarise(x, weight))
 
     @jax.jit
@@ -194,7 +199,7 @@ def test_merged_summaries_are_the_fit_to_all_rows(name):
         each = jax.vmap(family.summarise)(blocks, used.astype(jnp.float32))
         summary = family.summarise(real, (jnp.arange(N) < plan.counts[0]).astype(jnp.float32))
         return family.solve(
-            pool.summarised(family, summary, plan.counts[0], each, used.sum(axis=1, dtype=jnp.int32), plan)
+            pool.merge_statistics(family, summary, pool.StatisticsBlocks(each, used.sum(axis=1, dtype=jnp.int32)), plan)
         )
 
     # Covariance matrices, not their factors: near-equal eigenvalues turn freely.

@@ -195,7 +195,7 @@ def test_directories_stored_before_counts_were_have_none(path):
 def test_a_name_that_two_metrics_have_is_not_in_a_table(tmp_path, monkeypatch):
     """Neither silently replaces the other, whoever has stored them."""
     for module in (run_study, measurement):
-        monkeypatch.setattr(module, "distinct", lambda names: None)
+        monkeypatch.setattr(module, "check_value_names", lambda names: None)
     monkeypatch.setattr("selfconsume.metrics.parameters.Nonfinite.__call__", lambda *_: {"moments.variance": 1.0})
     run_study.execute(study({"regime": REGIMES}, [{"kind": "moments"}, {"kind": "nonfinite"}]), tmp_path / "out")
     with pytest.raises(ConfigError, match=r"moments and nonfinite both give 'moments.variance'; run the study without"):

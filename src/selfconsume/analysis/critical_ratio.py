@@ -192,7 +192,7 @@ def critical_ratio(run: Run) -> tuple[float, str] | None:
 
 def _at(run: Run, ratio: float, most: float) -> Run:
     """The run at a ratio. Blocks are as long as the largest ratio needs, so that all ratios share their programs."""
-    block = max(run.sampled, part(most, run.source.size))
+    block = max(run.sample_size, part(most, run.source.size))
     return dataclasses.replace(run, regime=dataclasses.replace(run.regime, ratio=ratio), n_synthetic=block)
 
 

@@ -59,8 +59,7 @@ def contraction(
     if np.prod(cell.run.source.shape) > MOST_COORDINATES or len(seeds) < FEWEST or last < 2:
         return None
     batch = LaneBatch([cell.run] * len(seeds), seeds, layout or DeviceLayout.default())
-    shared = batch.real["shared"].get("real")
-    real = np.asarray(batch.real["lane"]["real"])[: len(seeds)] if shared is None else np.asarray(shared)[None]
+    real = batch.real_sets()
     flat = real.reshape(*real.shape[:2], -1).astype(np.float64)
     mean, std = flat.mean(axis=(0, 1)), flat.std(axis=(0, 1))
     std = np.where(std > 0, std, 1.0)

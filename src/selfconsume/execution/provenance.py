@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from selfconsume.lanes.measurement import compared, real_sizes
+from selfconsume.lanes.measurement import compared_counts, real_sizes
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import extractor_of
 from selfconsume.study import validation
@@ -23,10 +23,10 @@ def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str,
     """
     known: dict[tuple[Source, int], dict[str, Any]] = {}
     for cell in cells:
-        source, n = cell.run.source, cell.run.sampled
+        source, n = cell.run.source, cell.run.sample_size
         if (source, n) not in known:
             known[source, n] = {"n": n} | _of_source(source, n, metrics)
-    return [known[cell.run.source, cell.run.sampled] for cell in cells]
+    return [known[cell.run.source, cell.run.sample_size] for cell in cells]
 
 
 def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
     for metric in metrics:
         name, extractor = _name(metric), extractor_of(metric)
         if metric.compares_with:
-            parts["compared"][name] = compared(metric, n, sizes)
+            parts["compared"][name] = compared_counts(metric, n, sizes)
         if extractor is not None:
             parts["extractors"][name] = extractor.fingerprint(source)
             if (accuracy := extractor.accuracy(source)) is not None:
@@ -64,7 +64,7 @@ def fewest(
     for metric in metrics:
         if not metric.compares_with:
             continue
-        most = compared(metric, run.sampled, sizes)[0]
+        most = compared_counts(metric, run.sample_size, sizes)[0]
         least = np.min([np.where(alive, counts[metric_key(metric)], most) for alive, counts in found], axis=0)
         for cell, number in zip(cells, least.tolist(), strict=True):
             if number < most:

@@ -55,7 +55,7 @@ def check(study: Study, out: str | Path) -> None:
 
 def lane_bytes(run: Run, last: int) -> int:
     """Memory of one lane, about: the pool, the real block, the samples and their copies."""
-    slots = 1 if run.summarised else pool.capacity(last, run.regime.lookback)
+    slots = 1 if run.pools_statistics else pool.capacity(last, run.regime.lookback)
     candidates = run.curation.candidates(run.block) if run.curation else run.block
     rows = run.block * (2 * slots + 1) + 2 * candidates + 3 * run.source.size
     return rows * row_bytes(run) + 3 * tree_bytes(generation_zero.fit_structure(run, 1))

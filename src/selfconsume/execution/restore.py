@@ -9,7 +9,7 @@ import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_batch import LaneBatch
-from selfconsume.lanes.records import Partial, Record
+from selfconsume.lanes.records import PartialFit, Record
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.models.checkpoints import pytrees
@@ -19,7 +19,7 @@ from selfconsume.types import FitState
 
 def generations(store: Store, batch: LaneBatch, lanes: Sequence[Lane], last: int) -> list[Record]:
     """The generations up to ``last`` that the regime still looks back at, oldest first, the last one with its whole fit."""
-    lookback = [run.regime.lookback for run in batch.distinct]
+    lookback = [run.regime.lookback for run in batch.inputs.distinct]
     start = 0 if None in lookback else max(0, last - max(lookback) + 1)
     records = [generation(store, batch, lanes, t, generators=False) for t in range(start, last + 1)]
     records[-1] = records[-1]._replace(fit=fit(store, batch.run, lanes, last))
@@ -64,12 +64,12 @@ def fit(store: Store, run: Run, lanes: Sequence[Lane], t: int) -> FitState:
     return pytrees.rebuilt(arrays, structure)
 
 
-def partial(store: Store, run: Run, held: Unfinished) -> Partial:
+def partial(store: Store, run: Run, held: Unfinished) -> PartialFit:
     """A checkpoint within a generation."""
     structure = generation_zero.fit_structure(run, held.generation)
     with store.tensors(held.file, held.sha256) as file:
         arrays = {name: file.get_tensor(f"fit{name}") for name in pytrees.named_shapes(structure)}
-    return Partial(held.generation, pytrees.rebuilt(arrays, structure))
+    return PartialFit(held.generation, pytrees.rebuilt(arrays, structure))
 
 
 def _where(

@@ -22,8 +22,8 @@ from selfconsume.execution import provenance, resources, restore
 from selfconsume.execution.schedule import Task, lacking, pending
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.lanes.measurement import distinct
-from selfconsume.lanes.records import Losses, Partial, Record, Values
+from selfconsume.lanes.measurement import check_value_names
+from selfconsume.lanes.records import Losses, PartialFit, Record, Values
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.models.checkpoints import pytrees
 from selfconsume.results.store import Store
@@ -138,7 +138,7 @@ def _announce(writer: Writer | Follower, study: Study, layout: DeviceLayout, tex
 
 def _batch(cells: list[Cell], seeds: list[int], layout: DeviceLayout) -> LaneBatch:
     """Lanes on the devices, several of them for each lane where there are more."""
-    return LaneBatch([cell.run for cell in cells], seeds, layout.spread(len(seeds), cells[0].run.rows))
+    return LaneBatch([cell.run for cell in cells], seeds, layout.spread(len(seeds), cells[0].run.microbatch))
 
 
 def _run(study: Study, task: Task, writer: Writer | Follower, layout: DeviceLayout) -> Iterator[tuple[float, str]]:
@@ -160,9 +160,9 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: DeviceLayo
     since = time.monotonic()
     finished = 0
     for item in batch.generations(
-        study.metrics, task.until, after=after, first=first, partial=partial, origin=origin, tick=shares.append
+        study.metrics, task.until, after=after, first=first, partial=partial, origin=origin, on_progress=shares.append
     ):
-        if isinstance(item, Partial):
+        if isinstance(item, PartialFit):
             if time.monotonic() - since > CHECKPOINT_SECONDS:
                 _flush(writer, lanes, buffer, study, task.cells, layout)
                 name = f"{lanes}-{item.t:06d}.unfinished.safetensors"
@@ -286,7 +286,7 @@ def _add_metrics(
             for key, value in each.items():
                 arrays[f"{t}/value/{metric}/{key}"] = np.where(record.alive, value, np.nan)
                 names.setdefault(metric, set()).add(key)
-        distinct(stored | names)
+        check_value_names(stored | names)
         yield t
     tag = len(writer.segments)
     file = f"{name}-{generations[0]:06d}-{generations[-1]:06d}-{tag}.values.safetensors"

@@ -1,9 +1,8 @@
-"""A run's real data as programs and metrics are given it: arrays in place of what is loaded, features in place of examples."""
+"""Sources as compiled programs and metrics see them: with data as arguments, or with features in place of examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,21 +14,17 @@ from selfconsume.types import Generator, Samples, Source
 
 
 class BoundSource(Source):
-    """A source whose data is handed to it. A compiled program then holds no data, only the arguments it is called with.
+    """A source with its data as arguments, so that a compiled program holds no data.
 
     Args:
-        source: The source; what is not handed over is asked of it.
-        train: The fixed real set of the run.
-        reserve_rows: The rows that `Source.draw` takes from.
+        source: The source.
+        train: The fixed real set of the run; None: the source's own.
+        reserve_rows: The rows that fresh examples are drawn from; None: the source's own.
     """
 
     def __init__(self, source: Source, train: Samples | None = None, reserve_rows: Samples | None = None) -> None:
         self.source = source
         self._train, self._reserve_rows = train, reserve_rows
-
-    def __getattr__(self, name: str) -> Any:
-        # Fields such as the standard deviation of a mode.
-        return getattr(self.source, name)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,7 +61,7 @@ class BoundSource(Source):
         return self.source.mode_std()
 
     def train(self, key: PRNGKeyArray) -> Samples:
-        """The run's fixed real set, whatever the key: a metric knows the key of its reference only."""
+        """The run's fixed real set, for any key: metrics have the key of their reference only."""
         return self.source.train(key) if self._train is None else self._train
 
     def test(self, key: PRNGKeyArray) -> Samples:
@@ -87,8 +82,8 @@ class BoundSource(Source):
         return self.source.modes()
 
 
-class FeatureSource(BoundSource):
-    """Real data as an extractor sees it: its examples are features.
+class FeatureSource(Source):
+    """A source whose examples are an extractor's features of another source's examples.
 
     Args:
         source: The source of the examples.
@@ -96,38 +91,54 @@ class FeatureSource(BoundSource):
     """
 
     def __init__(self, source: Source, extract: Callable[[Samples], Array]) -> None:
-        super().__init__(source)
+        self.source = source
         self._extract = extract
-        self._made: dict[str, Array] = {}
+        self._features: dict[str, Array] = {}
 
     @property
     def shape(self) -> tuple[int, ...]:
         like = jax.ShapeDtypeStruct((1, *self.source.shape), jnp.float32)
         return jax.eval_shape(self._extract, like).shape[1:]
 
+    @property
+    def size(self) -> int:
+        return self.source.size
+
+    @property
+    def reserve(self) -> int | None:
+        return self.source.reserve
+
+    @property
+    def fixed(self) -> bool:
+        return self.source.fixed
+
+    @property
+    def test_size(self) -> int:
+        return self.source.test_size
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
+
     def train(self, key: PRNGKeyArray) -> Array:
-        return self._once("train", lambda: self.source.train(key))
+        return self._features_of("train", lambda: self.source.train(key))
 
     def test(self, key: PRNGKeyArray) -> Array:
-        return self._once("test", lambda: self.source.test(key))
+        return self._features_of("test", lambda: self.source.test(key))
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Array:
         return self._extract(self.source.draw(key, n, batch))
 
-    def truth(self) -> None:
-        return None
+    def labels(self, key: PRNGKeyArray) -> Array | None:
+        return self.source.labels(key)
 
-    def modes(self) -> None:
-        return None
-
-    def _once(self, role: str, load: Callable[[], Samples]) -> Array:
-        """Features of a set that has no key, kept for all metrics; under tracing they live as long as this object."""
-        if role not in self._made:
-            made = self._extract(load())
-            if not isinstance(made, jax.core.Tracer) and not jnp.isfinite(made).all():
+    def _features_of(self, split: str, load: Callable[[], Samples]) -> Array:
+        """Features of a real set, cached for all metrics; under tracing they live as long as this object."""
+        if split not in self._features:
+            features = self._extract(load())
+            if not isinstance(features, jax.core.Tracer) and not jnp.isfinite(features).all():
                 raise ConfigError(
-                    f"features: not finite for some real examples of the {role} set; nothing can be compared with them, "
+                    f"features: not finite for some real examples of the {split} set, so that no metric is defined; "
                     "mend the extractor"
                 )
-            self._made[role] = made
-        return self._made[role]
+            self._features[split] = features
+        return self._features[split]

@@ -1,95 +1,60 @@
 """Many runs of one cohort, generation by generation, as lanes of compiled programs.
 
 A cohort is a set of runs that share every compiled program: they differ in seed, lane numbers and weights only. Nothing
-here touches the disk; `execute` decides what is run and keeps what comes out.
+here touches the disk; `selfconsume.execution` decides what is computed and stores it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from selfconsume.lanes import fit_in_chunks, lane_numbers, programs
+from selfconsume.lanes import generation_programs, lane_numbers, program_cache
+from selfconsume.lanes.lane_fit import LaneFit
+from selfconsume.lanes.lane_inputs import LaneInputs
+from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.lanes.measurement import Measuring, reserve_rows
-from selfconsume.lanes.records import Clock, Partial, Record, Values
-from selfconsume.loop import generation_zero, pool
-from selfconsume.loop.keys import Role, key_at
+from selfconsume.lanes.measurement import Measurement
+from selfconsume.lanes.records import Clock, PartialFit, Record, Values
+from selfconsume.loop.generation import SampleBlock
 from selfconsume.loop.run import Run
-from selfconsume.models.training.sufficient_statistics import Summarised
 from selfconsume.types import FitState, Metric
 
 
-@dataclasses.dataclass
 class LaneBatch:
-    """Lanes in lockstep: lane ``i`` is ``runs[i]`` with ``seeds[i]``, and all runs are of one cohort."""
+    """Lanes in lockstep: lane ``i`` is ``runs[i]`` with ``seeds[i]``, and all runs are of one cohort.
 
-    runs: Sequence[Run]
-    seeds: Sequence[int]
-    layout: DeviceLayout
+    Attributes:
+        inputs: Numbers, keys and real data of the lanes.
+        measurement: The metrics of the lanes.
+    """
 
-    def __post_init__(self) -> None:
-        programs.make_room()
-        self.count = len(self.runs)
-        self.run = self.runs[0]
-        self.distinct = list(dict.fromkeys(self.runs))
-        position = {run: i for i, run in enumerate(self.distinct)}
-        self.which = np.array([position[run] for run in self.runs])
-        self.static = programs.static(self.run)
-        put = self.layout.put
-        parts = ["source", "family", *(["curation"] if self.run.curation else [])]
-        names = {part: list(lane_numbers.numbers(getattr(self.run, part))) for part in parts}
-        self._seed = put(np.array(self.seeds, np.uint32))
-        self._numbers = put(
-            {
-                part: {
-                    name: self._each(lambda run, p=part, n=name: getattr(getattr(run, p), n)) for name in names[part]
-                }
-                for part in names
-            }
-        )
-        curation = (lane_numbers.static(self.run.curation), self.static.source) if self.run.curation else ()
-        self._sample = programs.emit(self.run.block, self.layout, *curation)
-        self._keys: tuple[int, Any] | None = None
-        self.real = self._real()
-        self._reserve_rows: dict[str, Any] | None = None
-        self._measuring = Measuring(self.runs, self.layout, self._lane, self._host_keys, self.real)
-        self._real_used = self._plans = None
+    def __init__(self, runs: Sequence[Run], seeds: Sequence[int], layout: DeviceLayout) -> None:
+        program_cache.make_room()
+        self.inputs = LaneInputs(runs, seeds, layout)
+        self.measurement = Measurement(self.inputs)
+        self._fit = LaneFit(self.inputs)
+        run = self.inputs.run
+        curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else ()
+        self._sample_block = generation_programs.sample_block(run.block, layout, *curation)
 
-    def _real(self) -> dict[str, Any]:
-        """The fixed real set, where every lane can read it: under "shared" or "lane"."""
-        if self.run.source.fixed:
-            data = jax.device_get(self.run.source.train(key_at(0, 0, Role.TRAIN)))
-            return {"shared": {"real": self.layout.share(data)}, "lane": {}}
-        rows = programs.train(self.static.source, self.layout)(self.count, {}, self._lane(0))
-        return {"shared": {}, "lane": {"real": rows}}
+    @property
+    def run(self) -> Run:
+        """The first run: all have the same static part."""
+        return self.inputs.run
 
-    def _lane(self, t: int) -> dict[str, Any]:
-        """What every program needs of a lane: its numbers, and its keys of generation ``t``."""
-        if self._keys is None or self._keys[0] != t:
-            keys = programs.keys(self.layout)(self.count, {"t": np.int32(t)}, {"seed": self._seed})
-            self._keys = (t, keys)
-        return {"numbers": self._numbers, "keys": self._keys[1]}
+    @property
+    def layout(self) -> DeviceLayout:
+        """The devices."""
+        return self.inputs.layout
 
-    def _fresh_data(self) -> dict[str, Any]:
-        """What fresh real examples are taken from, where they are finitely many."""
-        if self._reserve_rows is None:
-            self._reserve_rows = reserve_rows(self.run.source, self.layout)
-        return self._reserve_rows
-
-    def _emit_data(self, t: int) -> dict[str, Any]:
-        """What sampling shares; a curation may ask the source for fresh examples."""
-        return {"t": np.int32(t), **(self._fresh_data() if self.run.curation else {})}
-
-    def _host_keys(self, t: int, name: str) -> list[jax.Array]:
-        """One key of every lane. From the compiled program: deriving them one by one takes longer than most metrics."""
-        data = self.layout.fetch(getattr(self._lane(t)["keys"], name))
-        return [jax.random.wrap_key_data(row) for row in data[: self.count]]
+    @property
+    def count(self) -> int:
+        """Number of lanes."""
+        return self.inputs.count
 
     def generations(
         self,
@@ -98,213 +63,116 @@ class LaneBatch:
         *,
         after: Sequence[Record] | None = None,
         first: FitState | None = None,
-        partial: Partial | None = None,
+        partial: PartialFit | None = None,
         origin: FitState | None = None,
-        tick: Callable[[float], None] = lambda share: None,
-    ) -> Iterator[Record | Partial]:
-        """Runs the loop and yields every generation up to ``until``, and unfinished fits in between.
+        on_progress: Callable[[float], None] = lambda share: None,
+    ) -> Iterator[Record | PartialFit]:
+        """Iterates the retraining map; yields every generation up to ``until``, and partial fits between them.
 
         Args:
-            metrics: What is measured.
+            metrics: The metrics of every generation.
             until: The last generation.
-            after: The generations there are already, oldest first, as far as the regime looks back; their last one is
-                continued.
+            after: The preceding generations, oldest first, as far as the regime looks back; the last one is continued.
             first: Generation 0's fit, where runs start from it.
-            partial: A fit to continue in the next generation.
-            origin: Generation 0's fit, where other runs have made it already.
-            tick: Told the finished share of the current fit.
+            partial: A partial fit of the next generation to continue.
+            origin: Generation 0's fit, where other runs with the same one have computed it.
+            on_progress: Called with the finished share of the current fit.
         """
-        t, alive, fit, pooled = self._resume(after, until)
-        first = self.layout.put(first) if first is not None else fit
+        layout, run = self.layout, self.run
+        t, alive, fit, lane_pool = self._resume(after, until)
+        first = layout.put(first) if first is not None else fit
         prepared_data = self.prepare(metrics)
         while t < until:
             t += 1
             clock = Clock()
-            if t == 0 and self.run.initial != "fit":
-                new = self._initial()
+            new = None
+            if t == 0 and run.initial != "fit":
+                new = self._fit.generation_zero()
             elif t == 0 and origin is not None:
-                new = self.layout.put(origin)
+                new = layout.put(origin)
             else:
-                fitting = self._fit(t, pooled, fit, first, partial if partial and partial.t == t else None, tick)
-                while True:
-                    try:
-                        yield next(fitting)
-                    except StopIteration as done:
-                        new = done.value
-                        break
-            if t and self.run.extrapolation:
-                new = self._extrapolated(new, fit.generator)
+                start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
+                checkpoint = partial if partial is not None and partial.t == t else None
+                for state in self._fit.fit(t, lane_pool, start, checkpoint, on_progress):
+                    if isinstance(state, PartialFit):
+                        yield state
+                    else:
+                        new = state
+            assert new is not None
+            if fit is not None and run.extrapolation:
+                new = self._fit.extrapolate(new, fit.generator)
             clock.lap("fit", new)
-            out, pooled = self._emit(t, new.generator, alive, pooled, until)
-            alive = out.alive
-            clock.lap("sample", out)
-            previous = (fit or new).generator
-            values, compared = self.measure(metrics, prepared_data, t, new.generator, previous, out.samples, out.valid)
+            block = self._sample(t, new.generator, alive)
+            lane_pool.grow(run.slots(min(t + 1, until), until))  # no fit uses the last block
+            lane_pool.push(t, block.samples, block.valid)
+            alive = block.alive
+            clock.lap("sample", block)
+            previous = new if fit is None else fit
+            values, compared = self.measure(
+                metrics, prepared_data, t, new.generator, previous.generator, block.samples, block.valid
+            )
             if t == 0:
                 for name, floors in self.floors(metrics, prepared_data, new.generator).items():
                     values[name].update(floors)
             clock.lap("measure")
-            fit, first = new, first if first is not None else new
-            host = self.layout.fetch((out.alive, out.samples, out.valid, fit))
-            host_alive, samples, valid, host_fit = jax.tree.map(lambda leaf: leaf[: self.count], host)
-            for each in values.values():
-                for name in each:
-                    each[name] = np.where(host_alive, each[name], np.nan)
-            clock.lap("fetch")
-            yield Record(t, host_alive, samples, valid, host_fit, values, clock.seconds, compared)
+            fit, first = new, new if first is None else first
+            yield self._record(t, block, fit, values, compared, clock)
 
     def resample(self, t: int, generator: Any) -> tuple[np.ndarray, np.ndarray]:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
-        alive = self.layout.put(np.ones(self.count, bool))
-        lane = {**self._lane(t), "generator": self.layout.put(generator), "alive": alive}
-        out = self._sample(self.count, self._emit_data(t), lane)
-        return tuple(leaf[: self.count] for leaf in self.layout.fetch((out.samples, out.valid)))
+        block = self._sample(t, self.layout.put(generator), self.layout.put(np.ones(self.count, bool)))
+        samples, valid = self.layout.fetch((block.samples, block.valid))
+        return samples[: self.count], valid[: self.count]
+
+    def real_sets(self) -> np.ndarray:
+        """The fixed real set of each lane, ``(lanes, n, *shape)``; ``(1, n, *shape)`` where all lanes share it."""
+        real = self.inputs.real
+        return np.asarray(real.shared["real"])[None] if real.shared else np.asarray(real.lane["real"])[: self.count]
 
     def prepare(self, metrics: Sequence[Metric]) -> list[dict[str, Any]]:
-        """What each metric prepares from the real data, see `measuring`."""
-        return self._measuring.prepare(metrics)
+        """What each metric prepares from the real data, see `Measurement.prepare`."""
+        return self.measurement.prepare(metrics)
 
     def measure(
         self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, generator, previous, samples, valid
     ) -> tuple[dict[str, Values], Values]:
-        """The values of every metric in one generation, and how many samples they compare, see `measuring`."""
+        """Values of all metrics in one generation, and the number of samples that they compare: `Measurement.measure`."""
         lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
-        return self._measuring.measure(metrics, prepared_data, t, lane)
+        return self.measurement.measure(metrics, prepared_data, t, lane)
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
-        """Real against real at the same number of examples, ``{metric_key(metric): {name + ".floor": (lanes,)}}``."""
-        return self._measuring.floors(metrics, prepared_data, generator)
+        """Noise floors of all metrics that have one, see `Measurement.floors`."""
+        return self.measurement.floors(metrics, prepared_data, generator)
 
-    def _resume(self, after: Sequence[Record] | None, until: int):
+    def _resume(self, after: Sequence[Record] | None, until: int) -> tuple[int, jax.Array, FitState | None, LanePool]:
+        """Generation, lanes alive, fit and pool after the given generations, or before generation 0."""
+        put = self.layout.put
         slots = self.run.slots(after[-1].t + 1 if after else 0, until)
-        pooled = self._empty(slots, self.run.summarised)
+        lane_pool = LanePool(self.inputs, slots)
         if not after:
-            return -1, self.layout.put(np.ones(self.count, bool)), None, pooled
-        for record in after:
-            if record.t + slots <= after[-1].t:
-                continue
-            block = self.layout.put({"samples": record.samples, "valid": record.valid})
-            pooled = self._push(pooled, record.t, block["samples"], block["valid"])
+            return -1, put(np.ones(self.count, bool)), None, lane_pool
         last = after[-1]
-        return last.t, self.layout.put(last.alive), self.layout.put(last.fit), pooled
+        for record in after:
+            if record.t + slots > last.t:
+                block = put({"samples": record.samples, "valid": record.valid})
+                lane_pool.push(record.t, block["samples"], block["valid"])
+        return last.t, put(last.alive), put(last.fit), lane_pool
 
-    def _empty(self, slots: int, summarised: bool) -> dict[str, Any]:
-        """A pool of empty slots: rows, or summaries where they suffice."""
-        run, lanes = self.run, self.layout.padded(self.count)
-        sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
-        if summarised:
-            like = jax.eval_shape(
-                lambda: run.family.summarise(
-                    jnp.zeros((run.block, *sample.shape[1:]), sample.dtype), jnp.ones(run.block)
-                )
-            )
-            blocks = jax.tree.map(lambda s: self.layout.zeros((lanes, slots, *s.shape), s.dtype), like)
-            return {"blocks": blocks, "counts": self.layout.zeros((lanes, slots), np.int32)}
-        shape = (lanes, slots, run.block, *sample.shape[1:])
-        return {
-            "blocks": self.layout.zeros(shape, sample.dtype),
-            "valid": self.layout.zeros(shape[:3], bool),
+    def _sample(self, t: int, generator: Any, alive: jax.Array) -> SampleBlock:
+        lane = {**self.inputs.arrays(t), "generator": generator, "alive": alive}
+        # A curation may draw fresh real examples.
+        shared = {"t": np.int32(t), **(self.inputs.reserve_rows() if self.run.curation else {})}
+        return self._sample_block(self.count, shared, lane)
+
+    def _record(
+        self, t: int, block: SampleBlock, fit: FitState, values: dict[str, Values], compared: Values, clock: Clock
+    ) -> Record:
+        """The generation on the host; values of diverged lanes are NaN."""
+        arrays = self.layout.fetch((block.alive, block.samples, block.valid, fit))
+        alive, samples, valid, host_fit = jax.tree.map(lambda leaf: leaf[: self.count], arrays)
+        masked = {
+            metric: {name: np.where(alive, value, np.nan) for name, value in named.items()}
+            for metric, named in values.items()
         }
-
-    def _each(self, f: Callable[[Run], Any]) -> Any:
-        """``f`` of every lane's run, stacked; computed once for each distinct run."""
-        results = [f(run) for run in self.distinct]
-        return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves])[self.which], *results)
-
-    def _fit(self, t, pooled, fit, first, partial, tick):
-        """Fits generation ``t``; a generator that yields unfinished fits and returns the finished one."""
-        run, plan = self.run, self.run.plan(t)
-        summarised = run.summarised
-        if t == 0:
-            # Generation 0 has no pool, so that it is the same program, and the same bits, for every regime of a seed.
-            summarised = isinstance(run.family, Summarised)
-            pooled = self._empty(0, summarised)
-        slots = jax.tree.leaves(pooled)[0].shape[1]
-        fresh = run.regime.real(run.source.size) if plan.fresh else 0
-        start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
-        lane = {
-            **self._lane(t),
-            **pooled,
-            "plan": self._placed(t, slots),
-            "start": start,
-        }
-        shared = {"t": np.int32(t), **self.real["shared"], **(self._fresh_data() if fresh else {})}
-        if summarised and not fresh:
-            lane["real"] = self._real_summary(self._each(lambda each: np.int32(each.plan(t).counts[0])))
-            shared.pop("real", None)
-        else:
-            lane |= self.real["lane"]
-        plans = [each.plan(t) for each in self.distinct]
-        size = max(each.budget or sum(each.counts) for each in plans) if any(each.budget for each in plans) else None
-        mixed = size is not None and not all(each.budget for each in plans)
-        updates = run.family.updates_of(start is not None)
-        if updates <= fit_in_chunks.CHUNK and not run.long_fits:
-            return programs.fit(self.static, updates, fresh, size, mixed, self.layout)(self.count, shared, lane)
-        state = programs.begin(self.static, fresh, size, mixed, self.layout)(self.count, shared, lane)
-        done = 0
-        if partial is not None:
-            saved = self.layout.put(partial.fit)
-            state = dataclasses.replace(saved, data=state.data)
-            done = int(partial.fit.iteration[0])
-
-        def advanced(state: FitState, some: int) -> FitState:
-            # The number of updates of a dispatch that is measured in time is data: whatever it is, the program is the same.
-            program = programs.advance(self.static, None if run.long_fits else some, self.layout)
-            return program(
-                self.count, {"updates": np.int32(some)} if run.long_fits else {}, {**self._lane(t), "fit": state}
-            )
-
-        for number, fitted in fit_in_chunks.dispatched(run, self.layout, updates, state, done, advanced):
-            tick(number / updates)
-            if number < updates:
-                yield Partial(t, fitted.without_data())
-        return fitted.without_data()
-
-    def _placed(self, t: int, slots: int) -> pool.Placed:
-        """The plans of all lanes, by slot; sent to the devices only where they differ from the last ones."""
-        placed = self._each(lambda run: pool.place(run.plan(t), t, slots))
-        if self._plans is None or not all(map(np.array_equal, self._plans[0], placed)):
-            self._plans = placed, self.layout.put(placed)
-        return self._plans[1]
-
-    def _real_summary(self, use: np.ndarray) -> Any:
-        """The summary of the real rows that each lane uses; the same until a plan uses another number of them."""
-        if self._real_used is None or not np.array_equal(self._real_used[0], use):
-            number = self.layout.put(use)
-            program = programs.summary(self.static, self.layout)
-            lane = {"numbers": self._numbers, **self.real["lane"], "use": number}
-            self._real_used = (use, program(self.count, self.real["shared"], lane))
-        return self._real_used[1]
-
-    def _initial(self) -> FitState:
-        return self.layout.put(
-            self._each(
-                lambda run: FitState(
-                    generation_zero.initial_generator(run), None, np.int32(0), np.float32(np.nan), None
-                )
-            )
-        )
-
-    def _extrapolated(self, fit: FitState, previous: Any) -> FitState:
-        weight = self.layout.put(self._each(lambda run: np.float32(run.extrapolation)))
-        lane = {"fit": fit, "previous": previous, "extrapolation": weight}
-        return programs.extrapolate(self.layout)(self.count, {}, lane)
-
-    def _emit(self, t, generator, alive, pooled, until):
-        lane = {**self._lane(t), "generator": generator, "alive": alive}
-        out = self._sample(self.count, self._emit_data(t), lane)
-        slots = self.run.slots(min(t + 1, until), until)  # nothing is trained on the last block
-        if slots > jax.tree.leaves(pooled)[0].shape[1]:
-            pooled = programs.grow(slots, self.layout)(pooled)
-        return out, self._push(pooled, t, out.samples, out.valid)
-
-    def _push(self, pooled, t, samples, valid):
-        slots = jax.tree.leaves(pooled)[0].shape[1]
-        new = {"blocks": samples, "valid": valid}
-        if self.run.summarised:
-            # A plan uses the first rows of a new block; the summary that stands for the block covers just these.
-            use = self._each(lambda run: np.int32(next(iter(run.plan(t + 1).counts[1:]), 0)))
-            lane = {"numbers": self._numbers, "samples": samples, "valid": valid, "use": self.layout.put(use)}
-            block, number = programs.summarise(self.static, self.layout)(self.count, {}, lane)
-            new = {"blocks": block, "counts": number}
-        return programs.push(self.layout)(pooled, new, np.int32(t % slots))
+        clock.lap("fetch")
+        return Record(t, alive, samples, valid, host_fit, masked, clock.seconds, compared)

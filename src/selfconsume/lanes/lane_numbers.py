@@ -1,4 +1,4 @@
-"""Which fields of a recipe are lane numbers, and how they are taken out and put back."""
+"""Lane numbers: the fields of a recipe that are data of a compiled program."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Recipe = TypeVar("Recipe")
 
 @functools.cache
 def number_names(cls: type) -> tuple[str, ...]:
-    """Names of the fields that are marked with `Number`."""
+    """Names of the fields annotated with `Number`."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(field.name for field in dataclasses.fields(cls) if _marked(hints[field.name]))
+    return tuple(field.name for field in dataclasses.fields(cls) if _is_number(hints[field.name]))
 
 
 def numbers(recipe: Any) -> dict[str, float]:
-    """The lane numbers of a recipe. A marked field that holds a rule or nothing is not one."""
+    """The lane numbers of a recipe. An annotated field that holds a rule or None is static."""
     values = {name: getattr(recipe, name) for name in number_names(type(recipe))}
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
 
@@ -36,7 +36,7 @@ def fill(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     return dataclasses.replace(recipe, **values) if values else recipe
 
 
-def _marked(hint: Any) -> bool:
+def _is_number(hint: Any) -> bool:
     if Number in getattr(hint, "__metadata__", ()):
         return True
-    return any(_marked(part) for part in typing.get_args(hint))
+    return any(_is_number(part) for part in typing.get_args(hint))

@@ -1,4 +1,4 @@
-"""A function of one lane, compiled for many lanes."""
+"""Compilation of a function of one lane for many lanes."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def lane_program(
     """
     f = traced_in_lane(f)
 
-    def looped(counts, shared, reused, lanes):
+    def loop(counts, shared, reused, lanes):
         lanes = {**lanes, **reused} if reuse else lanes
-        # Traced once: the loop's body calls what the shapes are taken from.
-        one = jax.jit(f)
-        example = jax.eval_shape(lambda tree: one(shared, jax.tree.map(lambda a: a[0], tree)), lanes)
+        # Traced once: `eval_shape` and the loop's body call the same jitted function.
+        lane_function = jax.jit(f)
+        example = jax.eval_shape(lambda tree: lane_function(shared, jax.tree.map(lambda a: a[0], tree)), lanes)
         size = jax.tree.leaves(lanes)[0].shape[0]
         if size == 1:
             # The compiler sees through an axis of length 1, fuses other operations, and the last bits differ.
@@ -44,20 +44,20 @@ def lane_program(
         empty = jax.tree.map(lambda s: jnp.zeros((max(size, 2), *s.shape), s.dtype), example)
 
         def body(i, out):
-            y = one(shared, jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), lanes))
+            y = lane_function(shared, jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), lanes))
             return jax.tree.map(lambda o, v: jax.lax.dynamic_update_index_in_dim(o, v, i, 0), out, y)
 
         out = jax.lax.fori_loop(0, counts[0], body, empty)
         return jax.tree.map(lambda leaf: leaf[:size], out)
 
-    def vectorised(counts, shared, reused, lanes):
+    def vectorise(counts, shared, reused, lanes):
         del counts
         lanes = {**lanes, **reused} if reuse else lanes
         return jax.vmap(lambda lane: f(shared, lane))(lanes)
 
     spec = PartitionSpec(LANES)
     sharded = jax.shard_map(
-        looped if layout.loop else vectorised,
+        loop if layout.loop else vectorise,
         mesh=layout.mesh,
         in_specs=(spec, PartitionSpec(), spec, spec),
         out_specs=spec,
@@ -67,15 +67,15 @@ def lane_program(
 
     def program(count: int, shared: Any, lanes: Any) -> Any:
         reused = {reuse: lanes[reuse]} if reuse else {}
-        kept = {name: lanes[name] for name in lanes if name != reuse} if reuse else lanes
-        return compiled(_counts(layout, count), shared, reused, kept)
+        others = {name: leaf for name, leaf in lanes.items() if name != reuse} if reuse else lanes
+        return compiled(_counts(layout, count), shared, reused, others)
 
     return program
 
 
 @functools.lru_cache(maxsize=4096)
 def _counts(layout: DeviceLayout, count: int) -> jax.Array:
-    """Real lanes at each place."""
-    each = layout.padded(count) // layout.places
-    counts = np.clip(count - np.arange(layout.places) * each, 0, each).astype(np.int32)
-    return layout._placed(counts, layout.sharding)
+    """Number of real lanes on each device, or group of devices, of the mesh's lane axis."""
+    size = layout.padded(count) // layout.groups
+    counts = np.clip(count - np.arange(layout.groups) * size, 0, size).astype(np.int32)
+    return layout.place(counts, layout.sharding)

@@ -1,9 +1,9 @@
-"""How a batch of runs is laid on devices: one compiled program, one lane a run.
+"""Layout of lanes on devices.
 
 On CPUs a lane program is a loop over lanes inside `shard_map` over at least two virtual devices. The loop's length is data,
 so the compiler sees the same program for any number of lanes, and the number of lanes changes no bit of any lane. On
 accelerators lanes are `vmap`ped inside `shard_map` over the devices, and equality holds to float tolerance only. Where
-there are fewer lanes than accelerators, several of them work on one lane (`selfconsume.models.training.data_parallel`).
+there are fewer lanes than accelerators, several devices share one lane (`selfconsume.models.training.data_parallel`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DeviceLayout:
     devices: tuple[jax.Device, ...]
     loop: bool
     devices_per_lane: int = 1
-    """Devices of one lane: batches are split over them. A divisor of the number of devices."""
+    """Devices that share one lane by data parallelism. A divisor of the number of devices."""
 
     @classmethod
     def default(cls) -> DeviceLayout:
@@ -49,16 +49,16 @@ class DeviceLayout:
         return cls(devices, loop=devices[0].platform == "cpu", devices_per_lane=int(split))
 
     def spread(self, lanes: int, batch: int | None) -> DeviceLayout:
-        """The layout for so many lanes: accelerators without a lane of their own join another one's.
+        """The layout for a number of lanes: with fewer lanes than accelerators, several devices share a lane.
 
         On CPUs nothing changes: there the number of lanes must change no bit.
 
         Args:
             lanes: Lanes that run together.
-            batch: Examples that are worked through at once, which the devices of a lane must divide; None: nothing is split.
+            batch: Examples of one gradient evaluation, which the devices of a lane must divide; None: no data parallelism.
 
         Raises:
-            ConfigError: The number of devices was set by hand, and does not divide it.
+            ConfigError: ``SELFCONSUME_SPLIT`` is set and does not divide ``batch``.
         """
         if batch is not None and batch % self.devices_per_lane:
             raise ConfigError(
@@ -87,7 +87,7 @@ class DeviceLayout:
         return NamedSharding(self.mesh, PartitionSpec())
 
     def record(self) -> dict[str, Any]:
-        """What a result's bits depend on besides the study: written to the store, compared on resume.
+        """The part of the machine that the bits of results depend on: written to the store, compared on resume.
 
         On CPUs the number of devices is left out when it is at least two, because it then changes no bit.
         """
@@ -104,60 +104,60 @@ class DeviceLayout:
         }
 
     @property
-    def places(self) -> int:
-        """How many lanes run beside each other, or groups of lanes."""
+    def groups(self) -> int:
+        """Number of device groups: lanes, or loops over lanes, that run in parallel."""
         return len(self.devices) // self.devices_per_lane
 
     def padded(self, lanes: int) -> int:
-        """``lanes`` rounded up to a multiple of `places`."""
-        return -(-lanes // self.places) * self.places
+        """``lanes`` rounded up to a multiple of `groups`."""
+        return -(-lanes // self.groups) * self.groups
 
     def put(self, tree: Any) -> Any:
         """Host arrays with a leading lane axis, padded by repeating the last lane and spread over the devices."""
 
-        def one(x):
+        def put_leaf(x):
             x = np.asarray(x)
             extra = self.padded(len(x)) - len(x)
-            return self._placed(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
+            return self.place(np.concatenate([x, np.repeat(x[-1:], extra, axis=0)]) if extra else x, self.sharding)
 
-        return jax.tree.map(one, tree)
+        return jax.tree.map(put_leaf, tree)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> jax.Array:
         """Zeros with a leading lane axis. Copied, not computed: every shape would be a program to compile."""
-        return self._placed(np.zeros(shape, dtype), self.sharding)
+        return self.place(np.zeros(shape, dtype), self.sharding)
 
     def share(self, tree: Any) -> Any:
         """Host arrays that all lanes read, on every device."""
-        return jax.tree.map(lambda x: self._placed(np.asarray(x), self.replicated), tree)
+        return jax.tree.map(lambda x: self.place(np.asarray(x), self.replicated), tree)
 
     def fetch(self, tree: Any) -> Any:
-        """Arrays as NumPy's, whole, also where other hosts hold parts of them."""
+        """Complete NumPy arrays, gathered from all hosts."""
         if self.hosts > 1:
-            tree = _gathered(self)(tree)
+            tree = _gather(self)(tree)
         return jax.device_get(tree)
 
-    def _placed(self, x: np.ndarray, sharding: NamedSharding) -> jax.Array:
-        """A host array on the devices. Hosts place their own parts: all of them have the whole."""
+    def place(self, x: np.ndarray, sharding: NamedSharding) -> jax.Array:
+        """A host array, equal on all hosts, on the devices; each host places its own part."""
         if self.hosts == 1:
             return jax.device_put(x, sharding)
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
     @property
     def hosts(self) -> int:
-        """Processes that these devices belong to."""
+        """Number of processes that these devices belong to."""
         return len({device.process_index for device in self.devices})
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the first host's: the one that writes."""
+        """Whether this process runs on the first host, which alone writes results."""
         return jax.process_index() == self.devices[0].process_index
 
     def meet(self) -> None:
-        """Waits until every host is here."""
-        self.agreed(0)
+        """Waits for all hosts: a barrier."""
+        self.agree(0)
 
-    def agreed(self, number: int) -> int:
-        """A number that may differ between hosts, as the first host has it."""
+    def agree(self, number: int) -> int:
+        """The first host's value of a number that may differ between hosts."""
         if self.hosts == 1:
             return number
         from jax.experimental import multihost_utils
@@ -166,5 +166,5 @@ class DeviceLayout:
 
 
 @functools.lru_cache(maxsize=64)
-def _gathered(layout: DeviceLayout) -> Callable[[Any], Any]:
+def _gather(layout: DeviceLayout) -> Callable[[Any], Any]:
     return jax.jit(lambda tree: tree, out_shardings=layout.replicated)

@@ -1,4 +1,4 @@
-"""What a batch of lanes yields as it goes: finished generations, unfinished fits, and the time they took."""
+"""Results of a batch of lanes: generations, partial fits, durations and training losses."""
 
 from __future__ import annotations
 
@@ -25,42 +25,43 @@ class Record(NamedTuple):
     valid: np.ndarray
     fit: FitState
     values: dict[str, Values]
-    """By `metric_key`: the position in the study does not matter."""
+    """By `metric_key`."""
     seconds: dict[str, float]
     compared: Mapping[str, np.ndarray] = MappingProxyType({})
-    """By metric as `values`: how many samples a value compares, one entry a lane."""
+    """Numbers of samples that the values compare, by `metric_key`, one entry a lane."""
 
 
-class Partial(NamedTuple):
-    """A fit in progress, between two advances."""
+class PartialFit(NamedTuple):
+    """A fit in progress, between two chunks of updates."""
 
     t: int
     fit: FitState
 
 
 class Clock:
-    """Wall-clock seconds by part of a generation."""
+    """Wall-clock seconds of each part of a generation."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str, result: Any = None) -> None:
-        """The time since the last lap, once `result` is there."""
+        """Records the time since the last lap, after waiting for `result`."""
         jax.block_until_ready(result)
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
+        stop = time.perf_counter()
+        self.seconds[name] = stop - self._last
+        self._last = stop
 
 
 class Losses:
-    """The loss while a fit runs, from what a fit knows: its number of updates and its mean loss so far."""
+    """Recent training loss during a fit, from the fit's number of updates and its mean loss since the start."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int, np.ndarray | float] = (-1, 0, 0.0)
 
     def since_last(self, t: int, updates: int, mean: np.ndarray) -> float:
-        """The mean loss since the last call of generation ``t``; the median over lanes."""
-        before, old = self._last[1:] if self._last[0] == t else (0, 0.0)
+        """The mean loss since the previous call of generation ``t``; the median over lanes."""
+        previous_updates, previous_mean = self._last[1:] if self._last[0] == t else (0, 0.0)
         self._last = (t, int(updates), mean)
-        return float(np.median((updates * np.float64(mean) - before * np.float64(old)) / (updates - before)))
+        total = updates * np.float64(mean) - previous_updates * np.float64(previous_mean)
+        return float(np.median(total / (updates - previous_updates)))

@@ -1,4 +1,4 @@
-"""The retraining map for one lane: run, pool, keys and the steps of a generation.
+"""The retraining map of one run: its configuration, random keys, pool and the steps of a generation.
 
 Imports types, regimes and models.
 """

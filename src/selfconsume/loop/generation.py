@@ -1,7 +1,7 @@
-"""Retraining as a map: one generation takes a generator and gives the next, ``theta_{t+1} = R(theta_t)``.
+"""The steps of one generation for one run: real block, fit, extrapolation, sampling, curation, measurement.
 
-The functions here are one lane's work, pure and compiled elsewhere (`programs`). `steps` composes them into the map itself
-for a single run.
+All functions are pure. `step` composes them into the retraining map ``theta_{t+1} = R(theta_t)`` of a single run;
+`selfconsume.lanes.programs` compiles them for many runs.
 """
 
 from __future__ import annotations
@@ -16,125 +16,149 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume import validity
 from selfconsume.errors import ConfigError
-from selfconsume.loop import pool as pools
+from selfconsume.loop import pool
 from selfconsume.loop.keys import Keys
 from selfconsume.loop.run import Run
+from selfconsume.models.training.sufficient_statistics import Summarised
 from selfconsume.types import Curation, FitState, Generation, Generator, Metric, Samples, Source
 
 
-class Emitted(NamedTuple):
-    """What one generation leaves behind."""
+class SampleBlock(NamedTuple):
+    """The published samples of one generation: a new block of the pool."""
 
     samples: Samples
     valid: Bool[Array, " block"]
     alive: Bool[Array, ""]
-    """False from the generation on in which the parameters are not finite or no sample is."""
+    """False from the generation on whose parameters are not finite or whose samples are all invalid."""
 
 
-def real_rows(run: Run, keys: Keys, t: Int[Array, ""], real: Samples, plan: pools.Placed, fresh: int) -> Samples:
-    """The real block of generation ``t``: the fixed set, or ``fresh`` new examples where the plan says so (0: nowhere)."""
+class DataShape(NamedTuple):
+    """Sizes of a fit's training data, which are compiled in."""
+
+    fresh: int = 0
+    """Rows of a fresh real block; 0 where no plan draws one."""
+    subset: int | None = None
+    """Rows that training data is gathered into where plans have budgets; None trains on the whole pool."""
+    mixed: bool = False
+    """Whether only some lanes of the program have a budget."""
+
+
+def real_block(
+    run: Run, keys: Keys, t: Int[Array, ""] | int, real: Samples, plan: pool.SlotPlan, fresh: int
+) -> Samples:
+    """Block 0 of generation ``t``: the fixed real set, or ``fresh`` new examples where the plan asks for them."""
     if not fresh:
         return real
-    drawn = run.source.draw(keys.fresh, fresh, t - 1)
-    return jnp.where(plan.fresh, drawn, real) if drawn.shape == real.shape else drawn
+    examples = run.source.draw(keys.fresh, fresh, t - 1)
+    return jnp.where(plan.fresh, examples, real) if examples.shape == real.shape else examples
 
 
 def begin(
     run: Run,
     keys: Keys,
-    t: Int[Array, ""],
+    t: Int[Array, ""] | int,
     real: Samples,
-    blocks: Samples,
-    valid: Bool[Array, "slots block"],
-    plan: pools.Placed,
+    blocks: pool.RowBlocks,
+    plan: pool.SlotPlan,
     start: FitState | None,
     *,
-    fresh: int = 0,
-    size: int | None = None,
-    mixed: bool = False,
+    shape: DataShape,
 ) -> FitState:
-    """A fit to what the plan takes from the pool's rows, not yet advanced.
+    """The fit of generation ``t`` to the pool as weighted by the plan, before its first update.
 
     Args:
         run: The run.
         keys: Its keys of this generation.
         t: The generation to be trained.
         real: The fixed real set.
-        blocks: Synthetic blocks by slot, ``(slots, block, *shape)``.
-        valid: Their finite rows.
+        blocks: Synthetic blocks.
         plan: The plan, by slot.
-        start: State to start from, or None.
-        fresh: Rows of a fresh real block (see `real_rows`).
-        size: Rows that training data is gathered into where plans have budgets; None trains on the whole pool.
-        mixed: Whether only some of the program's lanes have a budget.
+        start: State to start from, or None for a cold start.
+        shape: Sizes of the training data.
     """
-    real = real_rows(run, keys, t, real, plan, fresh)
-    if size is None:
-        x, weight = pools.rows(real, blocks, valid, plan)
+    real = real_block(run, keys, t, real, plan, shape.fresh)
+    if shape.subset is None:
+        x, weight = pool.rows(real, blocks, plan)
     else:
-        x, weight = pools.sample_budget(keys.subset, real, blocks, valid, plan, size, mixed=mixed)
+        x, weight = pool.sample_budget(keys.subset, real, blocks, plan, shape.subset, mixed=shape.mixed)
     return run.family.begin(keys.fit, x, weight, start)
 
 
-def begin_summarised(
+def begin_from_statistics(
     run: Run,
     keys: Keys,
-    t: Int[Array, ""],
+    t: Int[Array, ""] | int,
     real: Any,
-    blocks: Any,
-    counts: Int[Array, " slots"],
-    plan: pools.Placed,
+    blocks: pool.StatisticsBlocks,
+    plan: pool.SlotPlan,
     *,
     fresh: int = 0,
 ) -> FitState:
-    """As `begin`, from summaries: ``real`` is the summary of the real rows that the plan uses, or the rows if fresh."""
+    """As `begin`, from sufficient statistics of the pool's blocks.
+
+    ``real`` holds the statistics of the real rows that the plan uses; the fixed real set where the plan asks for fresh ones.
+    """
     if fresh:
-        real = summary(run, real_rows(run, keys, t, real, plan, fresh), plan.counts[0])
-    total = pools.summarised(run.family, real, plan.counts[0], blocks, counts, plan)
-    return run.family.begin_from(keys.fit, run.source.shape, total)
+        real = real_statistics(run, real_block(run, keys, t, real, plan, fresh), plan.counts[0])
+    family = statistics_family(run)
+    return family.begin_from(keys.fit, run.source.shape, pool.merge_statistics(family, real, blocks, plan))
 
 
-def summary(run: Run, x: Samples, use: Int[Array, ""]) -> Any:
-    """The summary of the first ``use`` rows, all valid."""
-    return run.family.summarise(x, (jnp.arange(x.shape[0]) < use).astype(jnp.float32))
+def real_statistics(run: Run, x: Samples, count: Int[Array, ""]) -> Any:
+    """Sufficient statistics of the first ``count`` rows, all of them valid."""
+    return statistics_family(run).summarise(x, (jnp.arange(x.shape[0]) < count).astype(jnp.float32))
 
 
-def emit(
+def statistics_family(run: Run) -> Summarised:
+    """The run's family, which is fitted from sufficient statistics.
+
+    Raises:
+        TypeError: It is fitted to examples.
+    """
+    if not isinstance(run.family, Summarised):
+        raise TypeError(f"{run.family} is fitted to examples, not to sufficient statistics; use `begin`")
+    return run.family
+
+
+def sample_block(
     n: int,
     keys: Keys,
     generator: Generator,
     alive: Bool[Array, ""],
     curation: Curation | None = None,
     source: Source | None = None,
-) -> Emitted:
-    """Samples ``n`` rows, curated if so. Those that are not valid are zeroed and marked: they never re-enter the data."""
+) -> SampleBlock:
+    """``n`` samples of a generator, curated if the run has a curation, which then needs the source.
+
+    Samples that are not valid are zeroed and marked: they never re-enter the training data.
+    """
     samples, valid = generator.attempt(keys.sample, curation.candidates(n) if curation else n)
     samples = validity.zeroed(samples, valid)
-    if curation:
+    if curation and source is not None:
         samples, valid = curation.choose(keys.curate, samples, valid, n, generator, source)
-    sound = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]
-    return Emitted(samples, valid, alive & jnp.array(sound).all() & valid.any())
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter(generator, eqx.is_inexact_array))]
+    return SampleBlock(samples, valid, alive & jnp.array(finite).all() & valid.any())
 
 
-def extrapolated(fit: FitState, previous: Generator, weight: Float[Array, ""] | float) -> FitState:
-    """A fit whose generator is ``(1 + w) previous - w fitted``: moved away from where training on own samples led.
+def extrapolate(fit: FitState, previous: Generator, weight: Float[Array, ""] | float) -> FitState:
+    """Negative extrapolation: the fit with generator ``(1 + w) previous - w fitted``, away from self-consuming training.
 
-    Acts on every array of the generator, so on parameters as the family keeps them (a Gaussian: mean and the root of the
-    covariance). What an optimizer remembers stays; a warm start from its raw weights does not see the extrapolation.
+    Acts on every array of the generator, so on parameters as the family stores them (a Gaussian: mean and the root of the
+    covariance). The optimizer's state is unchanged; a warm start from its raw weights does not see the extrapolation.
 
     References:
         Alemohammad et al. 2025, arXiv:2510.03597 (Neon), there after one short training on own samples.
     """
-    moved = jax.tree.map(
+    generator = jax.tree.map(
         lambda old, new: (1 + weight) * old - weight * new if eqx.is_inexact_array(new) else new,
         previous,
         fit.generator,
     )
-    return dataclasses.replace(fit, generator=moved)
+    return dataclasses.replace(fit, generator=generator)
 
 
 def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, prepared: Any) -> dict[str, Float[Array, ""]]:
-    """The values of one metric in one generation. Its key does not depend on which other metrics there are.
+    """The values of one metric in one generation. Its key does not depend on the other metrics of a study.
 
     Raises:
         ConfigError: A value is not one number.
@@ -149,19 +173,20 @@ def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, prepared:
 
 
 def floor_set(source: Source, n: int, split: str, *, trained: bool) -> Literal["fresh", "train", "test"] | None:
-    """Where ``n`` real examples come from that stand for a perfect generator's: the noise floor's sample.
+    """The real data that stands for a perfect generator's ``n`` samples in a metric's noise floor.
 
-    Fresh ones where the source has enough. Else the set that is not the reference, unless an extractor was ``trained`` on
-    it: features of such examples are not those of others. None if that is too small too; then there is no floor.
+    Fresh examples where the source has enough. Otherwise the set that the metric does not compare with (``split``), unless an
+    extractor was ``trained`` on it, whose features of its own training examples are biased. None if that set is too small:
+    then there is no floor.
     """
     if source.reserve is None or n <= source.reserve:
         return "fresh"
     if split == "train":
-        there = source.test_size if source.fixed else 0
-        return "test" if n <= there else None
+        test_size = source.test_size if source.fixed else 0
+        return "test" if n <= test_size else None
     return "train" if n <= source.size and not trained else None
 
 
 def real_sample(source: Source, keys: Keys, n: int, *, fresh: bool) -> Samples:
-    """``n`` real examples, fresh ones or those of the training set."""
+    """``n`` real examples, fresh ones or the first of the training set."""
     return source.draw(keys.floor, n, 0) if fresh else source.train(keys.train)[:n]

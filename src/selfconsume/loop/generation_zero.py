@@ -1,4 +1,4 @@
-"""Generation 0: the structure of a fit, and generators that are not fitted (truth, checkpoint)."""
+"""Generation 0 from the truth or a checkpoint, and the pytree structure of fits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from selfconsume.types import FitState, Generator
 
 
 def fit_structure(run: Run, t: int) -> FitState:
-    """The structure of a finished fit of generation ``t``; shapes hold for families whose generators have a fixed size."""
+    """Shapes and dtypes of the finished fit of generation ``t``; shapes hold for parametric families only."""
     shape = run.source.shape
 
-    def fitted(key):
+    def fit(key):
         if t == 0 and run.initial != "fit":
             return FitState(run.family.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
         x = jnp.zeros((run.source.size, *shape))
         state = run.family.begin(key, x, jnp.ones(run.source.size), None)
         return run.family.advance(state, run.family.updates).without_data()
 
-    return jax.eval_shape(fitted, jax.random.key(0))
+    return jax.eval_shape(fit, jax.random.key(0))
 
 
 def initial_generator(run: Run) -> Generator:
-    """Generation 0 where it is not a fit: the truth or a checkpoint, with the structure of the family's generators.
+    """The generator of generation 0 where it is not a fit: the truth or a checkpoint, as a generator of the family.
 
     Raises:
         ConfigError: The source's distribution is not a member of the family, or the checkpoint does not fit.
@@ -38,8 +38,10 @@ def initial_generator(run: Run) -> Generator:
     truth = run.source.truth()
     if truth is not None and hasattr(truth, "temperature"):
         # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.
-        own = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
-        truth = None if own is None else eqx.tree_at(lambda generator: generator.temperature, truth, own)
+        temperature = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
+        truth = (
+            None if temperature is None else eqx.tree_at(lambda generator: generator.temperature, truth, temperature)
+        )
     if truth is None or jax.tree.structure(truth) != jax.tree.structure(like) or not run.family.parametric:
         raise ConfigError(
             "study.initial: 'truth' needs a source whose distribution is a member of the family; use 'fit'"

@@ -1,8 +1,7 @@
-"""A random key for each (seed, generation, role): never a running split.
+"""Random keys: one for each (seed, generation, role), by `fold_in` instead of a running split.
 
-Any generation can so be computed without the ones before it (a resumed run equals an uninterrupted one), and runs of the
-same seed share their randomness role by role: generation 0 is the same for every regime, and differences between regimes
-are differences of the regimes.
+So a generation's randomness does not depend on earlier ones (a resumed run equals an uninterrupted one), and runs of one seed
+use common random numbers: generation 0 is the same for every regime, and runs differ through their regimes alone.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 
 class Role(enum.IntEnum):
-    """What a key is for. Values are part of every stored result: append, never renumber."""
+    """Purpose of a random key. The values are part of every stored result: append, never renumber."""
 
     TRAIN = 0
     TEST = 1
@@ -35,7 +34,7 @@ def key_at(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int, role: R
 
 
 class Keys(NamedTuple):
-    """The keys of one seed in one generation. Data and references have one key for all generations."""
+    """The keys of one seed in one generation. Those of data and of prepared references are the same in all generations."""
 
     train: PRNGKeyArray
     fresh: PRNGKeyArray
@@ -50,5 +49,5 @@ class Keys(NamedTuple):
 
 def keys_of(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int) -> Keys:
     """All keys of one generation."""
-    always = {"train", "fresh", "reference", "floor"}
-    return Keys(*(key_at(seed, 0 if name in always else generation, Role[name.upper()]) for name in Keys._fields))
+    constant = {"train", "fresh", "reference", "floor"}
+    return Keys(*(key_at(seed, 0 if name in constant else generation, Role[name.upper()]) for name in Keys._fields))

@@ -42,8 +42,8 @@ def nondefaults(run: Run) -> dict[str, Any]:
     if run.initial != "fit":
         is_truth = run.initial == "truth"
         table["initial"] = run.initial if is_truth else hashlib.sha256(Path(run.initial).read_bytes()).hexdigest()
-    if run.sampled != run.source.size:
-        table["n_synthetic"] = run.sampled
+    if run.sample_size != run.source.size:
+        table["n_synthetic"] = run.sample_size
     if run.extrapolation:
         table["extrapolation"] = run.extrapolation
     return table

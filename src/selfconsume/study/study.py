@@ -183,7 +183,7 @@ class Study:
                     "would give the results stored before; return the data's sha256 from fingerprint()"
                 )
             run.family.check(run.source)
-            run.regime.check(run.source, run.sampled, self.settings.generations)
+            run.regime.check(run.source, run.sample_size, self.settings.generations)
             # A plan that cannot be is refused before anything is computed; the first few show what a regime does.
             for t in range(1, min(4, self.settings.generations)):
                 run.plan(t)

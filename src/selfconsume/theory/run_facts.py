@@ -167,7 +167,7 @@ def run_facts(run: Run, generations: int) -> RunFacts | None:
         family,
         setting,
         run.source.size,
-        run.sampled,
+        run.sample_size,
         initial,
         source_moments(run.source),
         linear_data(run.source),

@@ -167,7 +167,7 @@ def test_accelerators_without_a_lane_join_another_one(layout, lanes, divisor, ex
     layout = DeviceLayout(eight, loop=False)
     spread = layout.spread(lanes, divisor)
     assert spread.split == expected
-    assert spread.padded(lanes) % spread.places == 0 and spread.places * spread.split == 8
+    assert spread.padded(lanes) % spread.groups == 0 and spread.groups * spread.split == 8
     assert ("split" in spread.record()) == (expected > 1)
     assert layout.spread(lanes, divisor).spread(lanes, divisor) == spread
     assert DeviceLayout(eight, loop=True).spread(lanes, divisor).split == 1

@@ -15,7 +15,7 @@ from selfconsume.families.ddpm import DDPM
 from selfconsume.families.edm import EDM
 from selfconsume.families.flow import NormalizingFlow
 from selfconsume.families.otcfm import OTCFM
-from selfconsume.loop import generation as loop
+from selfconsume.loop import generation
 from selfconsume.loop.keys import keys_of
 from selfconsume.metrics.log_likelihood import LogLikelihood
 from selfconsume.models.nets.mlp import MLP
@@ -132,7 +132,7 @@ def test_a_run_ends_where_no_solution_is_reached(least, monkeypatch):
     family = dataclasses.replace(FAMILIES[2], solver="dopri5")
     generator = family.init(jax.random.key(0), (8, 8, 1))
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(generator))
-    out = jax.jit(lambda generator: loop.emit(3, keys_of(0, 0), generator, jnp.array(True)))(generator)
+    out = jax.jit(lambda generator: generation.sample_block(3, keys_of(0, 0), generator, jnp.array(True)))(generator)
     assert not out.alive and not out.valid.any() and not out.samples.any()
 
 
