@@ -65,11 +65,12 @@ class LaneFit:
             shared = {"updates": np.int32(size)} if run.long_fits else {}
             return program(inputs.count, shared, {**inputs.arrays(t), "fit": state})
 
-        for number, state in fit_chunks.fit_in_chunks(run, inputs.layout, updates, state, done, advance):
+        fit = state
+        for number, fit in fit_chunks.fit_in_chunks(run, inputs.layout, updates, state, done, advance):
             on_progress(number / updates)
             if number < updates:
-                yield PartialFit(t, state.without_data())
-        yield state.without_data()
+                yield PartialFit(t, fit.without_data())
+        yield fit.without_data()
 
     def generation_zero(self) -> FitState:
         """Generation 0 where it is not a fit: the truth or a checkpoint."""

@@ -1,7 +1,7 @@
 """The steps of one generation for one run: real block, fit, extrapolation, sampling, curation, measurement.
 
 All functions are pure. `step` composes them into the retraining map ``theta_{t+1} = R(theta_t)`` of a single run;
-`selfconsume.lanes.programs` compiles them for many runs.
+`selfconsume.lanes.generation_programs` compiles them for many runs.
 """
 
 from __future__ import annotations

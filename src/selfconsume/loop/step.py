@@ -31,7 +31,7 @@ class State(NamedTuple):
 def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
     """One generation of one run: the retraining map ``theta_{t+1} = R(theta_t)``.
 
-    Pure given its arguments, and differentiable where the family is. `selfconsume.lanes.programs` compiles the same functions
+    Pure given its arguments, and differentiable where the family is. `selfconsume.lanes.generation_programs` compiles the same functions
     for many runs.
 
     Args:
