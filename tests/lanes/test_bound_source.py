@@ -38,13 +38,13 @@ def test_an_extractor_sees_features_and_computes_those_of_a_set_once():
         calls.append(x.shape[0])
         return x.reshape(x.shape[0], -1)[:, :3].astype(jnp.float32)
 
-    seen = FeatureSource(SOURCE, extract)
-    assert seen.shape == (3,)
+    features = FeatureSource(SOURCE, extract)
+    assert features.shape == (3,)
     calls.clear()
-    first, second = seen.test(KEY), seen.test(KEY)
+    first, second = features.test(KEY), features.test(KEY)
     assert first is second and first.shape == (100, 3) and calls == [100]
-    assert seen.train(KEY).shape == (1000, 3) and seen.draw(KEY, 7, 0).shape == (7, 3)
-    assert seen.truth() is None and seen.modes() is None
+    assert features.train(KEY).shape == (1000, 3) and features.draw(KEY, 7, 0).shape == (7, 3)
+    assert features.truth() is None and features.modes() is None
 
 
 def test_real_features_that_are_not_finite_are_a_problem():

@@ -40,8 +40,8 @@ def same(first, second):
 
 def results(record, lanes=slice(None)):
     """Everything a record holds but the time it took."""
-    kept = (record.samples, record.valid, record.alive, record.fit, record.values)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], kept)
+    arrays = (record.samples, record.valid, record.alive, record.fit, record.values)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], arrays)
 
 
 def run_all(layout, runs, seeds, until, metrics=()):
@@ -51,14 +51,14 @@ def run_all(layout, runs, seeds, until, metrics=()):
 class Leaky(Generator):
     """A generator whose every fourth sample is not a number."""
 
-    whole: Generator
+    exact: Generator
 
     def sample(self, key, n):
-        x = self.whole.sample(key, n)
+        x = self.exact.sample(key, n)
         return jnp.where((jnp.arange(n) % 4 == 1)[:, None], jnp.nan, x)
 
     def parameters(self):
-        return self.whole.parameters()
+        return self.exact.parameters()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,28 +104,28 @@ def test_every_generation_is_the_fit_that_its_plan_describes(layout, cohort, fam
     regimes, until = COHORTS[cohort]
     runs = [Run(Normal(n=N), family, regime) for regime in regimes]
     assert len({cohort_of(run) for run in runs}) == 1
-    each = [(run, seed) for run in runs for seed in SEEDS]
-    records = run_all(layout, *zip(*each, strict=True), until)
-    for lane, (run, seed) in enumerate(each):
+    lanes = [(run, seed) for run in runs for seed in SEEDS]
+    records = run_all(layout, *zip(*lanes, strict=True), until)
+    for lane, (run, seed) in enumerate(lanes):
         real = np.asarray(run.source.train(key_at(seed, 0, Role.TRAIN)), np.float64)
         for t, record in enumerate(records):
             plan = run.plan(t)
             if plan.fresh:
-                drawn = run.source.draw(key_at(seed, 0, Role.FRESH), run.regime.real(N), t - 1)
-            blocks = [np.asarray(drawn, np.float64) if plan.fresh else real]
+                fresh = run.source.draw(key_at(seed, 0, Role.FRESH), run.regime.real(N), t - 1)
+            blocks = [np.asarray(fresh, np.float64) if plan.fresh else real]
             blocks += [old.samples[lane][old.valid[lane]] for old in records[:t][::-1]]
             parts = [block[:use] for block, use in zip(blocks, plan.counts, strict=False)]
             x = np.concatenate(parts)[:, 0]
-            w = np.concatenate([np.full(len(p), each) for p, each in zip(parts, plan.weight, strict=False)])
+            w = np.concatenate([np.full(len(p), weight) for p, weight in zip(parts, plan.weight, strict=False)])
             mean = np.average(x, weights=w)
-            normal = record.fit.generator.whole
+            normal = record.fit.generator.exact
             np.testing.assert_allclose(normal.mean[lane], [mean], atol=3e-6)
             np.testing.assert_allclose(normal.factor[lane, 0] ** 2, np.average((x - mean) ** 2, weights=w), rtol=2e-5)
             assert record.valid[lane].tolist() == [row % 4 != 1 for row in range(N)]
             assert (record.samples[lane][~record.valid[lane]] == 0).all()
     # Regimes of one seed share their randomness: generation 0 is the same for all of them.
-    for other in range(len(SEEDS), len(each)):
-        same(results(records[0], other), results(records[0], other % len(SEEDS)))
+    for lane in range(len(SEEDS), len(lanes)):
+        same(results(records[0], lane), results(records[0], lane % len(SEEDS)))
 
 
 RUN = Run(Normal(n=10), Gaussian(), Mix(0.5))
@@ -147,10 +147,10 @@ def test_other_metrics_and_the_order_of_lanes_change_no_bit(layout, twelve):
     seeds = [11, 4, 7, 0, 1, 2, 3, 5, 6, 8, 9, 10]
     metrics = [Parameters(), EnergyDistance(), *METRICS]
     for record, expected in zip(run_all(layout, [RUN] * 12, seeds, 2, metrics), twelve, strict=True):
-        got, wanted = results(record), results(expected, seeds)
-        same(got[:-1], wanted[:-1])
+        got, reference = results(record), results(expected, seeds)
+        same(got[:-1], reference[:-1])
         for metric in METRICS:
-            same(got[-1][metric_key(metric)], wanted[-1][metric_key(metric)])
+            same(got[-1][metric_key(metric)], reference[-1][metric_key(metric)])
 
 
 def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
@@ -158,8 +158,8 @@ def test_vectorised_lanes_agree_to_float_tolerance(layout, twelve):
     vectorised = run_all(DeviceLayout(layout.devices, loop=False), [RUN] * 12, range(12), 2, [Update()])
     for record, expected in zip(vectorised, twelve, strict=True):
         only = {metric_key(Update()): expected.values[metric_key(Update())]}
-        got, wanted = results(record), results(expected._replace(values=only))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, wanted)
+        got, reference = results(record), results(expected._replace(values=only))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, reference)
 
 
 def test_the_number_of_devices_changes_no_bit():
@@ -230,10 +230,10 @@ def test_a_longer_horizon_changes_no_bit(layout, family, regime):
 def test_the_map_alone_agrees_with_the_batch(layout, run):
     """`step` runs the same functions in another program, and where the batch merges summaries it sums rows."""
     generations = jax.jit(lambda seed: list(itertools.islice(step.retrain(run, seed=seed), 3)))(np.uint32(2))
-    for one, record in zip(generations, run_all(layout, [run] * 4, range(4), 2), strict=True):
-        assert one.t == record.t
-        np.testing.assert_allclose(one.samples, record.samples[2, : run.sample_size], rtol=1e-4, atol=1e-5)
-        assert one.samples.shape == (run.sample_size, 1)
+    for single, record in zip(generations, run_all(layout, [run] * 4, range(4), 2), strict=True):
+        assert single.t == record.t
+        np.testing.assert_allclose(single.samples, record.samples[2, : run.sample_size], rtol=1e-4, atol=1e-5)
+        assert single.samples.shape == (run.sample_size, 1)
 
 
 def test_samples_can_be_drawn_again_from_the_generators(layout, twelve):
@@ -250,7 +250,7 @@ def test_runs_that_compile_differently_are_of_different_cohorts():
         dataclasses.replace(base, source=Normal(n=10, std=2.0)),
         dataclasses.replace(base, family=Gaussian(temperature=0.5)),
     ]
-    other = [
+    differing = [
         dataclasses.replace(base, regime=Mix(2.0)),
         dataclasses.replace(base, regime=Fresh()),
         dataclasses.replace(base, regime=Subsample()),
@@ -262,7 +262,7 @@ def test_runs_that_compile_differently_are_of_different_cohorts():
         dataclasses.replace(base, n_synthetic=9),
     ]
     assert {cohort_of(run) for run in same_cohort} == {cohort_of(base)}
-    assert len({cohort_of(run) for run in other} | {cohort_of(base)}) == len(other) + 1
+    assert len({cohort_of(run) for run in differing} | {cohort_of(base)}) == len(differing) + 1
 
 
 def test_eager_numbers_are_the_lanes_numbers(layout):

@@ -33,7 +33,7 @@ def test_only_marked_fields_that_hold_numbers_are_lane_numbers():
 def test_recipes_that_differ_in_numbers_only_share_their_static_part():
     assert lane_numbers.static(Recipe(rate=1.0)) == lane_numbers.static(Recipe(rate=2.0))
     assert hash(lane_numbers.static(Recipe(rate=1.0))) == hash(lane_numbers.static(Recipe(rate=2.0)))
-    others = [
+    recipes = [
         Recipe(),
         Recipe(n=4),
         Recipe(name="y"),
@@ -41,7 +41,7 @@ def test_recipes_that_differ_in_numbers_only_share_their_static_part():
         Recipe(decay=0.5),
         Recipe(width=0.5, decay=0.5),
     ]
-    assert len({lane_numbers.static(recipe) for recipe in others}) == len(others)  # no number is not a number
+    assert len({lane_numbers.static(recipe) for recipe in recipes}) == len(recipes)  # no number is not a number
 
 
 def test_numbers_are_put_back():

@@ -31,10 +31,10 @@ def test_a_second_call_compiles_nothing(layout):
 
     program = lane_program(body, layout)
     x = program(3, np.float32(1), layout.put(np.zeros(3, np.float32)))
-    before = len(traces)
+    count = len(traces)
     for _ in range(3):
         x = program(3, np.float32(1), x)
-    assert len(traces) == before
+    assert len(traces) == count
     np.testing.assert_array_equal(x[:3], [4, 4, 4])
 
 
@@ -79,7 +79,7 @@ def expectation_maximisation():
 
 def test_the_number_of_lanes_changes_no_bit_of_a_loop(layout, expectation_maximisation):
     twelve = expectation_maximisation(layout, 12)
-    one = expectation_maximisation(layout, 1)
-    jax.tree.map(lambda got, wanted: np.testing.assert_array_equal(got, wanted[:1]), one, twelve)
+    single = expectation_maximisation(layout, 1)
+    jax.tree.map(lambda got, expected: np.testing.assert_array_equal(got, expected[:1]), single, twelve)
     vectorised = expectation_maximisation(DeviceLayout(layout.devices, loop=False), 12)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3), vectorised, twelve)

@@ -49,12 +49,12 @@ def values(store):
 @pytest.mark.parametrize("source", [DIGITS, {"kind": "gaussian_mixture", "k": 2, "n": 40, "n_test": 30}])
 def test_pixels_give_the_numbers_that_are_there_without_them(tmp_path, layout, source):
     """On the host and in lanes, with one real set for all lanes and with one each; floors too."""
-    found = values(run_study.execute(study(PLAIN, source), tmp_path / "plain", layout=layout))
-    seen = values(run_study.execute(study(SEEN, source), tmp_path / "seen", layout=layout))
-    assert set(seen) == {f"pixels.{name}" for name in found}
-    assert {"pixels.frechet.floor", "pixels.recall.floor"} <= set(seen)
-    for name, value in found.items():
-        np.testing.assert_allclose(seen[f"pixels.{name}"], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    plain = values(run_study.execute(study(PLAIN, source), tmp_path / "plain", layout=layout))
+    on_pixels = values(run_study.execute(study(SEEN, source), tmp_path / "seen", layout=layout))
+    assert set(on_pixels) == {f"pixels.{name}" for name in plain}
+    assert {"pixels.frechet.floor", "pixels.recall.floor"} <= set(on_pixels)
+    for name, value in plain.items():
+        np.testing.assert_allclose(on_pixels[f"pixels.{name}"], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,9 @@ def test_the_frechet_distance_is_that_of_the_features(judged):
     source, judge = Digits(n=60, n_test=40), Classifier(width=4, updates=10, batch=8)
     weights = judge.weights(source)
     # Slow machines commit each generation by itself.
-    segment = next(each for each in store.segments if each.kept != "values" and each.first <= 1 <= each.last)
+    segment = next(
+        segment for segment in store.segments if segment.kept != "values" and segment.first <= 1 <= segment.last
+    )
     with store.tensors(segment.file, segment.sha256) as tensors:
         samples = tensors.get_tensor("1/samples")
     real = real_moments(np.asarray(judge(weights, source.test(jax.random.key(0))), np.float64))
@@ -102,7 +104,7 @@ def test_the_store_says_what_was_measured_on_what(judged):
         (line,) = provenance.warnings(store)
         assert "of real examples that it was not trained on: classifier.frechet, classifier.labels see little" in line
         page = report.write(store).read_text()
-        known = f"right on {row.accuracy:.0%} of held-out examples"
+        accuracy = f"right on {row.accuracy:.0%} of held-out examples"
         through = f"through classifier (sha256 {row.sha256[:12]}, {known})"
         assert f"classifier.frechet: 60 samples against 40 real examples (test), {through}" in page
 
@@ -128,9 +130,9 @@ def test_features_are_computed_once_for_all_metrics(layout, monkeypatch):
     x = layout.put(np.asarray(np.random.default_rng(0).random((2, 40, 64)), np.float32))
     generator = layout.put(jax.tree.map(lambda a: np.stack([a, a]), Gaussian().init(jax.random.key(0), (64,))))
     valid = layout.put(np.ones((2, 40), bool))
-    found, compared = batch.measure(config_metrics, prepared_data, 1, generator, generator, x, valid)
-    assert len(found) == 3 and len(calls) == 1
-    assert {name: counts.tolist() for name, counts in compared.items()} == {name: [40, 40] for name in found}
+    result, compared = batch.measure(config_metrics, prepared_data, 1, generator, generator, x, valid)
+    assert len(result) == 3 and len(calls) == 1
+    assert {name: counts.tolist() for name, counts in compared.items()} == {name: [40, 40] for name in result}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,16 +153,16 @@ def test_on_the_host_every_lane_has_its_own_key_real_set_and_generators(layout):
     run = Run(GaussianMixture(k=2, n=20, n_test=10), Gaussian(), RealOnly())
     batch, metric = LaneBatch([run, run], [0, 1], layout), OfHost()
     first = Gaussian().init(jax.random.key(0), (2,))
-    now, before = (
+    current, previous = (
         layout.put(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), dataclasses.replace(first, mean=first.mean + by)))
         for by in (1.0, 2.0)
     )
     x, valid = layout.put(np.zeros((2, 20, 2), np.float32)), layout.put(np.ones((2, 20), bool))
-    found = batch.measure([metric], batch.prepare([metric]), 1, now, before, x, valid)[0][metric_key(metric)]
-    assert found["drawn"][0] != found["drawn"][1]
+    result = batch.measure([metric], batch.prepare([metric]), 1, current, previous, x, valid)[0][metric_key(metric)]
+    assert result["drawn"][0] != result["drawn"][1]
     real = [np.mean(run.source.train(key_at(seed, 0, Role.TRAIN))) for seed in (0, 1)]
-    np.testing.assert_allclose(found["real"], real, rtol=1e-5)
-    assert (found["before"] - found["now"]).tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(result["real"], real, rtol=1e-5)
+    assert (result["before"] - result["now"]).tolist() == [2.0, 2.0]
 
 
 def test_rows_whose_features_are_not_finite_are_not_valid(layout):
@@ -176,13 +178,17 @@ def test_rows_whose_features_are_not_finite_are_not_valid(layout):
 def test_a_floor_is_real_data_that_is_neither_the_reference_nor_trained_on(tmp_path, layout):
     """Of 1797 digits 1700 are the test set and 37 are left: too few for 60 fresh ones."""
     source = {"kind": "digits", "n": 60, "n_test": 1700}
-    seen = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
-    metrics = [{"kind": "frechet", "against": "train"}, {"kind": "neighbours"}, {"kind": "frechet", "features": seen}]
-    found = values(run_study.execute(study(metrics, source, seeds=1, generations=1), tmp_path / "out", layout=layout))
+    extractor = {"kind": "classifier", "width": 4, "updates": 10, "batch": 8}
+    metrics = [
+        {"kind": "frechet", "against": "train"},
+        {"kind": "neighbours"},
+        {"kind": "frechet", "features": extractor},
+    ]
+    result = values(run_study.execute(study(metrics, source, seeds=1, generations=1), tmp_path / "out", layout=layout))
     real, key = Digits(n=60, n_test=1700), jax.random.key(0)
     train, test = (np.asarray(rows, np.float64) for rows in (real.train(key), real.test(key)))
-    np.testing.assert_allclose(found["frechet.floor"], distance_to(test[:60], real_moments(train)), rtol=1e-4)
-    assert "coverage.floor" in found and "classifier.frechet" in found and "classifier.frechet.floor" not in found
+    np.testing.assert_allclose(result["frechet.floor"], distance_to(test[:60], real_moments(train)), rtol=1e-4)
+    assert "coverage.floor" in result and "classifier.frechet" in result and "classifier.frechet.floor" not in result
 
 
 def test_the_training_set_is_no_reference_for_what_is_trained_on_it():

@@ -115,8 +115,8 @@ def test_the_nine_differ(nine):
 def test_what_is_data_is_not_in_the_program():
     """Lane numbers and regimes are taken out of what is compiled, and put back in a lane."""
     run = Run(Normal(n=N, mean=2.0), Kde(bandwidth=0.3, temperature=0.5), Subsample())
-    other = dataclasses.replace(run, source=Normal(n=N, std=3.0), family=Kde(bandwidth=0.4), regime=Replace())
-    assert generation_programs.static_part(run) == generation_programs.static_part(other)
+    differing = dataclasses.replace(run, source=Normal(n=N, std=3.0), family=Kde(bandwidth=0.4), regime=Replace())
+    assert generation_programs.static_part(run) == generation_programs.static_part(differing)
     assert generation_programs.static_part(run) != generation_programs.static_part(
         dataclasses.replace(run, family=Kde(bandwidth="scott"))
     )
@@ -126,7 +126,7 @@ def test_what_is_data_is_not_in_the_program():
     numbers = {"source": {"mean": 2.0, "std": 1.0}, "family": {"bandwidth": 0.3, "temperature": 0.5}}
     full = generation_programs.fill_run(generation_programs.static_part(run), {"numbers": numbers})
     assert (full.source, full.family) == (run.source, run.family)
-    assert hash(generation_programs.static_part(run)) == hash(generation_programs.static_part(other))
+    assert hash(generation_programs.static_part(run)) == hash(generation_programs.static_part(differing))
 
 
 def test_programs_are_built_once(layout):

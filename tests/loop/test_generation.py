@@ -151,14 +151,14 @@ def test_the_noise_floor_is_made_of_data_that_nobody_has_seen():
     assert fresh.shape == (50, 1)
     digits = Digits(n=40, n_test=1700)  # 57 in reserve
     inside = generation.real_sample(digits, keys, 57, fresh=True)
-    for other in (digits.train(keys.train), digits.test(keys.train)):
-        assert not (inside[:, None] == other[None]).all(axis=2).any()
+    for rows in (digits.train(keys.train), digits.test(keys.train)):
+        assert not (inside[:, None] == rows[None]).all(axis=2).any()
     larger = Digits(n=60, n_test=1700)  # 37 in reserve: only the training set is large enough
     np.testing.assert_array_equal(generation.real_sample(larger, keys, 58, fresh=False), larger.train(keys.train)[:58])
 
 
 @pytest.mark.parametrize(
-    ("n", "split", "trained", "found"),
+    ("n", "split", "trained", "expected"),
     [
         (37, "test", True, "fresh"),
         (58, "test", False, "train"),
@@ -169,9 +169,9 @@ def test_the_noise_floor_is_made_of_data_that_nobody_has_seen():
         (1701, "train", False, None),
     ],
 )
-def test_a_floor_is_never_made_of_its_reference(n, split, trained, found):
+def test_a_floor_is_never_made_of_its_reference(n, split, trained, expected):
     """Nor of what its extractor was trained on. Of 1797 digits 1700 are the test set, 60 the training set, 37 left."""
-    assert generation.floor_set(Digits(n=60, n_test=1700), n, split, trained=trained) == found
+    assert generation.floor_set(Digits(n=60, n_test=1700), n, split, trained=trained) == expected
     assert generation.floor_set(Source(n=10), n, split, trained=trained) == "fresh"
 
 

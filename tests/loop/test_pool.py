@@ -76,7 +76,7 @@ plans = st.tuples(
     st.integers(0, 12),
 )
 rows = jax.jit(pool.rows)
-drawn = jax.jit(pool.sample_budget, static_argnames=("size", "mixed"))
+subset_rows = jax.jit(pool.sample_budget, static_argnames=("size", "mixed"))
 
 
 def placed(use, weight, budget):
@@ -87,12 +87,12 @@ def placed(use, weight, budget):
 
 @settings(deadline=None)  # the first example compiles
 @given(plans)
-def test_weights_sum_to_the_number_used_and_nothing_else_counts(given_):
-    valid, use, weight, _ = given_
+def test_weights_sum_to_the_number_used_and_nothing_else_counts(example):
+    valid, use, weight, _ = example
     valid = np.reshape(valid, (SLOTS, BLOCK))
     x, w = rows(REAL, pool.RowBlocks(BLOCKS, jnp.asarray(valid)), placed(use, weight, 0))
     chosen = usable(valid, use, weight)
-    assert {float(v) for v in x[np.asarray(w) > 0, 0]} == {value(*each) for each in chosen}
+    assert {float(v) for v in x[np.asarray(w) > 0, 0]} == {value(*row) for row in chosen}
     assert float(w.sum()) == pytest.approx(len(chosen), rel=1e-5)
     if chosen:
         raw = np.array([weight[block] for block, _ in chosen])
@@ -101,11 +101,11 @@ def test_weights_sum_to_the_number_used_and_nothing_else_counts(given_):
 
 @settings(deadline=None)  # the first example compiles
 @given(plans)
-def test_all_rows_or_a_random_budget_are_gathered(given_):
-    valid, use, weight, budget = given_
+def test_all_rows_or_a_random_budget_are_gathered(example):
+    valid, use, weight, budget = example
     valid = np.reshape(valid, (SLOTS, BLOCK))
     size = 12 if budget else N + SLOTS * BLOCK
-    x, w = drawn(
+    x, w = subset_rows(
         jax.random.key(7),
         REAL,
         pool.RowBlocks(BLOCKS, jnp.asarray(valid)),
@@ -114,13 +114,13 @@ def test_all_rows_or_a_random_budget_are_gathered(given_):
         mixed=True,
     )
     chosen = usable(valid, use, weight)
-    blocks = {value(*each): each[0] for each in chosen}
+    blocks = {value(*row): row[0] for row in chosen}
     got = [float(v) for v in x[np.asarray(w) > 0, 0]]
     number = min(budget, len(chosen)) if budget else len(chosen)
     assert len(got) == len(set(got)) == number  # exactly, and without replacement
     assert set(got) <= set(blocks)  # never a row that is invalid, beyond the count, or of weight 0
     if not budget:
-        assert got == [value(*each) for each in chosen]
+        assert got == [value(*row) for row in chosen]
     assert float(w.sum()) == pytest.approx(number, rel=1e-5)
     if got:
         raw = np.array([weight[blocks[v]] for v in got])
@@ -130,7 +130,7 @@ def test_all_rows_or_a_random_budget_are_gathered(given_):
 def test_where_all_lanes_have_a_budget_the_same_rows_are_drawn():
     plan = placed((N, *[BLOCK] * SLOTS), (1.0,) * (SLOTS + 1), 6)
     blocks = pool.RowBlocks(BLOCKS, jnp.ones((SLOTS, BLOCK), bool))
-    both = [drawn(jax.random.key(1), REAL, blocks, plan, size=8, mixed=mixed) for mixed in (True, False)]
+    both = [subset_rows(jax.random.key(1), REAL, blocks, plan, size=8, mixed=mixed) for mixed in (True, False)]
     jax.tree.map(np.testing.assert_array_equal, *both)
 
 
@@ -144,22 +144,22 @@ def draw():
         jax.vmap(lambda key, total, number: pool.random_subset(key, 9, total, 3, number), in_axes=(0, None, None))
     )
 
-    def many(total, number, draws=DRAWS):
+    def draws_of(total, number, draws=DRAWS):
         return np.asarray(subset(jax.random.split(jax.random.key(0), draws), jnp.int32(total), jnp.int32(number)))
 
-    return many
+    return draws_of
 
 
 def test_subsets_are_uniform(draw):
     """All subsets of 3 of 6 numbers equally often: chi-square of 20 cells, at one in ten thousand."""
-    drawn = draw(6, 3)
-    sets = [tuple(sorted(row)) for row in drawn.tolist()]
+    subsets = draw(6, 3)
+    sets = [tuple(sorted(row)) for row in subsets.tolist()]
     cells = list(itertools.combinations(range(6), 3))
     assert set(sets) == set(cells)  # also: none twice, none that is not there
     observed = [sets.count(cell) for cell in cells]
     assert scipy.stats.chisquare(observed).pvalue > 1e-4
     # The order is random too: every number is first equally often.
-    assert scipy.stats.chisquare(np.bincount(drawn[:, 0], minlength=6)).pvalue > 1e-4
+    assert scipy.stats.chisquare(np.bincount(subsets[:, 0], minlength=6)).pvalue > 1e-4
 
 
 @pytest.mark.parametrize(("total", "number", "expected"), [(2, 3, 2), (0, 3, 0), (1, 1, 1), (3, 3, 3)])
@@ -196,10 +196,12 @@ def test_merged_summaries_are_the_fit_to_all_rows(name):
     @jax.jit
     def merged(real, blocks, valid):
         used = pool.first_valid(valid, plan.counts[1:])
-        each = jax.vmap(family.summarise)(blocks, used.astype(jnp.float32))
+        statistics = jax.vmap(family.summarise)(blocks, used.astype(jnp.float32))
         summary = family.summarise(real, (jnp.arange(N) < plan.counts[0]).astype(jnp.float32))
         return family.solve(
-            pool.merge_statistics(family, summary, pool.StatisticsBlocks(each, used.sum(axis=1, dtype=jnp.int32)), plan)
+            pool.merge_statistics(
+                family, summary, pool.StatisticsBlocks(statistics, used.sum(axis=1, dtype=jnp.int32)), plan
+            )
         )
 
     # Covariance matrices, not their factors: near-equal eigenvalues turn freely.

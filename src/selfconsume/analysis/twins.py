@@ -165,7 +165,7 @@ def _pairs(
     samples, valid = batch.resample(0, pair.generator)
     first = Record(0, np.tile(alive, 2), samples, valid, pair, {}, {})
     distances = [_distances(first, count)]
-    for record in batch.generations([], generations - 1, after=[first], first=anchor):
+    for record in batch.generations([], generations - 1, history=[first], first=anchor):
         if isinstance(record, Record):
             distances.append(_distances(record, count))
             on_progress(record.t / max(generations - 1, 1))

@@ -160,7 +160,7 @@ def _run(study: Study, task: Task, writer: Writer | Follower, layout: DeviceLayo
     since = time.monotonic()
     finished = 0
     for item in batch.generations(
-        study.metrics, task.until, after=after, first=first, partial=partial, origin=origin, on_progress=shares.append
+        study.metrics, task.until, history=after, first=first, partial=partial, origin=origin, on_progress=shares.append
     ):
         if isinstance(item, PartialFit):
             if time.monotonic() - since > CHECKPOINT_SECONDS:

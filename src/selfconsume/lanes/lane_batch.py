@@ -61,7 +61,7 @@ class LaneBatch:
         metrics: Sequence[Metric],
         until: int,
         *,
-        after: Sequence[Record] | None = None,
+        history: Sequence[Record] | None = None,
         first: FitState | None = None,
         partial: PartialFit | None = None,
         origin: FitState | None = None,
@@ -72,20 +72,19 @@ class LaneBatch:
         Args:
             metrics: The metrics of every generation.
             until: The last generation.
-            after: The preceding generations, oldest first, as far as the regime looks back; the last one is continued.
+            history: The preceding generations, oldest first, as far as the regime looks back; the last one is continued.
             first: Generation 0's fit, where runs start from it.
             partial: A partial fit of the next generation to continue.
             origin: Generation 0's fit, where other runs with the same one have computed it.
             on_progress: Called with the finished share of the current fit.
         """
         layout, run = self.layout, self.run
-        t, alive, fit, lane_pool = self._resume(after, until)
+        t, alive, fit, lane_pool = self._resume(history, until)
         first = layout.put(first) if first is not None else fit
         prepared_data = self.prepare(metrics)
         while t < until:
             t += 1
             clock = Clock()
-            new = None
             if t == 0 and run.initial != "fit":
                 new = self._fit.generation_zero()
             elif t == 0 and origin is not None:
@@ -93,12 +92,7 @@ class LaneBatch:
             else:
                 start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
                 checkpoint = partial if partial is not None and partial.t == t else None
-                for state in self._fit.fit(t, lane_pool, start, checkpoint, on_progress):
-                    if isinstance(state, PartialFit):
-                        yield state
-                    else:
-                        new = state
-            assert new is not None
+                new = yield from self._fit.fit(t, lane_pool, start, checkpoint, on_progress)
             if fit is not None and run.extrapolation:
                 new = self._fit.extrapolate(new, fit.generator)
             clock.lap("fit", new)
@@ -144,15 +138,15 @@ class LaneBatch:
         """Noise floors of all metrics that have one, see `Measurement.floors`."""
         return self.measurement.floors(metrics, prepared_data, generator)
 
-    def _resume(self, after: Sequence[Record] | None, until: int) -> tuple[int, jax.Array, FitState | None, LanePool]:
+    def _resume(self, history: Sequence[Record] | None, until: int) -> tuple[int, jax.Array, FitState | None, LanePool]:
         """Generation, lanes alive, fit and pool after the given generations, or before generation 0."""
         put = self.layout.put
-        slots = self.run.slots(after[-1].t + 1 if after else 0, until)
+        slots = self.run.slots(history[-1].t + 1 if history else 0, until)
         lane_pool = LanePool(self.inputs, slots)
-        if not after:
+        if not history:
             return -1, put(np.ones(self.count, bool)), None, lane_pool
-        last = after[-1]
-        for record in after:
+        last = history[-1]
+        for record in history:
             if record.t + slots > last.t:
                 block = put({"samples": record.samples, "valid": record.valid})
                 lane_pool.push(record.t, block["samples"], block["valid"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,8 +36,8 @@ class LaneFit:
         start: FitState | None,
         partial: PartialFit | None,
         on_progress: Callable[[float], None],
-    ) -> Iterator[PartialFit | FitState]:
-        """Fits generation ``t``; yields partial fits of a long fit, and last the finished fit.
+    ) -> collections.abc.Generator[PartialFit, None, FitState]:
+        """Fits generation ``t``; yields partial fits of a long fit and returns the finished one.
 
         Args:
             t: The generation.
@@ -51,8 +52,7 @@ class LaneFit:
         updates = run.family.updates_of(start is not None)
         if updates <= fit_chunks.CHUNK_UPDATES and not run.long_fits:
             program = generation_programs.fit(inputs.static, updates, shape, inputs.layout)
-            yield program(inputs.count, shared, lane)
-            return
+            return program(inputs.count, shared, lane)
         state = generation_programs.begin(inputs.static, shape, inputs.layout)(inputs.count, shared, lane)
         done = 0
         if partial is not None:
@@ -70,7 +70,7 @@ class LaneFit:
             on_progress(number / updates)
             if number < updates:
                 yield PartialFit(t, fit.without_data())
-        yield fit.without_data()
+        return fit.without_data()
 
     def generation_zero(self) -> FitState:
         """Generation 0 where it is not a fit: the truth or a checkpoint."""

@@ -67,8 +67,8 @@ def lane_program(
 
     def program(count: int, shared: Any, lanes: Any) -> Any:
         reused = {reuse: lanes[reuse]} if reuse else {}
-        others = {name: leaf for name, leaf in lanes.items() if name != reuse} if reuse else lanes
-        return compiled(_counts(layout, count), shared, reused, others)
+        remaining = {name: leaf for name, leaf in lanes.items() if name != reuse} if reuse else lanes
+        return compiled(_counts(layout, count), shared, reused, remaining)
 
     return program
 

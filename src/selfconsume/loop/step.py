@@ -31,8 +31,8 @@ class State(NamedTuple):
 def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
     """One generation of one run: the retraining map ``theta_{t+1} = R(theta_t)``.
 
-    Pure given its arguments, and differentiable where the family is. `selfconsume.lanes.generation_programs` compiles the same functions
-    for many runs.
+    Pure given its arguments, and differentiable where the family is. `selfconsume.lanes.generation_programs` compiles the same
+    functions for many runs.
 
     Args:
         run: The configuration.
@@ -79,11 +79,9 @@ def _fit(run: Run, keys: Keys, t: int, real: Samples, blocks: pool.RowBlocks, st
     shape = generation.DataShape(run.regime.real(run.source.size) if plan.fresh else 0, plan.budget)
     fit = generation.begin(run, keys, t, real, blocks, slot_plan, start, shape=shape)
     fit = run.family.advance(fit, run.family.updates_of(start is not None)).without_data()
-    return (
-        fit
-        if state is None or not run.extrapolation
-        else generation.extrapolate(fit, state.fit.generator, run.extrapolation)
-    )
+    if state is None or not run.extrapolation:
+        return fit
+    return generation.extrapolate(fit, state.fit.generator, run.extrapolation)
 
 
 def retrain(run: Run, *, seed: int = 0) -> Iterator[Generation]:
