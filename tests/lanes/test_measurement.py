@@ -105,7 +105,7 @@ def test_the_store_says_what_was_measured_on_what(judged):
         assert "of real examples that it was not trained on: classifier.frechet, classifier.labels see little" in line
         page = report.write(store).read_text()
         accuracy = f"right on {row.accuracy:.0%} of held-out examples"
-        through = f"through classifier (sha256 {row.sha256[:12]}, {known})"
+        through = f"through classifier (sha256 {row.sha256[:12]}, {accuracy})"
         assert f"classifier.frechet: 60 samples against 40 real examples (test), {through}" in page
 
 
