@@ -166,14 +166,14 @@ def test_the_number_of_devices_changes_no_bit():
     """Two and four virtual devices, in one process that has four."""
     script = """
         import jax, numpy as np
-        from selfconsume import lanes
-        lanes.start_jax()
-        from selfconsume.batch import LaneBatch
+        from selfconsume.lanes.start_jax import start_jax
+        start_jax()
+        from selfconsume.lanes.lane_batch import LaneBatch
         from selfconsume.families.gaussian import Gaussian
-        from selfconsume.lanes import DeviceLayout
-        from selfconsume.loop import Run
-        from selfconsume.regimes import Mix
-        from selfconsume.sources.toy import Gaussian as Normal
+        from selfconsume.lanes.layout import DeviceLayout
+        from selfconsume.loop.run import Run
+        from selfconsume.regimes.mix import Mix
+        from selfconsume.sources.gaussian import Gaussian as Normal
         assert len(jax.devices()) == 4
         run = Run(Normal(n=10), Gaussian(), Mix(0.5))
         for devices in (2, 4):

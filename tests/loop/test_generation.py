@@ -224,7 +224,7 @@ def test_the_structure_of_a_fit_is_known_without_fitting(layout, family):
 class Planned(Regime):
     """Whatever plan it is given."""
 
-    use: tuple[int, ...]
+    counts: tuple[int, ...]
     weight: tuple[float, ...]
 
     def plan(self, t, n_real, n_synthetic):
@@ -236,7 +236,7 @@ def test_plans_that_cannot_be_are_refused_by_name():
         (Planned((5, 5), (1.0,)), "with 2 counts and 1 weights; give each block one of both"),
         (Planned((5, 5, 5), (1.0, 1.0, 1.0)), "with 2 synthetic blocks, but 1 are kept; say with lookback"),
     ):
-        with pytest.raises(ConfigError, match=r"^regime: Planned\(use=.* plans generation 2 " + message):
+        with pytest.raises(ConfigError, match=r"^regime: Planned\(counts=.* plans generation 2 " + message):
             Run(Source(n=5), Gaussian(), regime).plan(2)
     unused = Planned((5, 5, 0), (1.0, 1.0, 1.0))
     assert Run(Source(n=5), Gaussian(), unused).plan(2) == unused.plan(2, 5, 5)
