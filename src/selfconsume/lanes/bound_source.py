@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from selfconsume.types import Number
 
@@ -33,7 +33,7 @@ def static(recipe: Recipe) -> Recipe:
 
 def fill(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """The recipe with the given fields replaced, by traced numbers for instance."""
-    return dataclasses.replace(recipe, **values) if values else recipe
+    return dataclasses.replace(cast(Any, recipe), **values) if values else recipe
 
 
 def _is_number(hint: Any) -> bool:

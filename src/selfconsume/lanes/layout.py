@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxlib import version as jaxlib_version
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.training.data_parallel import DATA, LANES
@@ -29,7 +29,7 @@ from selfconsume.start_jax import cpu_model, lane_devices
 class DeviceLayout:
     """The devices that lanes are spread over, and whether they loop (CPU) or are vectorised (accelerators)."""
 
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Any, ...]
     loop: bool
     devices_per_lane: int = 1
     """Devices that share one lane by data parallelism. A divisor of the number of devices."""
@@ -100,7 +100,7 @@ class DeviceLayout:
             "lanes": "loop" if self.loop else "vmap",
             **({"devices_per_lane": self.devices_per_lane} if self.devices_per_lane > 1 else {}),
             "jax": jax.__version__,
-            "jaxlib": jaxlib.__version__,
+            "jaxlib": jaxlib_version.__version__,
         }
 
     @property
