@@ -28,7 +28,7 @@ def test_what_is_handed_over_is_used_and_the_rest_asked_of_the_source():
     np.testing.assert_array_equal(wrapped.train(KEY), mine)
     np.testing.assert_array_equal(wrapped.draw(KEY, 5, 1), toy.draw(KEY, 5, 1))
     np.testing.assert_array_equal(wrapped.modes(), toy.modes())
-    assert wrapped.std == toy.std and wrapped.truth() is not None
+    assert wrapped.mode_std() == toy.mode_std() and wrapped.truth() is not None
 
 
 def test_an_extractor_sees_features_and_computes_those_of_a_set_once():

@@ -166,7 +166,7 @@ def test_the_number_of_devices_changes_no_bit():
     """Two and four virtual devices, in one process that has four."""
     script = """
         import jax, numpy as np
-        from selfconsume.lanes.start_jax import start_jax
+        from selfconsume.start_jax import start_jax
         start_jax()
         from selfconsume.lanes.lane_batch import LaneBatch
         from selfconsume.families.gaussian import Gaussian
