@@ -50,7 +50,7 @@ def test_distances_are_those_of_scikit_learn():
     expected, expected_which = distances(FRESH)
     np.testing.assert_allclose(np.sqrt(squared), expected, rtol=1e-4)
     np.testing.assert_array_equal(which, expected_which)
-    own, _ = nearest(jnp.asarray(TRAIN), jnp.asarray(TRAIN), 16, others=True)
+    own, _ = nearest(jnp.asarray(TRAIN), jnp.asarray(TRAIN), 16, exclude_self=True)
     np.testing.assert_allclose(np.sqrt(own), distances(TRAIN, others=True)[0], rtol=1e-4)
 
 

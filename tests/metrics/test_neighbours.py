@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import functools
 import io
 
@@ -152,3 +153,16 @@ def test_what_has_left_float32_is_near_nothing(measure, scale):
     real, far = (random.normal(size=(60, 12)).astype(np.float32) for _ in range(2))
     found = measure(Neighbours(), real, far * np.float32(scale))
     assert (found["precision"], found["recall"], found["density"], found["coverage"]) == (0, 0, 0, 0)
+
+
+def test_too_few_real_examples_are_refused():
+    from selfconsume.errors import ConfigError
+    from selfconsume.families.gaussian import Gaussian
+    from selfconsume.sources.gaussian import Gaussian as Normal
+
+    metric = Neighbours(k=3, k_density=5)
+    metric.check(Normal(n=2, n_test=6), Gaussian())
+    with pytest.raises(ConfigError, match="more than 5 real examples"):
+        metric.check(Normal(n=9, n_test=5), Gaussian())
+    with pytest.raises(ConfigError, match="got 2"):
+        dataclasses.replace(metric, against="train").check(Normal(n=2), Gaussian())

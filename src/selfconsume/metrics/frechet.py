@@ -89,7 +89,7 @@ class Frechet(Metric):
     valid samples. See `frechet_distance`.
 
     Attributes:
-        against: The real data: "test" is held out; "train" is what published inception distances are measured against.
+        against: The real data: "test" (held out), or "train", as in published Inception distances.
     """
 
     against: Literal["test", "train"] = "test"
@@ -120,13 +120,13 @@ class Frechet(Metric):
 class FrechetInfinity(Metric):
     r"""Squared Fréchet distance extrapolated to infinitely many samples.
 
-    The distance of n samples is above that of their law by about a constant over n. It is computed for random subsets of
-    several sizes, and the line :math:`a + b / n` through them by least squares gives `frechet_infinity`, a, and
-    `frechet_infinity.slope`, b: a generator with a large b is flattered more by more samples. So it depends on n far less
-    than `frechet` does, at the price of more noise, and it can fall below 0.
+    The distance of n samples exceeds that of their distribution by about a constant over n. It is computed for random
+    subsets of several sizes, and the line :math:`a + b / n` through them by least squares gives `frechet_infinity`, a, and
+    `frechet_infinity.slope`, b: the larger b, the more `frechet` depends on n. The intercept depends on n far less than
+    `frechet` does, at the price of more noise, and it can fall below 0.
 
-    Only the samples' side is extrapolated: the real set stays as it is, and its own bias, of order d/m, stays. It misleads
-    where the line does not hold: subsets should be larger than the dimension. Nan with fewer than four valid samples.
+    Only the number of samples is extrapolated: the bias of the real set, of order d/m, remains. It misleads where the
+    distance is not linear in 1/n: subsets should be larger than the dimension. Nan with fewer than four valid samples.
 
     Attributes:
         sizes: Number of subsets, of evenly spaced sizes up to all samples.
@@ -159,7 +159,7 @@ class FrechetInfinity(Metric):
         return real_moments(host_points(real_set(source, key, self.against)))
 
     def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Moments) -> Mapping[str, float]:
-        """The line's value at 1/n = 0, and its slope."""
+        """Intercept at 1/n = 0 and slope of the fitted line."""
         x = host_points(generation.samples, generation.valid)
         if len(x) < 4:
             return {"frechet_infinity": float("nan"), "frechet_infinity.slope": float("nan")}
@@ -171,7 +171,7 @@ class FrechetInfinity(Metric):
 
 
 def line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Slope and value at 0 of the line of least squares; the slope is 0 where all x are equal."""
+    """Slope and value at 0 of the line fitted by least squares; the slope is 0 where all x are equal."""
     offset = x - x.mean()
     square = np.sum(offset**2)
     slope = np.sum(offset * y) / square if square > 0 else 0.0

@@ -28,19 +28,19 @@ def mean_pair(
 ) -> Float[Array, ""]:
     """Mean of ``f(|x - y|^2)`` over all pairs of valid rows, ``block`` rows of x at a time; nan if there are none."""
 
-    def one(total, rows):
-        here, ok, _ = rows
-        pairs = jnp.where(y_valid[None, :], f(squared_distances(here, y)), 0.0)
+    def add_block(total, rows):
+        x_block, ok, _ = rows
+        pairs = jnp.where(y_valid[None, :], f(squared_distances(x_block, y)), 0.0)
         # Means of rows before the mean over rows: a float32 sum over all pairs would lose digits.
         return total + jnp.sum(jnp.where(ok, jnp.sum(pairs, axis=1) / jnp.sum(y_valid), 0.0)), None
 
-    total, _ = jax.lax.scan(one, jnp.zeros(()), row_blocks(x, x_valid, block))
+    total, _ = jax.lax.scan(add_block, jnp.zeros(()), row_blocks(x, x_valid, block))
     return total / jnp.sum(x_valid)
 
 
-def without_self(mean: Float[Array, ""], n: Array, itself: float) -> Float[Array, ""]:
+def without_self(mean: Float[Array, ""], n: Array, self_value: float) -> Float[Array, ""]:
     """The mean over pairs of different rows, from the mean over all pairs of n rows; nan for n < 2."""
-    return jnp.where(n > 1, (n * mean - itself) / jnp.maximum(n - 1, 1), jnp.nan)
+    return jnp.where(n > 1, (n * mean - self_value) / jnp.maximum(n - 1, 1), jnp.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +154,11 @@ class MMD(Metric):
         return {"mmd": jnp.maximum(value, 0.0) if self.estimator == "biased" else value}
 
     def _kernel(self, unit: Float[Array, ""]) -> Callable[[Array], Array]:
-        return lambda squared: (
-            sum(jnp.exp(-squared / (2 * jnp.square(c * unit))) for c in self.bandwidths) / len(self.bandwidths)
-        )
+        def kernel(squared: Array) -> Array:
+            total = sum(jnp.exp(-squared / (2 * jnp.square(c * unit))) for c in self.bandwidths)
+            return jnp.asarray(total) / len(self.bandwidths)
+
+        return kernel
 
     def _within(self, x: Float[Array, "n d"], valid: Bool[Array, " n"], unit: Float[Array, ""]) -> Float[Array, ""]:
         mean = mean_pair(self._kernel(unit), x, valid, x, valid, self.block)

@@ -22,25 +22,25 @@ def mean_kernel(
     y_valid: Bool[Array, " m"],
     block: int,
     *,
-    itself: bool = False,
+    exclude_self: bool = False,
 ) -> Float[Array, ""]:
     """Mean of ``(x . y / d + 1)^3`` over pairs of valid rows, ``block`` rows of x at a time; nan if there are none.
 
-    With ``itself``, y is x, and pairs of a row with itself are left out.
+    With ``exclude_self``, y is x, and pairs of a row with itself are left out.
     """
 
-    def one(total, rows):
-        here, ok, index = rows
-        inner = jnp.matmul(here, y.T, precision=jax.lax.Precision.HIGHEST) / x.shape[1]
+    def add_block(total, rows):
+        x_block, ok, index = rows
+        inner = jnp.matmul(x_block, y.T, precision=jax.lax.Precision.HIGHEST) / x.shape[1]
         pair = ok[:, None] & y_valid[None, :]
-        if itself:
+        if exclude_self:
             pair &= index[:, None] != jnp.arange(y.shape[0])[None, :]
         # Means of rows before the mean over rows: a float32 sum over all pairs would lose digits.
-        return total + jnp.sum(jnp.sum(jnp.where(pair, (inner + 1) ** 3, 0.0), axis=1) / others), None
+        return total + jnp.sum(jnp.sum(jnp.where(pair, (inner + 1) ** 3, 0.0), axis=1) / partners), None
 
-    others = jnp.sum(y_valid) - itself
-    total, _ = jax.lax.scan(one, jnp.zeros(()), row_blocks(x, x_valid, block))
-    return jnp.where(others > 0, total / jnp.sum(x_valid), jnp.nan)
+    partners = jnp.sum(y_valid) - exclude_self
+    total, _ = jax.lax.scan(add_block, jnp.zeros(()), row_blocks(x, x_valid, block))
+    return jnp.where(partners > 0, total / jnp.sum(x_valid), jnp.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +49,12 @@ class KID(Metric):
 
     .. math:: E_{i \ne j} k(x_i, x_j) + E_{i \ne j} k(y_i, y_j) - 2 E k(x_i, y_j), \quad k(x, y) = (x \cdot y / d + 1)^3
 
-    Key `kid`; it is *the* KID on Inception features only (`features = "inception"`). Unlike a Fréchet distance it has no
-    bias at any n, so that values at different n have the same expectation; it can be negative. It sees moments up to the
-    third. Not invariant to a shift or to the scale of the features. Nan with fewer than two valid samples, inf where a
-    kernel exceeds float32.
+    Key `kid`, in units of the kernel, without a fixed range; it is *the* KID on Inception features only
+    (`features = "inception"`). Unlike a Fréchet distance it has no bias at any n, so that values at different n have the
+    same expectation; it can be negative. Blind to everything but moments up to the third. Not invariant to a shift or to the
+    scale of the features. Nan with fewer than two valid samples, inf where a kernel exceeds float32. Computed in float32:
+    the difference of three means near 1 loses digits, a relative error of about 3e-4 at 1000 examples of 2048 features and
+    a value of 4e-4.
 
     By default the whole of both sets is compared. With `subset_size`, it is the mean over `subsets` random subsets of both,
     as in the paper (100 of 1000): the same expectation, with more noise; the generation's key draws them.
@@ -94,7 +96,7 @@ class KID(Metric):
         if self.subset_size is not None:
             return {"points": y}
         every = jnp.ones(y.shape[0], bool)
-        return {"points": y, "within": mean_kernel(y, every, y, every, self.block, itself=True)}
+        return {"points": y, "within": mean_kernel(y, every, y, every, self.block, exclude_self=True)}
 
     def __call__(
         self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
@@ -105,13 +107,13 @@ class KID(Metric):
         if self.subset_size is None:
             return {"kid": self._discrepancy(x, valid, y, every, prepared["within"])}
 
-        def one(total, key):
+        def add_subset(total, key):
             keys = jax.random.split(key)
             (a, a_valid), (b, b_valid) = self._subset(keys[0], x, valid), self._subset(keys[1], y, every)
-            within = mean_kernel(b, b_valid, b, b_valid, self.block, itself=True)
+            within = mean_kernel(b, b_valid, b, b_valid, self.block, exclude_self=True)
             return total + self._discrepancy(a, a_valid, b, b_valid, within), None
 
-        total, _ = jax.lax.scan(one, jnp.zeros(()), jax.random.split(key, self.subsets))
+        total, _ = jax.lax.scan(add_subset, jnp.zeros(()), jax.random.split(key, self.subsets))
         return {"kid": total / self.subsets}
 
     def _subset(
@@ -129,7 +131,7 @@ class KID(Metric):
         y_valid: Bool[Array, " m"],
         within: Float[Array, ""],
     ) -> Float[Array, ""]:
-        own = mean_kernel(x, x_valid, x, x_valid, self.block, itself=True)
+        own = mean_kernel(x, x_valid, x, x_valid, self.block, exclude_self=True)
         value = own + within - 2 * mean_kernel(x, x_valid, y, y_valid, self.block)
         # Where a kernel overflows, its sums are inf or inf - inf; the samples are far away, not absent.
         return jnp.where(jnp.isfinite(value) | (jnp.sum(x_valid) < 2), value, jnp.inf)

@@ -1,4 +1,4 @@
-"""Which classes samples belong to, and how surely."""
+"""Class histogram of samples under a classifier."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ def shares(scores: Float[Array, "n k"], valid: Bool[Array, " n"]) -> Float[Array
 
 @dataclasses.dataclass(frozen=True)
 class Labels(Metric):
-    """The histogram of the samples' classes as a classifier sees them, against that of held-out real data.
+    """Histogram of the classes that a classifier assigns to samples, against that of held-out real data.
 
     Examples are vectors of class probabilities: one-hot rows of categories, or anything with labels by
-    ``features = { kind = "classifier", output = "scores" }``. The class of an example is its largest one. Both sets
-    are judged by the same classifier, so that its mistakes on real data do not count as a shift. Nan if no sample is valid.
+    ``features = { kind = "classifier", output = "scores" }``. The class of an example is its most probable one. The same
+    classifier labels both sets, so that its errors on real data do not count as a shift. Blind to changes within classes.
+    Nan if no sample is valid.
 
-    - `labels.share.0`, ...: share of the samples in each class; at most `most` of them are given.
+    - `labels.share.0`, ...: share of the samples in each class, for the first `most` classes.
     - `labels.covered`: share of the test set's classes with at least `threshold` times their share there.
     - `labels.entropy`: the histogram's entropy in nats, divided by log k: 1 is uniform over the k classes.
     - `labels.kl`: Kullback-Leibler divergence, in nats, of the samples' histogram from the test set's, with half an example
       added to every class of the test set so that it is finite.
-    - `labels.confidence`: mean of the largest probability. Samples between the classes lower it, caricatures raise it.
+    - `labels.confidence`: mean of the largest probability. Samples between classes lower it, prototypes raise it.
 
     Attributes:
         threshold: Share of a class's real share below which it counts as lost.
-        most: Shares given one by one.
+        most: Number of classes whose share is a value of its own.
     """
 
     threshold: Annotated[float, Ge(0), Le(1)] = 0.1
@@ -67,11 +68,11 @@ class Labels(Metric):
         scores, valid = points(generation.samples), generation.valid
         own, real = shares(scores, valid), prepared["shares"]
         k = own.shape[0]
-        there = (own > 0) & (own >= self.threshold * real) & (real > 0)
+        is_covered = (own > 0) & (own >= self.threshold * real) & (real > 0)
         smoothed = (real * prepared["n"] + 0.5) / (prepared["n"] + 0.5 * k)
         confidence = jnp.sum(jnp.where(valid, jnp.max(scores, axis=1), 0.0)) / jnp.sum(valid)
         values = {f"labels.share.{i}": own[i] for i in range(min(self.most, k))} | {
-            "labels.covered": jnp.sum(there) / jnp.sum(real > 0),
+            "labels.covered": jnp.sum(is_covered) / jnp.sum(real > 0),
             "labels.entropy": -jnp.sum(_xlogx(own)) / jnp.log(max(k, 2)),
             "labels.kl": jnp.sum(_xlogx(own) - own * jnp.log(smoothed)),
             "labels.confidence": confidence,
@@ -80,14 +81,14 @@ class Labels(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `ConfigError` for examples that are not vectors of probabilities by themselves."""
-        found = f"the examples are {source.shape}"
+        problem = f"the examples are {source.shape}"
         if len(source.shape) == 1:
             rows = np.asarray(source.test(jax.random.key(0)))
             if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
                 return
-            found = "the test set holds others"
+            problem = "the test set holds others"
         raise ConfigError(
-            f"metrics.labels: expected vectors of class probabilities, {found}; add "
+            f"metrics.labels: expected vectors of class probabilities, {problem}; add "
             "features = { kind = 'classifier', output = 'scores' }"
         )
 

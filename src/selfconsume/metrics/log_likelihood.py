@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -18,11 +18,11 @@ from selfconsume.types import Density, Family, Generation, Metric, Source
 
 @dataclasses.dataclass(frozen=True)
 class LogLikelihood(Metric):
-    """Mean log-likelihood of held-out real data under the generator, in nats an example.
+    """Mean log-likelihood of held-out real data under the generator, in nats per example.
 
     Keys: `log_likelihood`, and `log_likelihood.clipped`, the share of test examples whose log-density was cut to `limit` in
-    absolute value. A collapsed model gives real data a density of 0 (-inf nats), and a point mass may give no number at
-    all; both are set to ``-limit``, so that the mean stays finite and falls with the share of real data that the model has
+    absolute value. A collapsed model gives real data a density of 0 (-inf nats), a point mass may give
+    nan; both are set to ``-limit``, so that the mean stays finite and falls with the share of real data that the model has
     lost. Where `log_likelihood.clipped` is not 0 the mean is a function of `limit`, not a likelihood.
 
     It depends on the generator and not on its samples, so no noise floor is recorded; a continuous density on quantised data
@@ -54,8 +54,8 @@ class LogLikelihood(Metric):
         self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
         """The two values of one generation, whose generator is a `Density`."""
-        log_prob = generation.generator.log_prob(prepared["test"])
-        # True comparisons only: nan fails them, and is cut like -inf.
+        log_prob = cast(Density, generation.generator).log_prob(prepared["test"])
+        # nan fails the comparison and is cut like -inf.
         inside = jnp.abs(log_prob) <= self.limit
         cut = jnp.where(log_prob > self.limit, self.limit, -self.limit)
         return {
@@ -64,7 +64,7 @@ class LogLikelihood(Metric):
         }
 
     def check(self, source: Source, family: Family) -> None:
-        """Raises `ConfigError` if the family's generators know no density."""
+        """Raises `ConfigError` if the family's generators have no density."""
         generator = eqx.filter_eval_shape(family.init, jax.random.key(0), source.shape)
         if not isinstance(generator, Density):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Which modes of a mixture the samples still visit."""
+"""Coverage of the modes of a mixture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAR = 0.98889
 
 @dataclasses.dataclass(frozen=True)
 class ModeCoverage(Metric):
-    """Share of a mixture's modes that samples still visit, and how evenly.
+    """Share of a mixture's modes that samples cover, and the histogram of samples over modes.
 
     Every valid sample belongs to its nearest mode, which gives a histogram over the k modes; the test set gives another.
     Keys, all nan if no sample is valid:
@@ -34,8 +34,7 @@ class ModeCoverage(Metric):
     - `mode_coverage.high_quality`: share of samples within the radius of their mode that holds 98.9 % of a Gaussian (3
       standard deviations in 2-D). Only for sources with a `mode_std`. Better when higher.
 
-    A sample far from every mode still counts for the nearest:
-    read `covered` together with `high_quality`.
+    A sample far from every mode counts for the nearest one: read `covered` together with `high_quality`.
 
     Attributes:
         threshold: Share of a mode's real share below which it counts as lost.
@@ -104,7 +103,7 @@ class ModeCoverage(Metric):
 def nearest(
     x: Float[Array, "n d"], valid: Bool[Array, " n"], modes: Float[Array, "k d"]
 ) -> tuple[Float[Array, " k"], Float[Array, " n"]]:
-    """How many valid rows are nearest to each mode (the first of equally near ones), and each row's distance to its mode."""
+    """Number of valid rows nearest to each mode (ties: the first mode), and each row's distance to its nearest mode."""
     centre = jnp.mean(modes, axis=0)
     squared = squared_distances(x - centre, modes - centre)
     hit = (jnp.argmin(squared, axis=1)[:, None] == jnp.arange(modes.shape[0])) & valid[:, None]

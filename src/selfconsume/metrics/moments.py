@@ -1,4 +1,4 @@
-"""First and second moments against the held-out real data."""
+"""Errors of the first two moments against held-out real data."""
 
 from __future__ import annotations
 

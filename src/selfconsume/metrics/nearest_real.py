@@ -1,4 +1,4 @@
-"""Whether samples are copies of the training set."""
+"""Memorisation: distances of samples to the training set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from selfconsume.types import Generation, Metric, Source
 
 @dataclasses.dataclass(frozen=True)
 class NearestReal(Metric):
-    """How near samples are to the fixed training set, compared with how near held-out real examples are: memorisation.
+    """Memorisation: distances of samples to the fixed training set, relative to those of held-out real examples.
 
     With d(x) the distance of an example to the nearest training example:
 
     - `nearest_real.ratio`: the median of d over samples, divided by the median over the test set. 1 is right; below 1
-      samples are nearer to the training data than real examples are, above 1 they have left it.
+      samples are nearer to the training data than real examples are, above 1 they are farther.
     - `nearest_real.rank`: the chance that a sample's d is larger than a test example's, ties counting half. 1/2 is right,
       towards 0 is copying.
     - `nearest_real.copies`: the share of samples with d at most that of the nearest `quantile` of the test set; so
@@ -30,8 +30,8 @@ class NearestReal(Metric):
       than the sample; 0 for copies. What is right depends on dimension and n.
     - `nearest_real.authentic_test`: the same share of the test set: what `authentic` is for real examples.
 
-    Nothing in it is better when higher or lower: a broken generator is far from the training set. Test examples that are
-    copies of training examples, as in CIFAR-10, make copying look normal. It has no floor: the test set is its measure.
+    No value has a better direction: a failed generator, too, is far from the training set. Test examples that are copies of
+    training examples, as in CIFAR-10, make copying look normal. It has no noise floor: the test set plays that part.
 
     Attributes:
         quantile: Share of the test set that counts as near.
@@ -56,12 +56,12 @@ class NearestReal(Metric):
         return cls(quantile=0.1, block=16)
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
-        """The centred training set, how far each is from its nearest other, and what the test set's distances say."""
+        """The centred training set, its nearest-neighbour distances, and the sorted distances of the test set to it."""
         train, test = points(source.train(key)), points(source.test(key))
         centre = jnp.mean(train, axis=0)
         train = train - centre
         distances, which = nearest(test - centre, train, self.block)
-        apart, _ = nearest(train, train, self.block, others=True)
+        apart, _ = nearest(train, train, self.block, exclude_self=True)
         return {
             "points": train,
             "centre": centre,
@@ -83,8 +83,8 @@ class NearestReal(Metric):
         below = (jnp.searchsorted(test, squared, side="left") + jnp.searchsorted(test, squared, side="right")) / (2 * m)
         near = squared <= test[max(int(self.quantile * m), 1) - 1]
 
-        def share(each):
-            return jnp.where(n > 0, jnp.sum(jnp.where(valid, each, 0.0)) / n, jnp.nan)
+        def share(values):
+            return jnp.where(n > 0, jnp.sum(jnp.where(valid, values, 0.0)) / n, jnp.nan)
 
         return {
             "nearest_real.ratio": jnp.where(n > 0, jnp.where(middle == test[(m - 1) // 2], 1.0, ratio), jnp.nan),

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from selfconsume.errors import ConfigError
 from selfconsume.metrics.pairwise import points, real_set, row_blocks, squared_distances
-from selfconsume.types import Generation, Metric, Source
+from selfconsume.types import Family, Generation, Metric, Source
 
 TIE = 1e-5
 """Squared distances that agree to this relative error count as equal: float32 rounding would break exact ties at random."""
@@ -25,7 +26,7 @@ def kth_smallest(x: Float[Array, "n m"], k: int) -> Float[Array, " n"]:
     faster than `top_k` on a CPU.
     """
 
-    def one(_, state):
+    def next_value(_, state):
         last, count = state
         following = jnp.min(jnp.where(x > last[:, None], x, jnp.inf), axis=1)
         more = (count < k) & jnp.isfinite(following)
@@ -33,7 +34,7 @@ def kth_smallest(x: Float[Array, "n m"], k: int) -> Float[Array, " n"]:
         return jnp.where(more, following, last), jnp.where(more, reached, count)
 
     start = jnp.full(x.shape[0], -1.0, x.dtype), jnp.zeros(x.shape[0], jnp.int32)
-    return jnp.maximum(jax.lax.fori_loop(0, k, one, start)[0], 0.0)
+    return jnp.maximum(jax.lax.fori_loop(0, k, next_value, start)[0], 0.0)
 
 
 def radii(
@@ -41,14 +42,14 @@ def radii(
 ) -> tuple[Float[Array, " n"], ...]:
     """Squared distance of each row to its k-th nearest other valid row, one array for each k."""
 
-    def one(_, rows):
-        here, _, index = rows
-        other = valid[None, :] & (index[:, None] != jnp.arange(x.shape[0])[None, :])
-        squared = jnp.where(other, squared_distances(here, x), jnp.inf)
+    def radii_of_block(_, rows):
+        x_block, _, index = rows
+        is_other = valid[None, :] & (index[:, None] != jnp.arange(x.shape[0])[None, :])
+        squared = jnp.where(is_other, squared_distances(x_block, x), jnp.inf)
         return None, tuple(kth_smallest(squared, k) for k in ks)
 
-    _, found = jax.lax.scan(one, None, row_blocks(x, valid, block))
-    return tuple(r.reshape(-1)[: x.shape[0]] for r in found)
+    _, squared_radii = jax.lax.scan(radii_of_block, None, row_blocks(x, valid, block))
+    return tuple(r.reshape(-1)[: x.shape[0]] for r in squared_radii)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +59,12 @@ class Neighbours(Metric):
     With the ball of an example reaching to its k-th nearest neighbour in its own set (itself left out): `precision` is the
     share of samples inside some real ball, `recall` the share of real examples inside some sample's ball (both with `k`),
     `density` the mean number of real balls around a sample, divided by k (can exceed 1), and `coverage` the share of real
-    balls with a sample inside (both with `k_density`). Balls are closed: a distance equal to the radius is inside (`<=`), also
-    when only float32 rounding separates the two; so copies of one point are neighbours at distance 0. A set with fewer than
-    k other members has balls that reach to the farthest. Nan if no sample is valid.
+    balls with a sample inside (both with `k_density`). Balls are closed: a distance equal to the radius is inside (`<=`),
+    also when only float32 rounding separates the two; so copies of one point are neighbours at distance 0. With k samples
+    or fewer, balls reach to the farthest sample and the values mean nothing. Nan if no sample is valid.
 
-    Misleading where the two sets differ in size (coverage and recall grow with the number of samples), and where outliers have
-    large balls: precision and recall then rise. The package prdc tests `<`, which differs only on ties.
+    Misleading where the two sets differ in size (coverage and recall grow with the number of samples), and where outliers
+    have large balls: precision and recall then rise. The package prdc tests `<`, which differs only on ties.
 
     Attributes:
         k: Neighbours for precision and recall; 3 in Kynkäänniemi et al.
@@ -96,6 +97,19 @@ class Neighbours(Metric):
         """The smallest configuration, for tests."""
         return cls(k=1, k_density=2, block=16)
 
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `ConfigError` if the real set is too small for k nearest neighbours."""
+        n, k = jax.eval_shape(lambda: real_set(source, jax.random.key(0), self.against)).shape[0], self._largest_k
+        if n <= k:
+            raise ConfigError(
+                f"metrics.neighbours: expected more than {k} real examples ({self.against} set) for k = {k} neighbours, "
+                f"got {n}; use a larger set, or lower k and k_density"
+            )
+
+    @property
+    def _largest_k(self) -> int:
+        return max(self.k, self.k_density)
+
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
         """The centred real set and its squared radii."""
         y = points(real_set(source, key, self.against))
@@ -114,10 +128,10 @@ class Neighbours(Metric):
         real, real_density = prepared["radius"] * loose, prepared["radius_density"] * loose
         blocks = (*row_blocks(x, valid, self.block), row_blocks(own[:, None] * loose, valid, self.block)[0][..., 0])
 
-        def one(state, rows):
+        def add_block(state, rows):
             precise, around, recalled, covered = state
-            here, ok, _, radius = rows
-            squared = jnp.where(ok[:, None], squared_distances(here, y), jnp.inf)
+            x_block, ok, _, radius = rows
+            squared = jnp.where(ok[:, None], squared_distances(x_block, y), jnp.inf)
             inside = squared <= real_density
             return (
                 precise + jnp.sum(jnp.any(squared <= real, axis=1)),
@@ -127,9 +141,9 @@ class Neighbours(Metric):
                 covered | jnp.any(inside, axis=0),
             ), None
 
-        nobody = jnp.zeros(y.shape[0], bool)
-        start = jnp.zeros((), jnp.int32), jnp.zeros(()), nobody, nobody
-        (precise, around, recalled, covered), _ = jax.lax.scan(one, start, blocks)
+        none_inside = jnp.zeros(y.shape[0], bool)
+        start = jnp.zeros((), jnp.int32), jnp.zeros(()), none_inside, none_inside
+        (precise, around, recalled, covered), _ = jax.lax.scan(add_block, start, blocks)
         n = jnp.sum(valid)
         return {
             "precision": precise / n,

@@ -1,4 +1,4 @@
-"""Metrics on features: an extractor in front of a metric that compares examples, neither of which knows of the other."""
+"""Metrics on features: an extractor composed with a metric that compares vectors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from selfconsume.types import Extractor, Family, Generation, Metric, Prepared, S
 
 @dataclasses.dataclass(frozen=True)
 class Featured(Metric):
-    """A metric that compares what an extractor makes of the examples.
+    """A metric on the features of an extractor instead of the examples.
 
-    Its values are those of the metric, named ``<extractor>.<value>``. It is given a generation and a source whose examples
-    are features already: they are computed once for all metrics on one extractor (`batch`).
+    Its values are those of the metric, named ``<extractor>.<value>``. The generation and the source that it receives hold
+    features in place of examples: they are computed once for all metrics on one extractor.
 
     Attributes:
-        metric: What is measured.
-        features: On what.
+        metric: The metric.
+        features: The extractor.
     """
 
     metric: Metric
@@ -52,7 +52,7 @@ class Featured(Metric):
 
     @property
     def prefix(self) -> str:
-        """What the names of its values begin with."""
+        """Prefix of the names of its values."""
         return registry.kind_of("extractor", type(self.features)) + "."
 
     def compared(self, n: int, m: int) -> tuple[int, int]:
@@ -69,26 +69,31 @@ class Featured(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         self.features.check(source)
-        name, seen = registry.kind_of("metric", type(self.metric)), registry.kind_of("extractor", type(self.features))
+        if not self.metric.needs_probabilities:
+            self.metric.check(source, family)
+        name, extractor = (
+            registry.kind_of("metric", type(self.metric)),
+            registry.kind_of("extractor", type(self.features)),
+        )
         if self.metric.needs_probabilities and not self.features.probabilities:
             raise ConfigError(
-                f"metrics.{name}: expected class probabilities, {seen!r} gives other features; write "
+                f"metrics.{name}: expected class probabilities, {extractor!r} gives other features; write "
                 "features = { kind = 'classifier', output = 'scores' }"
             )
         if self.metric.compares_with == "train" and self.features.trained:
             raise ConfigError(
-                f"metrics.{name}: {seen!r} is trained on the training set, which cannot be its reference; "
+                f"metrics.{name}: {extractor!r} is trained on the training set, so it cannot be compared with it; "
                 "use against = 'test', or another extractor"
             )
 
 
 def extractor_of(metric: Metric) -> Extractor | None:
-    """What a metric is measured on; None: the examples themselves."""
+    """The extractor of a metric; None if it compares the examples themselves."""
     return metric.features if isinstance(metric, Featured) else None
 
 
 def features_of(extractor: Extractor, weights: Any, x: Samples) -> Float[Array, "n d"]:
-    """Features of any number of examples, `Extractor.batch_size` at a time; the last portion is filled up with zeros."""
+    """Features of any number of examples, `Extractor.batch_size` at a time; the last batch is padded with zeros."""
     n, rows = x.shape[0], extractor.batch_size
     if n <= rows:
         return extractor(weights, x)

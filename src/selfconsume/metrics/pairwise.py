@@ -1,7 +1,6 @@
 """Examples as points: flattening, squared distances, and sweeps over blocks of rows.
 
-Everything that compares examples pair by pair is written on `squared_distances` and `row_blocks`, so that no metric ever
-holds all N x N distances.
+Pairwise metrics are built on `squared_distances` and `row_blocks`, so that no metric holds all N x N distances.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[A
 def row_blocks(
     x: Float[Array, "n d"], valid: Bool[Array, " n"], block: int
 ) -> tuple[Float[Array, "blocks rows d"], Bool[Array, "blocks rows"], Int[Array, "blocks rows"]]:
-    """Rows in blocks of at most ``block``, for a scan: the rows, which are valid, and their indices; padding is invalid."""
+    """Rows in blocks of at most ``block``, for a scan: rows, validity and indices; padding is invalid."""
     n = x.shape[0]
     rows = min(block, n)
     blocks = -(-n // rows)
@@ -72,25 +71,25 @@ def row_blocks(
 
 
 def masked_mean(x: Float[Array, "n d"], valid: Bool[Array, " n"]) -> Float[Array, " d"]:
-    """Mean over valid rows, exactly the row if they are all equal; nan if there are none."""
+    """Mean over valid rows, exactly the row if all are equal; nan if none is valid."""
     first = x[jnp.argmax(valid)]
     return first + jnp.sum(jnp.where(valid[:, None], x - first, 0.0), axis=0) / jnp.sum(valid)
 
 
 def nearest(
-    x: Float[Array, "n d"], y: Float[Array, "m d"], block: int, *, others: bool = False
+    x: Float[Array, "n d"], y: Float[Array, "m d"], block: int, *, exclude_self: bool = False
 ) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
-    """Squared distance of each row of x to its nearest row of y, and which one; ``block`` rows of distances at a time.
+    """Squared distance of each row of x to its nearest row of y, and the index of that row; ``block`` rows at a time.
 
     With ``others``, x is y, and a row is not its own neighbour; inf if there is no other.
     """
 
-    def one(_, rows):
-        here, _, index = rows
-        squared = squared_distances(here, y)
-        if others:
+    def nearest_of_block(_, rows):
+        x_block, _, index = rows
+        squared = squared_distances(x_block, y)
+        if exclude_self:
             squared = jnp.where(index[:, None] == jnp.arange(y.shape[0])[None, :], jnp.inf, squared)
         return None, (jnp.min(squared, axis=1), jnp.argmin(squared, axis=1))
 
-    _, (least, which) = jax.lax.scan(one, None, row_blocks(x, jnp.ones(x.shape[0], bool), block))
+    _, (least, which) = jax.lax.scan(nearest_of_block, None, row_blocks(x, jnp.ones(x.shape[0], bool), block))
     return least.reshape(-1)[: x.shape[0]], which.reshape(-1)[: x.shape[0]]

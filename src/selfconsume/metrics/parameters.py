@@ -1,4 +1,4 @@
-"""What the generator itself tells: its parameters, how far one retraining moved them, and how much it emits is not a number."""
+"""Values of the generator itself: its parameters, their change in one retraining, and its share of non-finite samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.types import Family, Generation, Metric, Source
 
 MAX_DIMENSION = 10
-"""Above it there are more parameters than anybody plots one by one."""
+"""Largest dimension whose parameters are plotted one by one."""
 
 
 def entries(name: str, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -35,7 +35,7 @@ class Parameters(Metric):
 
     One key for each entry of each array that `Generator.parameters` names: `parameters` keys are the array's name and its
     indices, `mean.0`, `covariance.0.0`, `covariance.0.1`; of covariance matrices only the entries on and above the diagonal.
-    Component numbers of mixtures carry no meaning between generations of a cold start: components may change places.
+    Component numbers of mixtures are not comparable across generations with cold starts: components may be permuted.
     """
 
     has_noise_floor: ClassVar[bool] = False
@@ -77,12 +77,12 @@ class Parameters(Metric):
 
 @dataclasses.dataclass(frozen=True)
 class Update(Metric):
-    """How far one retraining moved the generator's parameters.
+    """Distance in parameter space between consecutive generators.
 
     Keys: `update`, the Euclidean norm of theta_t - theta_{t-1} over all floating-point arrays of the generator, and
-    `update.relative`, the same divided by the norm of theta_{t-1} (1 if that norm is 0 and the update is not). A norm in
-    parameter space: for networks it is no distance between distributions, and after a cold start it mostly measures the
-    distance of two random starts. At generation 0 the previous generator is whatever the loop passes; equal ones give 0.
+    `update.relative`, the same divided by the norm of theta_{t-1} (1 if that norm is 0 and the update is not). For
+    networks this is no distance between distributions, and after a cold start it is mostly the distance of two random
+    initialisations. At generation 0 the previous generator is the one that the loop passes; equal generators give 0.
     """
 
     has_noise_floor: ClassVar[bool] = False
@@ -99,7 +99,7 @@ class Update(Metric):
         return None
 
     def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: None) -> Mapping[str, Float[Array, ""]]:
-        """The two sizes of one update."""
+        """Absolute and relative size of one update."""
         new = eqx.filter(generation.generator, eqx.is_inexact_array)
         old = eqx.filter(generation.previous, eqx.is_inexact_array)
         update, size = _norm(jax.tree.map(jnp.subtract, new, old)), _norm(old)
@@ -127,8 +127,8 @@ def _norm(tree: object) -> Float[Array, ""]:
 class Nonfinite(Metric):
     """Share of samples that hold an infinite or undefined number.
 
-    Key `nonfinite`, between 0 and 1. Such samples are counted here and nowhere else: they never enter the training data,
-    and no other metric sees them.
+    Key `nonfinite`, between 0 and 1. Such samples never enter the training data, and no other metric
+    sees them.
     """
 
     has_noise_floor: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""How well a model predicts held-out real labels."""
+"""Prediction error on held-out real labels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from selfconsume.types import Family, Generation, Generator, Metric, Source
 class PredictionError(Metric):
     """Mean squared error of the model's linear prediction of each held-out example's last number from the others.
 
-    Key `prediction_error`, in squared label units. Of a linear regression the prediction is its own; of a Gaussian it is the
-    conditional mean. A perfect model has the variance of the label noise, not 0: what is above it is the excess risk, for
-    inputs of N(0, I) the squared error of the coefficients. Every seed has its own test set, the same in all generations.
+    Key `prediction_error`, in squared label units. A linear regression predicts by its coefficients, a Gaussian by its
+    conditional mean. The minimum is the variance of the label noise, not 0; the excess over it is the excess risk, for
+    inputs from N(0, I) the squared error of the coefficients. Every seed has its own test set, the same in all generations.
     """
 
     has_noise_floor: ClassVar[bool] = False

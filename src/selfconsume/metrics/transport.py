@@ -1,4 +1,4 @@
-"""Distances of optimal transport: sliced in every lane, exact or Sinkhorn on the host."""
+"""Optimal transport distances: sliced (in lanes), exact and Sinkhorn (on the host)."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Wasserstein(Metric):
     def compared(self, n: int, m: int) -> tuple[int, int]:
         """At most `max_points` of both, and equally many for the exact distance."""
         n, m = min(n, self.max_points), min(m, self.max_points)
-        return (min(n, m),) * 2 if self.method == "exact" else (n, m)
+        return (min(n, m), min(n, m)) if self.method == "exact" else (n, m)
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, np.ndarray]:
         """At most `max_points` real examples in random order, and the mean squared distance between two of the test set."""

@@ -119,7 +119,7 @@ def test_student_location_to_four_digits(student):
 def test_what_is_certain_and_what_is_not(student):
     kinds = jacobian.assess(student, 0.2).kinds
     assert {name for name, kind in kinds.items() if kind == "estimate"} == {"lipschitz", "ferbach", "bertrand"}
-    given = dataclasses.replace(student, given={"lipschitz": 1.13, "epsilon": 0.305})
+    given = dataclasses.replace(student, constants={"lipschitz": 1.13, "epsilon": 0.305})
     known = jacobian.assess(given, 0.2)
     assert set(known.kinds.values()) == {"certificate"}
     assert known.lipschitz == 1.13 and known.epsilon == 0.305
@@ -174,7 +174,7 @@ def test_natural_parameters_whatever_the_data():
     mean, variance = data.mean(), data.var()
     model = Natural(jnp.array([mean / variance, -0.5 / variance]))
     dense = linearise(model, data)
-    free = dataclasses.replace(dense, matrix_free=True, ridge=1e-6, given={"lipschitz": dense.lipschitz})
+    free = dataclasses.replace(dense, matrix_free=True, ridge=1e-6, constants={"lipschitz": dense.lipschitz})
     for linear, ratio in [(dense, 0.1), (dense, 1.0), (dense, 10.0), (free, 1.0)]:
         found = jacobian.assess(linear, ratio)
         assert found.rho == pytest.approx(ratio / (1 + ratio), rel=1e-5)
@@ -183,7 +183,7 @@ def test_natural_parameters_whatever_the_data():
         assert found.rank == 2 and found.gain < 1e-10
         assert found.rho_error == pytest.approx(0.0, abs=1e-9)
     assert set(jacobian.assess(dense, 1.0).kinds.values()) == {"estimate"}
-    damped = jacobian.assess(dataclasses.replace(dense, ridge=0.5, given={"lipschitz": 0.0}), 1.0)
+    damped = jacobian.assess(dataclasses.replace(dense, ridge=0.5, constants={"lipschitz": 0.0}), 1.0)
     assert damped.rho < 0.5 and any("ridge" in line for line in damped.account)
 
 
@@ -199,7 +199,7 @@ MIXTURE = Softmax(
 def mixture():
     data = MIXTURE.sample(jax.random.key(5), 3000)
     dense = linearise(MIXTURE, data, limit=192)
-    return dense, dataclasses.replace(dense, matrix_free=True, ridge=1e-6, given={"lipschitz": 1.0})
+    return dense, dataclasses.replace(dense, matrix_free=True, ridge=1e-6, constants={"lipschitz": 1.0})
 
 
 def test_too_many_parameters(mixture):

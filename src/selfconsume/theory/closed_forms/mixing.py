@@ -122,12 +122,12 @@ def _mixed_map(
     sample = np.array([g * temperature, g * (1.0 - g), 0.0, 1.0 - g + g * kernel])
     mean = np.array([0.0, g**2, 0.0, 0.0])
     product = np.zeros(4) if fresh else np.array([0.0, 0.0, g, 0.0])
-    one = np.array([0.0, 0.0, 0.0, 1.0])
-    gap = per_real * one - 2.0 * product + mean + per_synthetic * sample
-    variance = w * (1.0 - per_real) * one + u * (1.0 - per_synthetic) * sample + w * u * gap
+    unit = np.array([0.0, 0.0, 0.0, 1.0])
+    gap = per_real * unit - 2.0 * product + mean + per_synthetic * sample
+    variance = w * (1.0 - per_real) * unit + u * (1.0 - per_synthetic) * sample + w * u * gap
     if estimator == "unbiased":
         variance = variance / (1.0 - w**2 * per_real - u**2 * per_synthetic)
-    square = w**2 * per_real * one + 2.0 * w * u * product + u**2 * (mean + per_synthetic * sample)
-    cross = np.zeros(4) if fresh else w * per_real * one + u * product
+    square = w**2 * per_real * unit + 2.0 * w * u * product + u**2 * (mean + per_synthetic * sample)
+    cross = np.zeros(4) if fresh else w * per_real * unit + u * product
     affine = np.stack([variance, square, cross])
     return affine[:, :3], affine[:, 3]

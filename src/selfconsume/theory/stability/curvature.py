@@ -107,7 +107,7 @@ class Likelihood:
 
     def _scores(self, theta: Array, x: Array) -> Array:
         """Gradient of each point's log-likelihood, (n, d)."""
-        return jax.vmap(jax.grad(lambda at, one: self.log_prob(at, one[None])[0]), (None, 0))(theta, x)
+        return jax.vmap(jax.grad(lambda at, point: self.log_prob(at, point[None])[0]), (None, 0))(theta, x)
 
     def _product(self, theta: Array, x: Array, weight: Array, vector: Array) -> Array:
         return _total(lambda *chunk: jax.jvp(jax.grad(self._mean(*chunk)), (theta,), (vector,))[1], x, weight)
@@ -130,13 +130,13 @@ class Likelihood:
         return _total(lambda x, weight: weight @ self._scores(theta, x) ** 2, x, weight)
 
     def _along(self, theta: Array, x: Array, weight: Array, vector: Array) -> Array:
-        zero, one = jnp.zeros_like(theta[0]), jnp.ones_like(theta[0])
+        zero, unit = jnp.zeros_like(theta[0]), jnp.ones_like(theta[0])
 
         def second(x):
             def slope(step):
-                return jax.jvp(lambda s: self.log_prob(theta + s * vector, x), (step,), (one,))[1]
+                return jax.jvp(lambda s: self.log_prob(theta + s * vector, x), (step,), (unit,))[1]
 
-            return jax.jvp(slope, (zero,), (one,))[1]
+            return jax.jvp(slope, (zero,), (unit,))[1]
 
         return jax.lax.map(second, x)
 

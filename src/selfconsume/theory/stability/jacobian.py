@@ -129,8 +129,8 @@ def _kinds(linearisation: Linearisation) -> dict[str, Kind]:
         "rho": exact,
         "rank": exact,
         "alpha": exact,
-        "lipschitz": "lipschitz" in linearisation.given,
-        "epsilon": "epsilon" in linearisation.given or (linearisation.quadrature and one_dimensional),
+        "lipschitz": "lipschitz" in linearisation.constants,
+        "epsilon": "epsilon" in linearisation.constants or (linearisation.quadrature and one_dimensional),
     }
     # The theorems ask for a regular A; with a singular one they are read on the identifiable part.
     constants = sure["alpha"] and sure["lipschitz"] and sure["epsilon"]

@@ -32,7 +32,7 @@ class Linearisation:
         quadrature: Whether the points integrate both distributions, instead of being samples from them.
         matrix_free: Whether no d x d matrix may be formed.
         ridge: Added to A + λB over its norm, with its sign: 0 is the plain map.
-        given: Constants known beforehand, by name (``"lipschitz"``, ``"epsilon"``).
+        constants: Constants of the theorems that were passed in, by name (``"lipschitz"``, ``"epsilon"``).
         limit: Points used for L and, above one dimension, for ε.
     """
 
@@ -41,7 +41,7 @@ class Linearisation:
     quadrature: bool
     matrix_free: bool
     ridge: float
-    given: Mapping[str, float]
+    constants: Mapping[str, float]
     limit: int
 
     @functools.cached_property
@@ -67,16 +67,16 @@ class Linearisation:
     @functools.cached_property
     def lipschitz(self) -> float:
         """L: as given, or the lower bound of `misfit.lipschitz` on the points of both kinds."""
-        if "lipschitz" in self.given:
-            return self.given["lipschitz"]
+        if "lipschitz" in self.constants:
+            return self.constants["lipschitz"]
         x = np.concatenate([self.data.points.x, self.samples.points.x])
         return misfit.lipschitz(self.data.likelihood, x, limit=self.limit)
 
     @functools.cached_property
     def epsilon(self) -> float:
         """ε: as given, or W1 between the two sets of points."""
-        if "epsilon" in self.given:
-            return self.given["epsilon"]
+        if "epsilon" in self.constants:
+            return self.constants["epsilon"]
         return misfit.wasserstein1(self.data.points, self.samples.points, limit=self.limit)
 
     @functools.cached_property
@@ -171,17 +171,17 @@ def linearise(
     likelihood = parametrise(generator, trainable)
     real = Points.of(data)
     if samples is None:
-        drawn, valid = generator.attempt(jax.random.key(0) if key is None else key, len(real.x))
-        samples = np.asarray(drawn)[np.asarray(valid)]
+        x, valid = generator.attempt(jax.random.key(0) if key is None else key, len(real.x))
+        samples = np.asarray(x)[np.asarray(valid)]
     free = likelihood.theta.size > 1000 if matrix_free is None else matrix_free
-    given = {"lipschitz": lipschitz, "epsilon": epsilon}
+    constants = {"lipschitz": lipschitz, "epsilon": epsilon}
     return Linearisation(
         data=Curvature(likelihood, real, chunk),
         samples=Curvature(likelihood, Points.of(samples), chunk),
         quadrature=quadrature,
         matrix_free=free,
         ridge=(CUT if free else 0.0) if ridge is None else ridge,
-        given={name: value for name, value in given.items() if value is not None},
+        constants={name: value for name, value in constants.items() if value is not None},
         limit=limit,
     )
 

@@ -54,23 +54,23 @@ def lipschitz(likelihood: Likelihood, x: np.ndarray, *, limit: int = 1024, itera
     batch = min(64, count)
     x = np.asarray(x, np.float64)[np.linspace(0, len(x) - 1, count // batch * batch).astype(int)]
     rng = np.random.default_rng(0)
-    partner = x[rng.permutation(len(x))]
+    partners = x[rng.permutation(len(x))]
     start = rng.normal(size=(len(x), likelihood.theta.size))
 
-    def hessian_times(at_theta, one, v):
-        gradient = jax.grad(lambda p: likelihood.log_prob(p, one[None])[0])
+    def hessian_times(at_theta, point, v):
+        gradient = jax.grad(lambda p: likelihood.log_prob(p, point[None])[0])
         return jax.jvp(gradient, (at_theta,), (v,))[1]
 
-    def quotients(at_theta, one, other, v):
+    def quotients(at_theta, point, partner, v):
         times = functools.partial(hessian_times, at_theta)
-        distance = jnp.linalg.norm((one - other).reshape(-1))
+        distance = jnp.linalg.norm((point - partner).reshape(-1))
 
         def derivative(v):
-            steepest = jax.grad(lambda at: v @ times(at, v))(one)
-            return jax.jvp(lambda at: times(at, v), (one,), (_unit(steepest),))[1]
+            steepest = jax.grad(lambda at: v @ times(at, v))(point)
+            return jax.jvp(lambda at: times(at, v), (point,), (_unit(steepest),))[1]
 
         def difference(v):
-            return (times(one, v) - times(other, v)) / jnp.where(distance > 0, distance, 1.0)
+            return (times(point, v) - times(partner, v)) / jnp.where(distance > 0, distance, 1.0)
 
         def power(apply):
             def step(state, _):
@@ -84,7 +84,7 @@ def lipschitz(likelihood: Likelihood, x: np.ndarray, *, limit: int = 1024, itera
     def all_quotients(at_theta, *cases):
         return jax.lax.map(lambda case: quotients(at_theta, *case), cases, batch_size=batch)
 
-    values = jax.jit(all_quotients)(likelihood.theta, x, partner, start)
+    values = jax.jit(all_quotients)(likelihood.theta, x, partners, start)
     return float(np.nanmax(np.asarray(values)))
 
 

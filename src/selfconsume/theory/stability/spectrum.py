@@ -161,8 +161,8 @@ def conjugate_gradient(
         step = size / curvature
         x, residual = x + step * direction, residual - step * image
         scaled = residual / diagonal
-        size, before = residual @ scaled, size
-        direction = scaled + size / before * direction
+        size, last_size = residual @ scaled, size
+        direction = scaled + size / last_size * direction
     return x
 
 
