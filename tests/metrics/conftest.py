@@ -39,6 +39,9 @@ class Given(Source):
     def modes(self):
         return None if self.centres is None else jnp.asarray(self.centres)
 
+    def mode_std(self):
+        return self.std
+
 
 class Silent(Generator):
     """A generator that samples nothing: metrics of samples must not ask it."""

@@ -57,7 +57,7 @@ class ModeCoverage(Metric):
         return cls()
 
     def prepare(self, key: PRNGKeyArray, source: Source) -> Mapping[str, Array]:
-        """The modes, the test set's counts of each, and the modes' radius where the source has a `std`."""
+        """The modes, the test set's counts of each, and the modes' radius where the source has a `mode_std`."""
         modes = jnp.asarray(source.modes(), jnp.float32)
         test = points(source.test(key))
         counts, _ = nearest(test, jnp.ones(test.shape[0], bool), modes)
