@@ -38,9 +38,9 @@ def _failed_checks_give_nan() -> Iterator[None]:
         yield
         return
     with _lock, _in_lane(True):
-        before = equinox_errors.EQX_ON_ERROR
+        previous = equinox_errors.EQX_ON_ERROR
         equinox_errors.EQX_ON_ERROR = "nan"
         try:
             yield
         finally:
-            equinox_errors.EQX_ON_ERROR = before
+            equinox_errors.EQX_ON_ERROR = previous
