@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from selfconsume.loop.run import Run
     from selfconsume.loop.step import retrain, step
     from selfconsume.models.checkpoints.pytrees import load_generator, save_generator
-    from selfconsume.models.training.sufficient_statistics import Summarised
+    from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
     from selfconsume.registry import register
     from selfconsume.study.study import Study
     from selfconsume.study.toml_file import load
@@ -42,7 +42,7 @@ _NAMES = {
     "study.study": "Study",
     "study.toml_file": "load",
     "models.checkpoints.pytrees": "load_generator save_generator",
-    "models.training.sufficient_statistics": "Summarised",
+    "models.training.sufficient_statistics": "SufficientStatisticsFamily",
     "errors": "ConfigError",
     "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Source",
 }
@@ -67,7 +67,7 @@ __all__ = [
     "Run",
     "Source",
     "Study",
-    "Summarised",
+    "SufficientStatisticsFamily",
     "curation",
     "curations",
     "extractors",

@@ -16,7 +16,7 @@ from selfconsume.families.kde import Kde
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
-from selfconsume.regimes.schedules import part
+from selfconsume.regimes.schedules import floor_count
 from selfconsume.sources.categorical import Categorical as Categories
 from selfconsume.sources.gaussian import Gaussian as Source
 
@@ -92,7 +92,7 @@ def test_conclusions_from_known_points():
 def test_ratios_are_whole_rows():
     for rows in (3, 7, 10, 1000):
         grid = threshold._grid(0.0, 4.0, 8, rows)
-        assert grid == sorted(set(grid)) and [part(x, rows) for x in grid] == [round(x * rows) for x in grid]
+        assert grid == sorted(set(grid)) and [floor_count(x, rows) for x in grid] == [round(x * rows) for x in grid]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from selfconsume.lanes.lane_program import lane_program
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.regimes.mix import Mix
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.gaussian import Gaussian
@@ -120,7 +120,7 @@ def test_rows_without_weight_are_absent(fitted):
 
 def test_weight_two_is_the_example_twice(family, fitted):
     """Exactly where the fit is a function of sums; elsewhere it is a statement about expectations."""
-    if isinstance(family, Summarised):
+    if isinstance(family, SufficientStatisticsFamily):
         twice, weighted = fitted["every example twice"], fitted["every example with weight 2"]
         for part in ("arrays", "samples 0"):
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), twice[part], weighted[part])

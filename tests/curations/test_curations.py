@@ -120,7 +120,7 @@ def test_candidates_that_are_not_finite_are_never_published(curation):
         (TopQ(reward="near", centre=(1.0,) * 3), SOURCE, Gaussian(), "centre: expected 2 numbers"),
         (TopQ(reward="density"), SOURCE, EDM.tiny(), "have a density"),
         (Verifier(), SOURCE, Gaussian(), "knows its modes"),
-        (Verifier(right="linear", keep_right=0.0), SOURCE, Gaussian(), "nothing is kept"),
+        (Verifier(right="linear", keep_right=0.0), SOURCE, Gaussian(), "nothing is kept; raise one"),
         (Correction(), Digits(n=1000, n_test=500), Gaussian(), "left over"),
     ],
 )

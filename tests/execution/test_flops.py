@@ -34,7 +34,7 @@ def test_the_network_of_ddpm_takes_what_is_published():
 def test_what_a_gradient_keeps_grows_with_the_batch_and_falls_with_its_parts(monkeypatch):
     monkeypatch.setitem(SIZES, "tiny", Sizes(8, (1,), 1, ()))
     whole, half, parts = (
-        flops.network(EDM(net="tiny", batch=batch, parts=parts), (8, 8, 1)).kept
+        flops.network(EDM(net="tiny", batch=batch, grad_accumulation=parts), (8, 8, 1)).kept
         for batch, parts in ((8, 1), (4, 1), (8, 2))
     )
     assert parts == half and 1.8 < whole / half < 2
@@ -63,7 +63,7 @@ def test_samples_take_as_many_evaluations_as_they_are_said_to(family):
             return self.weight * x
 
     generator = dataclasses.replace(family.init(jax.random.key(0), (2,)), net=Counting(jnp.ones(())))
-    jax.block_until_ready(jax.jit(lambda generator: generator.drawn(jax.random.key(0), 2))(generator))
+    jax.block_until_ready(jax.jit(lambda generator: generator.sample_scaled(jax.random.key(0), 2))(generator))
     jax.effects_barrier()
     assert len(seen) == family.evaluations
 

@@ -46,8 +46,8 @@ def test_bytes_are_resized_and_centred(weights_file, resize, middle):
     got = jax.jit(extractor)(extractor.weights(IMAGES), x)
 
     def expected(x):
-        large = inception.resized(jnp.repeat(x.astype(jnp.float32), 3, axis=3), 75, centred=resize == "pytorch")
-        return inception.features(inception.folded(state), (large - middle) / middle)
+        large = inception.resize(jnp.repeat(x.astype(jnp.float32), 3, axis=3), 75, centred=resize == "pytorch")
+        return inception.features(inception.fold(state), (large - middle) / middle)
 
     np.testing.assert_allclose(got, jax.jit(expected)(x), rtol=1e-4, atol=1e-5)
     assert got.dtype == np.float32

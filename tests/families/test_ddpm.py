@@ -49,7 +49,7 @@ def test_the_loss_is_least_for_the_true_prediction():
     generator = exact("none")
     z = MEAN + DEVIATION * jax.random.normal(jax.random.key(2), (50_000, 2))
     prepared = jax.jit(lambda z: family.prepare(jax.random.key(1), generator, z))(z)
-    assert prepared.share.min() == 1 / T and prepared.share.max() == 1
+    assert prepared.condition.min() == 1 / T and prepared.condition.max() == 1
 
     def loss(mean, deviation):
         return family.loss(dataclasses.replace(generator, net=OfGaussian(mean, deviation)), prepared)
@@ -94,7 +94,9 @@ def test_the_sampler_s_field_and_what_cannot_be():
     key = jax.random.key(0)
     assert DDPM(sampler="ddim").init(key, (2,)).added == "none"
     assert DDPM(variance="small").init(key, (2,)).added == "small"
-    with pytest.raises(ConfigError, match=r"family\.steps: 101 levels cannot be visited, there are T = 100"):
+    with pytest.raises(
+        ConfigError, match=r"family\.steps: expected at most T = 100 noise levels, got 101; lower steps"
+    ):
         DDPM(steps=101).check(Plane())
 
 

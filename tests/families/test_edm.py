@@ -64,7 +64,7 @@ def prepared():
 
 
 def test_noise_levels_in_training_are_log_normal(prepared):
-    log_sigma = 4 * np.asarray(prepared.c_noise)
+    log_sigma = 4 * np.asarray(prepared.condition)
     n = len(log_sigma)
     np.testing.assert_allclose(log_sigma.mean(), -1.2, atol=4.5 * 1.2 / n**0.5)
     np.testing.assert_allclose(log_sigma.std(), 1.2, atol=4.5 * 1.2 * (0.5 / n) ** 0.5)
@@ -77,7 +77,7 @@ def test_the_loss_is_the_paper_s_and_least_for_the_true_denoiser(prepared):
         return EDM().loss(dataclasses.replace(generator, net=OfGaussian(mean, deviation)), prepared)
 
     # lambda(sigma) |D(y + n; sigma) - y|^2 with lambda = 1 / c_out^2, from the prepared inputs.
-    sigma = jnp.exp(4 * prepared.c_noise)[:, None]
+    sigma = jnp.exp(4 * prepared.condition)[:, None]
     c_skip, c_out, c_in, _ = Preconditioning.at(sigma, SIGMA_DATA)
     x = prepared.x / c_in
     y = c_skip * x + c_out * prepared.target
@@ -121,7 +121,9 @@ def test_levels_must_fall():
     class Plane:
         shape = (2,)
 
-    with pytest.raises(ConfigError, match=r"family\.sigma_min: 90 must be below sigma_max = 80"):
+    with pytest.raises(
+        ConfigError, match=r"family\.sigma_min: expected less than sigma_max = 80, got 90; lower sigma_min"
+    ):
         EDM(sigma_min=90.0).check(Plane())
 
 

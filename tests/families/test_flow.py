@@ -160,7 +160,7 @@ def test_a_density_of_bytes_agrees_with_samples():
     def both(generator, noise):
         return (
             generator.log_prob(uniform),
-            generator.net.back(noise, (2, 2, 1)),
+            generator.net.to_image(noise, (2, 2, 1)),
             generator.sample(jax.random.key(1), 500),
         )
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from selfconsume.errors import ConfigError
 from selfconsume.families import otcfm
-from selfconsume.families.otcfm import OTCFM, VelocityField
+from selfconsume.families.otcfm import OTCFM, Integrator, VectorVelocity
 from selfconsume.models.nets import Network
 from selfconsume.models.nets.unet import SIZES, Sizes
 from selfconsume.models.training.scaling import Scaling
@@ -36,7 +36,7 @@ SCALING = Scaling(jnp.array([1.0, 2.0]), jnp.array(3.0))
 
 def exact(temperature=1.0, solver="dopri5"):
     net = ToGaussian(MEAN, jnp.array(DEVIATION))
-    return VelocityField(net, SCALING, jnp.array(temperature), solver, 25, 1e-5, 1e-5)
+    return VectorVelocity(net, SCALING, jnp.array(temperature), Integrator(solver, 25, 1e-5, 1e-5))
 
 
 @jax.jit
@@ -140,7 +140,7 @@ def test_exact_pairing_straightens_the_paths():
     def length(pairing):
         family = OTCFM(batch=64, pairing=pairing)
         prepared = jax.jit(lambda z: family.prepare(jax.random.key(1), None, z))(z)
-        np.testing.assert_allclose(prepared.z + (1 - prepared.tau[:, None]) * prepared.target, z, atol=1e-5)
+        np.testing.assert_allclose(prepared.x + (1 - prepared.condition[:, None]) * prepared.target, z, atol=1e-5)
         return float((prepared.target**2).sum())
 
     assert length("exact") < 0.5 * length("independent")
@@ -174,7 +174,7 @@ def test_adaptive_steps_are_taken_in_float32(monkeypatch):
     def velocity(solver, compute):
         generator = OTCFM(solver=solver, compute=compute).init(key, (4, 4, 1))
         generator = eqx.tree_at(lambda g: g.net.last.kernel, generator, jnp.ones_like(generator.net.last.kernel))
-        return np.asarray(generator.velocity(jnp.array(0.5), z))
+        return np.asarray(generator.integrator.velocity(generator.net, jnp.array(0.5), z))
 
     np.testing.assert_array_equal(velocity("dopri5", "bfloat16"), velocity("dopri5", "float32"))
     assert np.abs(velocity("euler", "bfloat16") - velocity("euler", "float32")).max() > 1e-4

@@ -22,23 +22,23 @@ from selfconsume.types import Plan
 
 
 @given(st.decimals(0, 20, places=4), st.integers(1, 10**6))
-def test_a_part_is_the_floor_of_the_decimal_that_was_written(ratio, n):
-    assert schedules.part(float(ratio), n) == int(ratio * n)
+def test_a_count_is_the_floor_of_the_decimal_that_was_written(ratio, n):
+    assert schedules.floor_count(float(ratio), n) == int(ratio * n)
 
 
 def test_floats_that_lie_just_below_their_decimal_do_not_lose_an_example():
     assert 0.29 * 100 < 29
-    assert schedules.part(0.29, 100) == 29
-    assert schedules.part(1e-3, 1000) == 1
-    assert schedules.part(0.1 + 0.2, 10) == 3  # 0.30000000000000004
+    assert schedules.floor_count(0.29, 100) == 29
+    assert schedules.floor_count(1e-3, 1000) == 1
+    assert schedules.floor_count(0.1 + 0.2, 10) == 3  # 0.30000000000000004
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 12))
 def test_the_last_entry_of_a_schedule_holds_from_then_on(schedule, t):
     padded = schedule + schedule[-1:] * 12
-    assert schedules.at(tuple(schedule), t) == padded[t - 1]
-    assert schedules.at(schedule[0], t) == schedule[0]
-    assert schedules.highest(tuple(schedule)) == max(schedule)
+    assert schedules.value_at(tuple(schedule), t) == padded[t - 1]
+    assert schedules.value_at(schedule[0], t) == schedule[0]
+    assert schedules.maximum(tuple(schedule)) == max(schedule)
 
 
 @given(st.integers(1, 6), st.integers(1, 50), st.integers(1, 50))
@@ -101,14 +101,14 @@ def test_the_weight_of_fresh_data_is_the_share_of_the_real_examples_together(n, 
         (
             Mix(0.01),
             Gaussian(n=10),
-            "regime.ratio: 0.01 of 10 real examples is no synthetic example; use 0 or at least 0.1",
+            "regime.ratio: 0.01 of 10 real examples is less than one synthetic example; use 0 or at least 0.1",
         ),
         (Mix((0.5, 0.01)), Gaussian(n=10), "regime.ratio: 0.01 of"),
-        (Replace(real=0.05), Gaussian(n=10), "regime.real: 0.05 of 10 real examples is no real example"),
+        (Replace(real=0.05), Gaussian(n=10), "regime.real: 0.05 of 10 real examples is less than one real example"),
         (
             Subsample(budget=21),
             Gaussian(n=10),
-            "21 is more than the 20 examples there are in generation 1; use at most 20",
+            "regime.budget: expected at most the 20 examples of generation 1, got 21; lower budget",
         ),
         (Fresh(), Digits(), "'fresh' needs 2000 new real examples for 3 generations; the source has 297 beyond"),
         (Fresh(n_real=149), Digits(), "needs 298 new real examples"),
@@ -141,4 +141,4 @@ def test_decimals_are_exact_where_floats_are_not():
     assert wrong > 0
     for i in range(200):
         for n in (10, 50, 100, 300):
-            assert schedules.part(i / 100, n) == i * n // 100
+            assert schedules.floor_count(i / 100, n) == i * n // 100

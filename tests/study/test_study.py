@@ -132,7 +132,7 @@ BAD = [
         ("source", {"kind": "digits", "n": 5000}),
         "source.n: 5000 training and 500 test rows are asked for, but there are",
     ),
-    (("regime", "ratio", 0.01), "regime.ratio: 0.01 of 10 real examples is no synthetic example"),
+    (("regime", "ratio", 0.01), "regime.ratio: 0.01 of 10 real examples is less than one synthetic example"),
     (("regime", {"kind": "subsample", "budget": 50}), "regime.budget: 50 is more than the 20 examples there are"),
     (("family", {"kind": "mixture", "k": 20}), "family.k: 20 components need at least as many real examples"),
     (("family", {"kind": "categorical"}), "family: 'categorical' is fitted to one-hot rows"),

@@ -26,7 +26,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
-from selfconsume.regimes.schedules import part
+from selfconsume.regimes.schedules import floor_count
 from selfconsume.theory.run_facts import family_facts
 
 POINTS = 8
@@ -145,7 +145,7 @@ def check(run: Run, seeds: Sequence[int], generations: int, most: float = MOST) 
         raise ConfigError(
             f"study.generations: a rate needs at least {FEWEST_GENERATIONS}, there are {generations}; raise it"
         )
-    if not math.isfinite(most) or part(most, run.source.size) < POINTS:
+    if not math.isfinite(most) or floor_count(most, run.source.size) < POINTS:
         raise ConfigError(
             f"--most {most:g}: {POINTS} ratios are tried at once, each of whole rows; "
             f"use at least {POINTS / run.source.size:g} for {run.source.size} real examples"
@@ -192,7 +192,7 @@ def critical_ratio(run: Run) -> tuple[float, str] | None:
 
 def _at(run: Run, ratio: float, most: float) -> Run:
     """The run at a ratio. Blocks are as long as the largest ratio needs, so that all ratios share their programs."""
-    block = max(run.sample_size, part(most, run.source.size))
+    block = max(run.sample_size, floor_count(most, run.source.size))
     return dataclasses.replace(run, regime=dataclasses.replace(run.regime, ratio=ratio), n_synthetic=block)
 
 
@@ -200,7 +200,7 @@ def _grid(low: float, high: float, n: int, rows: int) -> list[float]:
     """Ratios that divide the interval into ``n`` equal parts, without its lower end, each a whole number of rows."""
     counts = {round(rows * (low + (high - low) * i / n)) for i in range(1, n + 1)}
     # A quotient's decimal may be a row short.
-    return sorted(x if part(x := k / rows, rows) == k else math.nextafter(x, math.inf) for k in counts if k > 0)
+    return sorted(x if floor_count(x := k / rows, rows) == k else math.nextafter(x, math.inf) for k in counts if k > 0)
 
 
 def _bracket(points: Sequence[Point], most: float) -> tuple[float, float]:

@@ -31,7 +31,7 @@ from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.records import Record
 from selfconsume.loop.run import Run
-from selfconsume.models.training.gradient_loop import Trainable
+from selfconsume.models.training.gradient_loop import NeuralGenerator
 from selfconsume.types import FitState, Generator
 
 STEP = 0.02
@@ -196,7 +196,7 @@ def stepped(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
     def moved(tree):
         return jax.tree.map(lambda leaf, by: leaf + by, tree, change)
 
-    if not isinstance(fit.generator, Trainable):
+    if not isinstance(fit.generator, NeuralGenerator):
         return dataclasses.replace(fit, generator=eqx.combine(moved(trained), fit.generator))
     optimizer = fit.optimizer
     if optimizer is not None:
@@ -207,7 +207,7 @@ def stepped(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
 
 def _trained(generator: Generator) -> Any:
     """The arrays that training sets."""
-    if isinstance(generator, Trainable):
+    if isinstance(generator, NeuralGenerator):
         return generator.net
     arrays = eqx.filter(generator, eqx.is_inexact_array)
     for name in GIVEN:

@@ -1,4 +1,4 @@
-"""Curations: which of a generation's samples are published. One file for each kind.
+"""Curations: selection of the samples of a generation, before metrics and the pool see them. One file for each kind.
 
 Imports types and validity.
 """

@@ -1,4 +1,4 @@
-"""Curation that moves samples toward the true distribution."""
+"""Self-correction: samples are moved toward the true distribution."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from selfconsume.types import Curation, Family, Generator, Number, Samples, Sour
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Correction(Curation):
-    """Pulls samples toward the truth: each is replaced by a fresh real example with a fixed probability.
+    """Idealised self-correction: each sample is replaced by a fresh real example with a fixed probability.
 
     Attributes:
-        gamma: Strength: the samples' law p becomes (p + gamma p*) / (1 + gamma), p* the truth.
+        gamma: Correction strength: the distribution p of the samples becomes (p + gamma p*) / (1 + gamma), with p* the truth.
 
-    It is the idealised correction, which knows the truth; fresh examples come from the source, not from the fixed real set.
+    It is an oracle, which samples from the truth: fresh examples come from the source, not from the fixed real set.
 
     References:
-        Gillman et al. 2024, arXiv:2402.07087 (the idealised correction function).
+        Gillman et al. 2024, arXiv:2402.07087 (idealised correction function).
     """
 
     gamma: Annotated[float, Number, Ge(0)] = 1.0
@@ -32,14 +32,14 @@ class Correction(Curation):
     def choose(
         self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
     ) -> tuple[Samples, Bool[Array, " n"]]:
-        which, fresh = jax.random.split(key)
-        replaced = jax.random.uniform(which, (n,)) * (1 + self.gamma) < self.gamma
-        true = source.draw(fresh, n, 0)
-        return jnp.where(replaced.reshape(-1, *[1] * (x.ndim - 1)), true, x), valid | replaced
+        coin, fresh = jax.random.split(key)
+        is_replaced = jax.random.uniform(coin, (n,)) * (1 + self.gamma) < self.gamma
+        real = source.draw(fresh, n, 0)
+        return jnp.where(is_replaced.reshape(-1, *[1] * (x.ndim - 1)), real, x), valid | is_replaced
 
     def check(self, source: Source, family: Family, n: int) -> None:
         if source.reserve is not None and n > source.reserve:
             raise ConfigError(
-                f"curations: 'correction' draws {n} fresh real examples in a generation, the source has {source.reserve} "
+                f"curation: 'correction' draws {n} fresh real examples in a generation, the source has {source.reserve} "
                 "left over; lower source.n or study.n_synthetic"
             )

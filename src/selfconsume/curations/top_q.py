@@ -1,4 +1,4 @@
-"""Curation by the best share of a reward."""
+"""Selection of the fraction of samples with the highest rewards."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import jax.numpy as jnp
 from annotated_types import Gt, Le
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from selfconsume.curations.reward import Rewarded, _first
-from selfconsume.types import Generator, Samples, Source
+from selfconsume.curations.reward import RewardSettings, check_reward, first_selected, rewards
+from selfconsume.types import Curation, Family, Generator, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TopQ(Rewarded):
-    """Keeps the share of samples with the highest rewards; with the reward "density", the typical ones.
+class TopQ(RewardSettings, Curation):
+    """Selects the fraction of samples with the highest rewards.
 
-    Besides the fields of `Rewarded`:
+    Besides the fields of `RewardSettings`:
 
     Attributes:
-        q: Share that is kept: for n samples, n / q candidates are drawn.
+        q: Fraction selected: n / q candidates are sampled for n published examples.
 
-    With the generator's own density as the reward this is truncation: a strong form of sampling with a low temperature.
+    With reward "density" it selects the most typical samples: truncation, which removes the tails in every generation, like
+    sampling at a low temperature.
 
     References:
-        The limit without randomness of the choice in Ferbach et al. 2024, arXiv:2407.09499.
+        Ferbach et al. 2024, arXiv:2407.09499: the deterministic limit of their choice model.
     """
 
     q: Annotated[float, Gt(0), Le(1)] = 0.5
@@ -37,6 +38,9 @@ class TopQ(Rewarded):
     def choose(
         self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
     ) -> tuple[Samples, Bool[Array, " n"]]:
-        reward = jnp.where(valid, self.rewards(x, generator), -jnp.inf)
+        reward = jnp.where(valid, rewards(self, x, generator), -jnp.inf)
         rank = jnp.argsort(jnp.argsort(-reward, stable=True), stable=True)
-        return _first(x, valid & (rank < n), n)
+        return first_selected(x, valid & (rank < n), n)
+
+    def check(self, source: Source, family: Family, n: int) -> None:
+        check_reward(self, source, family)

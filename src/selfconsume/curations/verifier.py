@@ -1,4 +1,4 @@
-"""Curation by an imperfect verifier."""
+"""Selection by an imperfect verifier."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import jax.numpy as jnp
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from selfconsume.curations.reward import Vector, _check_length, _first, _linear
+from selfconsume.curations.reward import Vector, check_length, first_selected, linear_score
 from selfconsume.errors import ConfigError
 from selfconsume.types import Curation, Family, Generator, Number, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verifier(Curation):
-    """Keeps a right sample with one probability and a wrong one with another.
+    """An imperfect verifier: correct samples pass with one probability, wrong samples with another.
 
     Attributes:
-        right: What is right: "mode", within `radius` of a mode that the source knows; or "linear", the product with
-            `coefficients` above `threshold`.
-        radius: Of "mode", in data units.
-        coefficients: Of "linear", one for each coordinate; none: the first coordinate.
-        threshold: Of "linear".
-        keep_right: Probability phi of keeping a right sample.
-        keep_wrong: Probability psi of keeping a wrong one.
-        oversample: Candidates drawn for each sample. Where fewer pass than are needed the rest of the block is missing:
-            its rows are not valid, and training has the fewer examples.
+        right: Criterion of a correct sample: "mode" (within `radius` of a mode of the source), or "linear" (the inner product
+            with `coefficients` exceeds `threshold`).
+        radius: Radius of "mode", in data units.
+        coefficients: Coefficients of "linear", one for each coordinate; none: the first coordinate.
+        threshold: Threshold of "linear".
+        keep_right: Probability phi with which a correct sample passes.
+        keep_wrong: Probability psi with which a wrong sample passes.
+        oversample: Candidates sampled for each published example. If too few pass, the rest of the block is invalid, and
+            training has fewer examples.
 
     References:
         Feng et al. 2024, arXiv:2406.07515; Yi et al. 2025, arXiv:2510.16657.
@@ -49,26 +49,27 @@ class Verifier(Curation):
     def choose(
         self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
     ) -> tuple[Samples, Bool[Array, " n"]]:
-        kept = jax.random.uniform(key, valid.shape) < jnp.where(
-            self.is_right(x, source), self.keep_right, self.keep_wrong
-        )
-        return _first(x, valid & kept, n)
+        probability = jnp.where(self.is_right(x, source), self.keep_right, self.keep_wrong)
+        return first_selected(x, valid & (jax.random.uniform(key, valid.shape) < probability), n)
 
     def is_right(self, x: Samples, source: Source) -> Bool[Array, " n"]:
-        """Which samples are right."""
+        """Which samples are correct."""
         flat = x.reshape(x.shape[0], -1).astype(jnp.float32)
         if self.right == "linear":
-            return _linear(flat, self.coefficients) > self.threshold
-        squared = ((flat[:, None] - source.modes()[None]) ** 2).sum(axis=2).min(axis=1)
+            return linear_score(flat, self.coefficients) > self.threshold
+        modes = source.modes()
+        if modes is None:
+            raise TypeError("curation.right: expected a source with known modes")
+        squared = ((flat[:, None] - modes[None]) ** 2).sum(axis=2).min(axis=1)
         return squared <= self.radius**2
 
     def check(self, source: Source, family: Family, n: int) -> None:
-        _check_length("curation.coefficients", self.coefficients, math.prod(source.shape))
+        check_length("curation.coefficients", self.coefficients, math.prod(source.shape))
         if self.right == "mode" and source.modes() is None:
             raise ConfigError(
                 "curation.right: 'mode' needs a source that knows its modes, such as 'eight_gaussians'; use 'linear'"
             )
         if self.keep_right == self.keep_wrong == 0:
             raise ConfigError(
-                "curations: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them"
+                "curation.keep_right: keep_right and keep_wrong are both 0, so that nothing is kept; raise one of them"
             )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from selfconsume.execution import resources
 from selfconsume.execution.schedule import Task
 from selfconsume.models.nets.layers import parameters
-from selfconsume.models.training.network_family import Networked
+from selfconsume.models.training.network_family import NetworkFamily
 
 PASSES = 3
 """Forward passes that an update counts as: its gradient takes about two more."""
@@ -33,7 +33,7 @@ class Network(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def network(family: Networked, shape: tuple[int, ...]) -> Network:
+def network(family: NetworkFamily, shape: tuple[int, ...]) -> Network:
     """Counts the network of a family for examples of a shape, by tracing it."""
     generator = jax.eval_shape(lambda: family.init(jax.random.key(0), shape))
     one = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
@@ -66,7 +66,7 @@ def total(tasks: Sequence[Task]) -> Total:
     for task in tasks:
         for cell in task.cells:
             run, family = cell.run, cell.run.family
-            if not isinstance(family, Networked):
+            if not isinstance(family, NetworkFamily):
                 continue
             first = task.after + 1
             own = first == 0 and not task.origins and run.initial == "fit"
@@ -83,7 +83,7 @@ def total(tasks: Sequence[Task]) -> Total:
 def lines(tasks: Sequence[Task]) -> list[str]:
     """What networks cost in words; nothing where there are none."""
     kinds = {(cell.run.family, cell.run.source.shape) for task in tasks for cell in task.cells}
-    found = [network(family, shape) for family, shape in kinds if isinstance(family, Networked)]
+    found = [network(family, shape) for family, shape in kinds if isinstance(family, NetworkFamily)]
     if not found:
         return []
     training, sampling, adaptive = total(tasks)

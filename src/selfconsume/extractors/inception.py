@@ -69,7 +69,7 @@ class Inception(Extractor):
     def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
         """Features of uint8 images ``(n, height, width, 1 or 3)``."""
         x = jnp.broadcast_to(x.astype(jnp.float32), (*x.shape[:3], 3))
-        x = inception.resized(x, self.side, centred=self.resize == "pytorch")
+        x = inception.resize(x, self.side, centred=self.resize == "pytorch")
         middle = 127.5 if self.resize == "pytorch" else 128.0
         return inception.features(weights, (x - middle) / middle, compute=self.compute)
 
@@ -111,7 +111,7 @@ def _read(path: str, now: tuple[int, int]) -> tuple[inception.Weights, str]:
     place = Path(path).expanduser()
     state = torch_file.read(place, "extractor.path")
     try:
-        weights = inception.folded(state if isinstance(state, dict) else {})
+        weights = inception.fold(state if isinstance(state, dict) else {})
     except ValueError as error:
         raise ConfigError(
             f"extractor.path: {path!r} holds other weights than those of the distance's network: {error}; give "

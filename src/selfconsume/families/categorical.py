@@ -1,4 +1,4 @@
-"""The categorical family: relative frequencies."""
+"""Categorical distributions fitted by relative frequencies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
-from selfconsume.models.distributions.exact import CategoricalDistribution as CategoricalDistribution
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.distributions.exact import CategoricalDistribution
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.types import Number, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
-class Categorical(Summarised):
-    """Categorical distribution fitted by relative frequencies; a category that is lost never returns.
-
-    The replace regime is then the Wright-Fisher model of neutral drift (Seddik et al. 2024, Suresh et al. 2024).
+class Categorical(SufficientStatisticsFamily):
+    """Categorical distribution fitted by relative frequencies (maximum likelihood).
 
     Attributes:
-        temperature: Samples are drawn from p^(1/temperature), normalised; below 1 favours frequent categories.
+        temperature: Samples are drawn from p^(1/temperature), normalised; below 1 it favours frequent categories.
+
+    In the replace regime this is the Wright-Fisher model of genetic drift: a category that is lost never returns, and all
+    but one are lost in the end.
+
+    References:
+        Seddik et al. 2024, arXiv:2404.05090; Suresh et al. 2024, arXiv:2412.17646.
     """
 
     temperature: Annotated[float, Number, Gt(0)] = 1.0
@@ -49,7 +53,9 @@ class Categorical(Summarised):
 
     def check(self, source: Source) -> None:
         if not source.one_hot:
-            raise ConfigError("family: 'categorical' is fitted to one-hot rows; use source.kind = 'categorical'")
+            raise ConfigError(
+                "family: 'categorical' takes one-hot rows, which the source does not give; use source.kind = 'categorical'"
+            )
 
     def _distribution(self, p: Float[Array, " k"]) -> CategoricalDistribution:
         return CategoricalDistribution(p, jnp.asarray(self.temperature, p.dtype))

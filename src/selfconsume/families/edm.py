@@ -1,4 +1,4 @@
-"""Diffusion in the design space of Karras et al.: preconditioning, noise levels in training, Heun's sampler."""
+"""Diffusion with the preconditioning, training noise levels and Heun sampler of Karras et al. (EDM)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Gt
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
-from selfconsume.models.nets import Network, Training
-from selfconsume.models.training.network_family import Networked, Portioned
+from selfconsume.models.nets import Network
+from selfconsume.models.training.batched_sampling import decoded_samples
+from selfconsume.models.training.gradient_loop import NeuralGenerator, advance_training, begin_training
+from selfconsume.models.training.network_family import (
+    NetworkFamily,
+    RegressionBatch,
+    augment_minibatch,
+    check_network,
+    new_network,
+)
 from selfconsume.models.training.samplers import karras_sampler, karras_sigmas
 from selfconsume.models.training.scaling import Scaling, is_image
-from selfconsume.types import Number, Samples, Source
+from selfconsume.types import FitState, Number, Samples, Source
 
 
 class Preconditioning(NamedTuple):
@@ -36,7 +44,7 @@ class Preconditioning(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """How noise is taken away; names and defaults of Karras et al."""
+    """Settings of the sampler, under the names of Karras et al.; see the fields of `EDM`."""
 
     steps: int
     sigma_min: float
@@ -48,8 +56,8 @@ class Sampling(NamedTuple):
     S_noise: float
 
 
-class Denoiser(Portioned):
-    """A preconditioned network that predicts the clean example from a noisy one and its noise level."""
+class Denoiser(NeuralGenerator):
+    """A preconditioned network ``D(x; sigma)``: an estimate of the clean example, given a noisy one and its noise level."""
 
     net: Network
     scaling: Scaling
@@ -57,68 +65,66 @@ class Denoiser(Portioned):
     sigma_data: float = eqx.field(static=True)
     sampling: Sampling = eqx.field(static=True)
 
-    def denoised(self, x: Samples, sigma: Float[Array, ""]) -> Samples:
-        """``D(x; sigma)`` for rows at one noise level, in the units of `unit`."""
+    def denoise(self, x: Samples, sigma: Float[Array, ""]) -> Samples:
+        """``D(x; sigma)`` of rows at one noise level, in network units times `unit`."""
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
         return c_skip * x + c_out * self.net(c_in * x, jnp.reshape(c_noise, 1))
 
-    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
-        start, between = jax.random.split(key)
-        own, spread = self.sampling, jnp.sqrt(self.temperature)
+    def sample_scaled(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        """Examples in network units."""
+        initial, churn = jax.random.split(key)
+        settings, spread = self.sampling, jnp.sqrt(self.temperature)
         x = karras_sampler(
-            between,
-            self.denoised,
-            own.sigma_max * spread * normal(start, (n, *self.scaling.shift.shape)),
-            karras_sigmas(own.steps, own.sigma_min, own.sigma_max, own.rho),
-            S_churn=own.S_churn,
-            S_tmin=own.S_tmin,
-            S_tmax=own.S_tmax,
-            S_noise=own.S_noise * spread,
+            churn,
+            self.denoise,
+            settings.sigma_max * spread * normal(initial, (n, *self.scaling.shift.shape)),
+            karras_sigmas(settings.steps, settings.sigma_min, settings.sigma_max, settings.rho),
+            S_churn=settings.S_churn,
+            S_tmin=settings.S_tmin,
+            S_tmax=settings.S_tmax,
+            S_noise=settings.S_noise * spread,
         )
         return x / unit(self.scaling.shift.shape, self.sigma_data)
 
+    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
+        return decoded_samples(key, n, self.scaling.shift.shape, self.sample_scaled, self.scaling.decode)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return self.attempt(key, n)[0]
+
 
 def unit(shape: tuple[int, ...], sigma_data: float) -> float:
-    """What network units are multiplied by, so that noise levels mean what they mean in the paper.
+    """Factor from network units to the units in which noise levels have the meaning of the paper.
 
-    Vectors have deviation 1 there and are scaled to `sigma_data`. Images are in [-1, 1] as in the paper, where 0.5 is about
-    the deviation that they have by themselves.
+    Vectors have standard deviation 1 in network units and are scaled to `sigma_data`. Images are in [-1, 1] as in the paper,
+    where 0.5 is about their own standard deviation.
     """
     return 1.0 if is_image(shape) else sigma_data
 
 
-class Noised(NamedTuple):
-    """Inputs of the network at random noise levels, and what it should answer."""
-
-    c_noise: Float[Array, " n"]
-    x: Float[Array, "n *shape"]
-    target: Float[Array, "n *shape"]
-    training: Training | None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EDM(Networked):
+class EDM(NetworkFamily):
     """Diffusion with the preconditioning, log-normal noise levels and Heun sampler of Karras et al.
 
-    Besides the fields of `Trained` and `Networked`:
+    Besides the fields of `TrainingSettings` and `NetworkSettings`:
 
     Attributes:
-        P_mean: Mean of the logarithm of the noise level in training.
-        P_std: Its standard deviation.
-        sigma_data: Vectors are scaled to this root-mean-square deviation, so that the paper's noise levels mean the same.
-            Images are always scaled to [-1, 1], and this is the deviation that they are taken to have.
-        steps: Noise levels of sampling before 0; each costs two evaluations of the network, the last one.
+        P_mean: Mean of the log noise level in training.
+        P_std: Standard deviation of the log noise level in training.
+        sigma_data: Standard deviation that vectors are scaled to (root mean square over coordinates), so that noise levels
+            have the meaning of the paper. Images are always scaled to [-1, 1]; for them it is the assumed standard deviation.
+        steps: Noise levels of sampling, before level 0; each costs two network evaluations, the last one.
         sigma_min: Lowest noise level of sampling.
         sigma_max: Highest noise level of sampling.
-        rho: How much sampling crowds its steps towards low noise.
-        S_churn: Noise added in a whole run; 0 is the deterministic sampler.
-        S_tmin: Lowest level at which noise is added.
-        S_tmax: Highest level at which noise is added.
-        S_noise: Standard deviation of the added noise, relative to what keeps the level.
+        rho: Exponent of the spacing of noise levels (eq. 5): larger values put more steps at low noise.
+        S_churn: Amount of noise added over the whole sampling trajectory; 0 is the deterministic sampler.
+        S_tmin: Lowest noise level at which noise is added.
+        S_tmax: Highest noise level at which noise is added.
+        S_noise: Standard deviation of the added noise, relative to the one that preserves the noise level.
 
-    Noise that the stochastic sampler adds is scaled by the temperature as well. With an exact denoiser and the paper's
-    levels, 18 steps widen a Gaussian of 0.2 to 1 of the data's deviation by 9 to 6 %, 40 steps by 2 to 1 %: a loop
-    multiplies that.
+    Noise added by the stochastic sampler is scaled by the temperature too. The sampler has a bias of its own: with an exact
+    denoiser and the paper's noise levels, 18 steps widen a Gaussian of 0.2 to 1 of the data's standard deviation by 9 to
+    6 %, 40 steps by 2 to 1 %, and a loop accumulates that.
 
     References:
         Karras et al. 2022, arXiv:2206.00364, table 1 and algorithms 1 and 2.
@@ -145,26 +151,34 @@ class EDM(Networked):
         return 2 * self.steps - 1
 
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Denoiser:
-        net = self.network(key, shape)
-        temperature = jnp.asarray(self.temperature, jnp.float32)
+        net, temperature = new_network(self, key, shape), jnp.asarray(self.temperature, jnp.float32)
         sampling = Sampling(*(getattr(self, name) for name in Sampling._fields))
         return Denoiser(net, Scaling.identity(shape), temperature, self.sigma_data, sampling)
 
-    def prepare(self, key: PRNGKeyArray, generator: Denoiser, z: Samples) -> Noised:
-        key, z, training = self.disturbed(key, z)
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        return begin_training(self, self.init, key, x, weight, start)
+
+    def advance(self, state: FitState, updates: int) -> FitState:
+        return advance_training(self, state, updates, prepare=self.prepare, loss=self.loss)
+
+    def prepare(self, key: PRNGKeyArray, generator: NeuralGenerator, z: Samples) -> RegressionBatch:
+        """Examples at log-normal noise levels, preconditioned, and the effective targets of the network."""
+        key, z, training = augment_minibatch(self, key, z)
         level, noise = jax.random.split(key)
-        each = (z.shape[0], *[1] * (z.ndim - 1))
-        sigma = jnp.exp(self.P_mean + self.P_std * jax.random.normal(level, each))
+        sigma = jnp.exp(self.P_mean + self.P_std * jax.random.normal(level, (z.shape[0], *[1] * (z.ndim - 1))))
         y = unit(z.shape[1:], self.sigma_data) * z
         x = y + sigma * normal(noise, z.shape)
         c_skip, c_out, c_in, c_noise = Preconditioning.at(sigma, self.sigma_data)
-        return Noised(c_noise.reshape(-1), c_in * x, (y - c_skip * x) / c_out, training)
+        return RegressionBatch(c_in * x, c_noise.reshape(-1), (y - c_skip * x) / c_out, training)
 
-    def loss(self, generator: Denoiser, prepared: Noised) -> Float[Array, ""]:
-        """Equation 8 of the paper: with its weighting ``1 / c_out^2`` the network's output has one target and weight 1."""
-        return jnp.mean((generator.net(prepared.x, prepared.c_noise, prepared.training) - prepared.target) ** 2)
+    def loss(self, generator: NeuralGenerator, prepared: RegressionBatch) -> Float[Array, ""]:
+        """Equation 8 of the paper; the weighting ``1 / c_out^2`` gives all noise levels the same weight on the network."""
+        return prepared.squared_error(generator.net)
 
     def check(self, source: Source) -> None:
-        super().check(source)
+        check_network(self, source)
         if self.sigma_min >= self.sigma_max:
-            raise ConfigError(f"family.sigma_min: {self.sigma_min:g} must be below sigma_max = {self.sigma_max:g}")
+            raise ConfigError(
+                f"family.sigma_min: expected less than sigma_max = {self.sigma_max:g}, got {self.sigma_min:g}; "
+                "lower sigma_min or raise sigma_max"
+            )

@@ -1,4 +1,4 @@
-"""Kernel density estimation: the generator is its training data, blurred."""
+"""Kernel density estimation with Gaussian kernels."""
 
 from __future__ import annotations
 
@@ -12,52 +12,60 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
-from selfconsume.models.distributions.random import by_weight, normal
+from selfconsume.models.distributions.random import normal, sample_indices
 from selfconsume.types import Density, Family, FitState, Number, Samples, Source
 
 BLOCK = 256
-"""Queries whose distances to all kernels are held at once."""
+"""Points whose distances to all kernels are in memory at once."""
 
 
 class Kernels(Density):
-    """A Gaussian kernel around every weighted example: ``x = centre + scale * factor @ z``."""
+    """A Gaussian kernel at every weighted example: ``x = centre + sqrt(temperature) * factor @ z``."""
 
     centres: Float[Array, "n d"]
     weight: Float[Array, " n"]
     factor: Float[Array, "d d"]
-    """Square root of the kernel's covariance."""
+    """A factor of the kernel's covariance."""
     temperature: Float[Array, ""]
     """Variance factor of the kernel noise in sampling; the density is that of temperature 1."""
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        pick, noise = jax.random.split(key)
+        index, noise = jax.random.split(key)
         z = normal(noise, (n, self.centres.shape[1])) * jnp.sqrt(self.temperature)
-        return self.centres[by_weight(pick, self.weight, n)] + jnp.matmul(z, self.factor.T, precision="highest")
+        return self.centres[sample_indices(index, self.weight, n)] + jnp.matmul(z, self.factor.T, precision="highest")
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         d = self.centres.shape[1]
         values, vectors = jnp.linalg.eigh(jnp.matmul(self.factor, self.factor.T, precision="highest"))
-        # On a point mass a bandwidth rule gives 0.
+        # A bandwidth rule gives 0 for a point mass.
         values = jnp.maximum(values, jnp.finfo(jnp.float32).tiny)
         whiten = vectors / jnp.sqrt(values)
         log_weight = jnp.log(self.weight) - jnp.log(self.weight.sum())
         constant = 0.5 * d * math.log(2 * math.pi) + 0.5 * jnp.log(values).sum()
         centres = jnp.matmul(self.centres, whiten, precision="highest")
 
-        def one(query):
-            return jax.nn.logsumexp(log_weight - 0.5 * ((query - centres) ** 2).sum(axis=1)) - constant
+        def log_density(point):
+            return jax.nn.logsumexp(log_weight - 0.5 * ((point - centres) ** 2).sum(axis=1)) - constant
 
-        return jax.lax.map(one, jnp.matmul(x, whiten, precision="highest"), batch_size=BLOCK)
+        return jax.lax.map(log_density, jnp.matmul(x, whiten, precision="highest"), batch_size=BLOCK)
 
 
 @dataclasses.dataclass(frozen=True)
 class Kde(Family):
-    """Gaussian kernel density estimate.
+    """Gaussian kernel density estimate: samples are training examples plus Gaussian noise.
 
     Attributes:
-        bandwidth: A number is the kernel's standard deviation in the data's units. "scott" and "silverman" scale the
-            data's covariance by n_eff^(-2/(d+4)) (times (4/(d+2))^(2/(d+4))), with n_eff = (sum w)^2 / sum w^2.
+        bandwidth: Standard deviation of the kernel in data units; or a rule that scales the data's covariance: "scott" by
+            n_eff^(-2/(d+4)), "silverman" by (n_eff (d+2) / 4)^(-2/(d+4)), with n_eff = (sum w)^2 / sum w^2.
         temperature: Variance factor of the kernel noise in sampling.
+
+    Each generation adds the kernel's variance to that of its training data, so that without real data the loop diffuses. The
+    rules assume one Gaussian cluster and oversmooth separate clusters. The generator grows with the training set, so that
+    warm starts do not apply.
+
+    References:
+        Scott 1992, Multivariate Density Estimation; Silverman 1986, Density Estimation; weights as in
+        `scipy.stats.gaussian_kde`.
     """
 
     parametric: ClassVar[bool] = False
@@ -85,10 +93,13 @@ class Kde(Family):
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
-            raise ConfigError(f"family: 'kde' takes vectors, the source gives examples of shape {source.shape}")
+            raise ConfigError(
+                f"family: 'kde' takes vectors, the source gives examples of shape {source.shape}; flatten them"
+            )
         if isinstance(self.bandwidth, str) and source.size < 2:
             raise ConfigError(
-                f"family.bandwidth: the rule '{self.bandwidth}' needs at least 2 real examples; give a number"
+                f"family.bandwidth: the rule {self.bandwidth!r} needs at least 2 real examples, there is {source.size}; "
+                "give a number, or raise source.n"
             )
 
     def _factor(self, x: Samples, weight: Float[Array, " n"]) -> Float[Array, "d d"]:
@@ -96,12 +107,12 @@ class Kde(Family):
         if not isinstance(self.bandwidth, str):
             return self.bandwidth * jnp.eye(d)
         total, squares = weight.sum(), (weight**2).sum()
-        centred = x - jnp.matmul(weight, x, precision="highest") / total
-        # The reliability-weighted covariance, as scipy.stats.gaussian_kde uses it.
-        scatter = jnp.matmul((centred * weight[:, None]).T, centred, precision="highest")
+        deviation = x - jnp.matmul(weight, x, precision="highest") / total
+        # The covariance with reliability weights, as in scipy.stats.gaussian_kde.
+        scatter = jnp.matmul((deviation * weight[:, None]).T, deviation, precision="highest")
         covariance = scatter / (total - squares / total)
-        effective = total**2 / squares
-        base = effective if self.bandwidth == "scott" else effective * (d + 2) / 4
+        n_effective = total**2 / squares
+        base = n_effective if self.bandwidth == "scott" else n_effective * (d + 2) / 4
         width = base ** (-1.0 / (d + 4))
         if d == 1:
             return width * jnp.sqrt(covariance)

@@ -1,4 +1,4 @@
-"""Gaussian mixtures fitted by expectation-maximisation."""
+"""Gaussian mixtures fitted by expectation-maximisation (EM)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from annotated_types import Ge, Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
-from selfconsume.models.distributions.exact import Mixture as MixtureDistribution
-from selfconsume.models.distributions.random import by_weight
+from selfconsume.models.distributions.exact import MixtureDistribution
+from selfconsume.models.distributions.random import sample_indices
 from selfconsume.types import Family, FitState, Number, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixture(Family):
-    """Gaussian mixture fitted by weighted EM from starts drawn as in k-means++.
+    """Gaussian mixture fitted by weighted EM from k-means++ initial means.
 
     Attributes:
-        k: Components.
+        k: Number of components.
         covariance: "full" or "diagonal".
-        floor: Added to every variance, in squared data units: the covariance floor that keeps components from shrinking
-            onto single examples. It biases variances upwards by as much.
-        iterations: Most EM iterations.
-        tolerance: EM stops when the mean log-likelihood gains less than this in an iteration.
+        floor: Added to the variances of every component, in squared data units: keeps components from collapsing onto
+            single examples. It biases variances upwards by as much in every generation.
+        iterations: Largest number of EM iterations.
+        tolerance: EM stops when the mean log-likelihood (nats per example) increases by less than this in an iteration.
         temperature: Variance factor of each component in sampling.
 
-    A warm start continues EM from the last mixture; EM finds a local optimum, so cold starts differ between seeds.
+    EM finds a local optimum, so that cold starts differ between seeds by more than sampling noise. A warm start continues EM
+    from the mixture of the last generation, in which a component without examples stays lost.
+
+    References:
+        Dempster et al. 1977, Journal of the Royal Statistical Society B 39; Arthur and Vassilvitskii 2007 (k-means++).
     """
 
     k: Annotated[int, Ge(1)] = 10
@@ -57,7 +61,7 @@ class Mixture(Family):
         with jax.default_matmul_precision("highest"):
             variance = weight @ (x - weight @ x / total) ** 2 / total + self.floor
         factors = jnp.broadcast_to(jnp.diag(jnp.sqrt(variance)), (self.k, d, d))
-        means = spread_starts(key, x, weight, self.k)
+        means = kmeans_plus_plus(key, x, weight, self.k)
         generator = self._distribution(jnp.full(self.k, 1 / self.k), means, factors)
         return FitState(generator, None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), (x, weight))
 
@@ -65,38 +69,45 @@ class Mixture(Family):
         x, weight = state.data
         total = jnp.maximum(weight.sum(), jnp.finfo(x.dtype).tiny)
         start = state.generator
+        if not isinstance(start, MixtureDistribution):
+            raise TypeError(f"expected the state of a mixture, got {type(start).__name__}")
 
-        def improve(carry):
-            count, p, means, factors, now, _ = carry
+        def em_iteration(carry):
+            count, p, means, factors, log_likelihood, _ = carry
             log_joint = self._log_joint(x, p, means, factors)
             log_x = jax.nn.logsumexp(log_joint, axis=1)
-            # A row without weight may be so far off that no component reaches it.
-            share = jnp.where(weight[:, None] > 0, jnp.exp(log_joint - log_x[:, None]) * weight[:, None], 0.0)
+            # An example of weight 0 may be so far away that no component reaches it.
+            responsibility = jnp.where(weight[:, None] > 0, jnp.exp(log_joint - log_x[:, None]) * weight[:, None], 0.0)
             return (
                 count + 1,
-                *self._maximise(x, share, total, means),
+                *self._maximise(x, responsibility, total, means),
                 weight @ jnp.where(weight > 0, log_x, 0.0) / total,
-                now,
+                log_likelihood,
             )
 
-        def goes_on(carry):
-            count, _, _, _, now, before = carry
-            return (count < self.iterations) & ((count < 2) | (now - before > self.tolerance))
+        def is_unfinished(carry):
+            count, _, _, _, log_likelihood, previous = carry
+            return (count < self.iterations) & ((count < 2) | (log_likelihood - previous > self.tolerance))
 
-        nothing = jnp.array(-jnp.inf)
-        first = (0, start.weights, start.means, start.factors, nothing, nothing)
-        # GPUs multiply float32 matrices with the digits of a half unless told otherwise.
+        lowest = jnp.array(-jnp.inf)
+        initial = (0, start.weights, start.means, start.factors, lowest, lowest)
+        # By default GPUs multiply float32 matrices in TF32, with the precision of 16-bit numbers.
         with jax.default_matmul_precision("highest"):
-            _, p, means, factors, now, _ = jax.lax.while_loop(goes_on, improve, first)
+            _, p, means, factors, log_likelihood, _ = jax.lax.while_loop(is_unfinished, em_iteration, initial)
         generator = self._distribution(p, means, factors)
-        return dataclasses.replace(state, generator=generator, iteration=state.iteration + updates, loss=-now)
+        return dataclasses.replace(
+            state, generator=generator, iteration=state.iteration + updates, loss=-log_likelihood
+        )
 
     def check(self, source: Source) -> None:
         if len(source.shape) != 1:
-            raise ConfigError(f"family: 'mixture' takes vectors, the source gives examples of shape {source.shape}")
+            raise ConfigError(
+                f"family: 'mixture' takes vectors, the source gives examples of shape {source.shape}; flatten them"
+            )
         if source.size < self.k:
             raise ConfigError(
-                f"family.k: {self.k} components need at least as many real examples; there are {source.size}"
+                f"family.k: {self.k} components need at least as many real examples, there are {source.size}; lower k or raise "
+                "source.n"
             )
 
     def _log_joint(self, x, p, means, factors) -> Float[Array, "n k"]:
@@ -113,40 +124,43 @@ class Mixture(Family):
 
         return jax.vmap(component)(means, factors).T + jnp.log(p) - 0.5 * d * math.log(2 * math.pi)
 
-    def _maximise(self, x, share, total, means):
-        mass = share.sum(axis=0)
-        alive = mass > 1e-6
-        safe = jnp.where(alive, mass, 1.0)
-        # An empty component keeps its place with no weight, instead of dividing 0 by 0.
-        new = jnp.where(alive[:, None], share.T @ x / safe[:, None], means)
+    def _maximise(self, x, responsibility, total, means):
+        mass = responsibility.sum(axis=0)
+        is_alive = mass > 1e-6
+        size = jnp.where(is_alive, mass, 1.0)
+        # An empty component keeps its mean with no weight, instead of dividing 0 by 0.
+        new_means = jnp.where(is_alive[:, None], responsibility.T @ x / size[:, None], means)
 
         def factor(mean, column, size):
-            centred = x - mean
+            deviation = x - mean
             if self.covariance == "diagonal":
-                return jnp.diag(jnp.sqrt(column @ centred**2 / size + self.floor))
-            scatter = (centred * column[:, None]).T @ centred / size
+                return jnp.diag(jnp.sqrt(column @ deviation**2 / size + self.floor))
+            scatter = (deviation * column[:, None]).T @ deviation / size
             return jnp.linalg.cholesky(scatter + self.floor * jnp.eye(x.shape[1]))
 
-        factors = jax.vmap(factor, in_axes=(0, 1, 0))(new, share, safe)
-        return mass / total, new, factors
+        factors = jax.vmap(factor, in_axes=(0, 1, 0))(new_means, responsibility, size)
+        return mass / total, new_means, factors
 
     def _distribution(self, p, means, factors) -> MixtureDistribution:
         return MixtureDistribution(p, means, factors, jnp.asarray(self.temperature, means.dtype))
 
 
-def spread_starts(key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], k: int) -> Float[Array, "k d"]:
-    """``k`` rows of ``x``, each drawn by weight times squared distance to the rows drawn before.
+def kmeans_plus_plus(key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], k: int) -> Float[Array, "k d"]:
+    """The k-means++ initialisation for weighted examples: ``k`` rows of ``x``, sampled in turn.
 
-    Arthur and Vassilvitskii 2007 (k-means++), for weighted examples.
+    The probability of a row is proportional to its weight times its squared distance from the nearest row sampled so far.
+
+    References:
+        Arthur and Vassilvitskii 2007, k-means++: the advantages of careful seeding.
     """
 
     def add(i, carry):
         starts, distance = carry
-        # On fewer than k distinct examples all distances become 0; then any example will do.
+        # With fewer than k distinct examples all distances become 0; then rows are sampled by weight alone.
         mass = jnp.where((distance * weight).sum() > 0, distance * weight, weight)
-        chosen = x[by_weight(jax.random.fold_in(key, i), mass, 1)[0]]
-        return starts.at[i].set(chosen), jnp.minimum(distance, ((x - chosen) ** 2).sum(axis=1))
+        start = x[sample_indices(jax.random.fold_in(key, i), mass, 1)[0]]
+        return starts.at[i].set(start), jnp.minimum(distance, ((x - start) ** 2).sum(axis=1))
 
-    first = x[by_weight(jax.random.fold_in(key, 0), weight, 1)[0]]
+    first = x[sample_indices(jax.random.fold_in(key, 0), weight, 1)[0]]
     starts = jnp.zeros((k, x.shape[1]), x.dtype).at[0].set(first)
     return jax.lax.fori_loop(1, k, add, (starts, ((x - first) ** 2).sum(axis=1)))[0]

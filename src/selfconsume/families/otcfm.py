@@ -1,4 +1,4 @@
-"""Conditional flow matching with optimal-transport pairing."""
+"""Conditional flow matching with minibatch optimal-transport pairing (OT-CFM)."""
 
 from __future__ import annotations
 
@@ -11,105 +11,140 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Gt
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.distributions.random import normal
-from selfconsume.models.nets import Network, Training
-from selfconsume.models.training.network_family import Networked, Portioned
+from selfconsume.models.nets import Network
+from selfconsume.models.training.batched_sampling import decoded_samples
+from selfconsume.models.training.gradient_loop import NeuralGenerator, advance_training, begin_training
+from selfconsume.models.training.network_family import (
+    NetworkFamily,
+    RegressionBatch,
+    augment_minibatch,
+    check_network,
+    new_network,
+)
 from selfconsume.models.training.pairing import Pairing, paired
 from selfconsume.models.training.samplers import Solver, divergence, solve
 from selfconsume.models.training.scaling import Scaling, is_image
-from selfconsume.types import Density, Samples, Source
+from selfconsume.types import Density, FitState, Samples, Source
 
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2}
-"""Evaluations of a step."""
+"""Network evaluations of one step of each fixed-step solver."""
 
 
-class Velocity(Portioned):
-    """A velocity that carries standard Gaussian noise at time 0 to the data at time 1, by an ordinary differential equation.
+class Integrator(NamedTuple):
+    """The solver of ``dz/dtau = v(tau, z)`` in sampling, see the fields of `OTCFM`."""
 
-    For images it stays at that: their density takes too many derivatives, and bytes have none.
+    solver: Solver
+    steps: int
+    rtol: float
+    atol: float
+
+    def velocity(self, net: Network, tau: Float[Array, ""], z: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
+        """The velocity of all rows at one time."""
+        if self.solver != "dopri5":
+            return net(z, jnp.reshape(tau, 1))
+        # Adaptive steps would resolve the rounding of coarser types: three times as many, for no smaller an error.
+        with jax.default_matmul_precision("highest"):
+            return net.exact()(z, jnp.reshape(tau, 1))
+
+    def solve(self, velocity: Callable[..., Array], z: Array, start: float, end: float) -> Array:
+        """The solution at time ``end`` from ``z`` at time ``start``; NaN where "dopri5" fails."""
+        return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
+
+    def sample_scaled(self, generator: NeuralGenerator, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        """Examples in network units: the flow from noise at time 0 to data at time 1."""
+        z = normal(key, (n, *generator.scaling.shift.shape)) * jnp.sqrt(generator.temperature)
+        return self.solve(lambda tau, z: self.velocity(generator.net, tau, z), z, 0.0, 1.0)
+
+
+class ImageVelocity(NeuralGenerator):
+    """A velocity field on images, from standard Gaussian noise at time 0 to data at time 1.
+
+    It has no `log_prob`: the divergence takes one derivative per pixel, and bytes have none.
     """
 
     net: Network
     scaling: Scaling
     temperature: Float[Array, ""]
-    solver: Solver = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
-    rtol: float = eqx.field(static=True)
-    atol: float = eqx.field(static=True)
+    integrator: Integrator = eqx.field(static=True)
 
-    def velocity(self, tau: Float[Array, ""], z: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
-        """The velocity of all rows at one time."""
-        if self.solver != "dopri5":
-            return self.net(z, jnp.reshape(tau, 1))
-        # Adaptive steps would resolve the rounding of coarser types: three times as many, for no smaller an error.
-        with jax.default_matmul_precision("highest"):
-            return self.net.exact()(z, jnp.reshape(tau, 1))
+    def sample_scaled(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        """Examples in network units."""
+        return self.integrator.sample_scaled(self, key, n)
 
-    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
-        z = normal(key, (n, *self.scaling.shift.shape)) * jnp.sqrt(self.temperature)
-        return self._solve(self.velocity, z, 0.0, 1.0)
+    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
+        return decoded_samples(key, n, self.scaling.shift.shape, self.sample_scaled, self.scaling.decode)
 
-    def _solve(self, velocity: Callable[..., Array], z: Array, start: float, end: float) -> Array:
-        return solve(velocity, z, start, end, solver=self.solver, steps=self.steps, rtol=self.rtol, atol=self.atol)
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return self.attempt(key, n)[0]
 
 
-class VelocityField(Velocity, Density):
-    """A velocity of vectors, which gives their density too."""
+class VectorVelocity(NeuralGenerator, Density):
+    """A velocity field on vectors, which gives their density too."""
+
+    net: Network
+    scaling: Scaling
+    temperature: Float[Array, ""]
+    integrator: Integrator = eqx.field(static=True)
+
+    def sample_scaled(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
+        """Examples in network units."""
+        return self.integrator.sample_scaled(self, key, n)
+
+    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
+        return decoded_samples(key, n, self.scaling.shift.shape, self.sample_scaled, self.scaling.decode)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        return self.attempt(key, n)[0]
 
     def log_prob(self, x: Samples) -> Float[Array, " n"]:
         """Log density (nats) at temperature 1, by the divergence along the path back to the noise.
 
-        Costs d + 1 derivatives of the network for each evaluation that sampling needs; meant for d up to some tens. The
-        solver's steps make it the density of nearly, not exactly, the distribution that `sample` draws from.
+        Each network evaluation of sampling costs d + 1 derivatives of the network; meant for d up to some tens. The
+        solver's steps make it nearly, not exactly, the density of the distribution of `sample`.
+
+        References:
+            Chen et al. 2018, arXiv:1806.07366, theorem 1 (instantaneous change of variables).
         """
         d = self.scaling.shift.size
 
-        def back(tau, state):
-            z, _ = state[:, :-1], state[:, -1]
-            value, trace = divergence(lambda z: self.velocity(tau, z), z)
+        def reverse(tau, state):
+            value, trace = divergence(lambda z: self.integrator.velocity(self.net, tau, z), state[:, :-1])
             return jnp.concatenate([value, trace[:, None]], axis=1)
 
         state = jnp.concatenate([self.scaling.encode(x), jnp.zeros((x.shape[0], 1))], axis=1)
-        state = self._solve(back, state, 1.0, 0.0)
+        state = self.integrator.solve(reverse, state, 1.0, 0.0)
         base = -0.5 * (state[:, :-1] ** 2).sum(axis=1) - 0.5 * d * math.log(2 * math.pi)
         return base + state[:, -1] - d * jnp.log(self.scaling.scale)
 
 
-class Path(NamedTuple):
-    """Points on straight paths, and the velocity of each."""
-
-    tau: Float[Array, " n"]
-    z: Float[Array, "n *shape"]
-    target: Float[Array, "n *shape"]
-    training: Training | None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OTCFM(Networked):
-    """Flow matching on straight paths between noise and data that minibatch optimal transport has paired.
+class OTCFM(NetworkFamily):
+    """Flow matching on straight paths between noise and data paired by minibatch optimal transport (OT-CFM).
 
-    Besides the fields of `Trained` and `Networked`:
+    Besides the fields of `TrainingSettings` and `NetworkSettings`:
 
     Attributes:
-        pairing: "independent", "exact" (least sum of squared distances) or "sinkhorn" (a permutation drawn by the
-            entropic plan).
-        pairing_block: Pairs are made inside blocks of so many examples of the minibatch; 0 is the whole minibatch.
-            Larger blocks come nearer to optimal transport of the distributions and cost more: beside an update of 256
+        pairing: Coupling of noise and data in a minibatch: "independent" (random pairs), "exact" (the assignment with the
+            least sum of squared distances) or "sinkhorn" (a permutation sampled from the entropic transport plan).
+        pairing_block: Pairs are computed inside blocks of this many examples of the minibatch; 0: the whole minibatch.
+            Larger blocks are closer to optimal transport of the distributions and cost more: relative to an update of 256
             examples at width 64 on a CPU, "exact" takes half as long in blocks of 16, 1.4 times as long in blocks of 32,
             6 times in blocks of 64 and 80 times in one block of 256.
-        sinkhorn_epsilon: Regularisation of "sinkhorn", relative to the mean squared distance in the block.
+        sinkhorn_epsilon: Entropic regularisation of "sinkhorn", relative to the mean squared distance in the block.
         sinkhorn_iterations: Iterations of "sinkhorn".
-        solver: "euler", "midpoint", "heun" (equal steps) or "dopri5" (adaptive, one sequence of steps for all samples drawn
-            together; in float32, whatever `compute` is).
-        steps: Number of equal steps.
-        rtol: Relative tolerance of "dopri5", in units of the data's deviation.
-        atol: Absolute tolerance of "dopri5", likewise.
+        solver: ODE solver of sampling: "euler", "midpoint", "heun" (equal steps) or "dopri5" (adaptive, one sequence of steps
+            for all examples sampled together; in float32, whatever `compute` is).
+        steps: Number of equal steps; each is one network evaluation with "euler", two with "midpoint" and "heun".
+        rtol: Relative tolerance of "dopri5".
+        atol: Absolute tolerance of "dopri5", in units of the data's standard deviation.
 
-    Samples drawn together whose solution "dopri5" does not reach in 4096 steps are not valid: they are left out of the data,
-    and where no sample is left, the run has diverged.
+    The loss is the mean squared error of the velocity, not a likelihood. The solver's error is part of every generation, and
+    a loop accumulates it. Examples sampled together for which "dopri5" needs more than 4096 steps are invalid: they are left
+    out of the training data, and if no valid sample is left, the run has diverged.
 
     References:
         Tong et al. 2024, arXiv:2302.00482, algorithms 2 and 3 with sigma = 0; Lipman et al. 2023, arXiv:2210.02747.
@@ -132,14 +167,21 @@ class OTCFM(Networked):
     def evaluations(self) -> int | None:
         return None if self.solver == "dopri5" else self.steps * ORDERS[self.solver]
 
-    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Velocity:
-        net = self.network(key, shape)
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> ImageVelocity | VectorVelocity:
+        velocity = ImageVelocity if is_image(shape) else VectorVelocity
+        integrator = Integrator(self.solver, self.steps, self.rtol, self.atol)
         temperature = jnp.asarray(self.temperature, jnp.float32)
-        field = Velocity if is_image(shape) else VelocityField
-        return field(net, Scaling.identity(shape), temperature, self.solver, self.steps, self.rtol, self.atol)
+        return velocity(new_network(self, key, shape), Scaling.identity(shape), temperature, integrator)
 
-    def prepare(self, key: PRNGKeyArray, generator: Velocity, z: Samples) -> Path:
-        key, z, training = self.disturbed(key, z)
+    def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
+        return begin_training(self, self.init, key, x, weight, start)
+
+    def advance(self, state: FitState, updates: int) -> FitState:
+        return advance_training(self, state, updates, prepare=self.prepare, loss=self.loss)
+
+    def prepare(self, key: PRNGKeyArray, generator: NeuralGenerator, z: Samples) -> RegressionBatch:
+        """Points at random times on straight paths from noise to data, and the velocity of each path."""
+        key, z, training = augment_minibatch(self, key, z)
         noise, time, pair = jax.random.split(key, 3)
         x0 = paired(
             pair,
@@ -151,13 +193,13 @@ class OTCFM(Networked):
             iterations=self.sinkhorn_iterations,
         ).reshape(z.shape)
         tau = jax.random.uniform(time, z.shape[:1])
-        return Path(tau, x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), z - x0, training)
+        return RegressionBatch(x0 + tau.reshape(-1, *[1] * (z.ndim - 1)) * (z - x0), tau, z - x0, training)
 
-    def loss(self, generator: Velocity, prepared: Path) -> Float[Array, ""]:
-        return jnp.mean((generator.net(prepared.z, prepared.tau, prepared.training) - prepared.target) ** 2)
+    def loss(self, generator: NeuralGenerator, prepared: RegressionBatch) -> Float[Array, ""]:
+        return prepared.squared_error(generator.net)
 
     def check(self, source: Source) -> None:
-        super().check(source)
+        check_network(self, source)
         if self.pairing != "independent" and self.pairing_block and self.batch % self.pairing_block:
             raise ConfigError(
                 f"family.pairing_block: {self.pairing_block} does not divide the batch of {self.batch}; "

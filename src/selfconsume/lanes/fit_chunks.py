@@ -9,7 +9,7 @@ import jax
 
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
-from selfconsume.models.training.gradient_loop import Trained
+from selfconsume.models.training.gradient_loop import AHEAD
 from selfconsume.types import FitState
 
 CHUNK_UPDATES = 1000
@@ -37,7 +37,7 @@ def fit_in_chunks(
         done: Updates that it has had.
         advance: (fit, number of updates) -> the fit after these updates.
     """
-    size = run.family.ahead if run.long_fits and isinstance(run.family, Trained) else CHUNK_UPDATES
+    size = AHEAD if run.long_fits else CHUNK_UPDATES
     while done < updates:
         size = min(size, updates - done)
         start = time.monotonic()

@@ -16,7 +16,7 @@ from selfconsume.lanes.lane_pool import LanePool, empty_blocks
 from selfconsume.lanes.records import PartialFit
 from selfconsume.loop import generation_zero, pool
 from selfconsume.loop.generation import DataShape
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.types import FitState, Generator
 
 
@@ -103,7 +103,7 @@ class LaneFit:
         inputs, blocks = self._inputs, lane_pool.blocks
         if t == 0:
             # Generation 0 has no pool, so that it is the same program, and the same bits, for every regime of a seed.
-            blocks = empty_blocks(inputs, 0, statistics=isinstance(inputs.run.family, Summarised))
+            blocks = empty_blocks(inputs, 0, statistics=isinstance(inputs.run.family, SufficientStatisticsFamily))
         plan = self._slot_plan(t, jax.tree.leaves(blocks)[0].shape[1])
         shared = {"t": np.int32(t), **(inputs.reserve_rows() if shape.fresh else {})}
         lane = {**inputs.arrays(t), "blocks": blocks, "plan": plan, "start": start}

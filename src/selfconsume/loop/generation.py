@@ -19,7 +19,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.loop import pool
 from selfconsume.loop.keys import Keys
 from selfconsume.loop.run import Run
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.types import Curation, FitState, Generation, Generator, Metric, Samples, Source
 
 
@@ -109,13 +109,13 @@ def real_statistics(run: Run, x: Samples, count: Int[Array, ""]) -> Any:
     return statistics_family(run).summarise(x, (jnp.arange(x.shape[0]) < count).astype(jnp.float32))
 
 
-def statistics_family(run: Run) -> Summarised:
+def statistics_family(run: Run) -> SufficientStatisticsFamily:
     """The run's family, which is fitted from sufficient statistics.
 
     Raises:
         TypeError: It is fitted to examples.
     """
-    if not isinstance(run.family, Summarised):
+    if not isinstance(run.family, SufficientStatisticsFamily):
         raise TypeError(f"{run.family} is fitted to examples, not to sufficient statistics; use `begin`")
     return run.family
 

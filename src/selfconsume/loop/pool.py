@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.types import Plan, Samples
 
 
@@ -199,7 +199,7 @@ def random_subset(
     return jax.lax.while_loop(lambda state: state[1] < target, draw, start)[3]
 
 
-def merge_statistics(family: Summarised, real: Any, blocks: StatisticsBlocks, plan: SlotPlan) -> Any:
+def merge_statistics(family: SufficientStatisticsFamily, real: Any, blocks: StatisticsBlocks, plan: SlotPlan) -> Any:
     """Sufficient statistics of all data that the plan uses, from those of its blocks.
 
     Blocks are merged one after the other, and a block of weight 0 changes no bit, so the result does not depend on the

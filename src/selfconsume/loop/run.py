@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from selfconsume.errors import ConfigError
 from selfconsume.loop import pool
-from selfconsume.models.training.gradient_loop import Trained
 from selfconsume.models.training.scaling import is_image
-from selfconsume.models.training.sufficient_statistics import Summarised
+from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
+from selfconsume.models.training.training_settings import TrainingSettings
 from selfconsume.types import Curation, Family, Plan, Regime, Source
 
 
@@ -42,12 +42,12 @@ class Run:
     @property
     def long_fits(self) -> bool:
         """Whether a fit may take hours: then it is advanced in timed chunks, and runs that share generation 0 fit it once."""
-        return isinstance(self.family, Trained) and is_image(self.source.shape)
+        return isinstance(self.family, TrainingSettings) and is_image(self.source.shape)
 
     @property
     def microbatch(self) -> int | None:
         """Examples of one gradient evaluation, which several devices may share; None: the whole pool, on one device."""
-        return self.family.batch // self.family.grad_accumulation if isinstance(self.family, Trained) else None
+        return self.family.batch // self.family.grad_accumulation if isinstance(self.family, TrainingSettings) else None
 
     @property
     def generation_zero_inputs(self) -> tuple[Any, ...] | None:
@@ -96,4 +96,8 @@ class Run:
     @property
     def pools_statistics(self) -> bool:
         """Whether the pool holds sufficient statistics of its blocks in place of their examples."""
-        return isinstance(self.family, Summarised) and self.regime.fixed_block_use and self.plan(1).budget is None
+        return (
+            isinstance(self.family, SufficientStatisticsFamily)
+            and self.regime.fixed_block_use
+            and self.plan(1).budget is None
+        )

@@ -1,4 +1,4 @@
-"""Regimes: weightings of the pool of real and synthetic data. One file for each kind.
+"""Regimes: weightings of the pool of real and synthetic data, one file for each kind; what they share in `schedules`.
 
 Imports types.
 """

@@ -1,7 +1,6 @@
-"""The regimes of the literature, each a weighting of the pool.
+"""Schedules of ratios and counts, shared by the regimes.
 
-Ratios and counts may be schedules: a list by generation, whose first entry belongs to generation 1 and whose last entry
-holds from then on.
+A schedule is a list by generation: its first entry applies to generation 1, its last entry from then on.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ Ratio = Annotated[float, Ge(0)]
 Count = Annotated[int, Ge(0)]
 
 
-def at(schedule: float | tuple[float, ...], t: int) -> float:
-    """The entry of a schedule that holds in generation ``t >= 1``; a plain number holds always."""
+def value_at(schedule: float | tuple[float, ...], t: int) -> float:
+    """The value of a schedule in generation ``t >= 1``; a number is constant."""
     return schedule[min(t, len(schedule)) - 1] if isinstance(schedule, Sequence) else schedule
 
 
-def highest(schedule: float | tuple[float, ...]) -> float:
-    """The largest entry of a schedule."""
+def maximum(schedule: float | tuple[float, ...]) -> float:
+    """The largest value of a schedule."""
     return max(schedule) if isinstance(schedule, Sequence) else schedule
 
 
-def part(ratio: float, n: int) -> int:
-    """``floor(ratio * n)`` for the decimal that was written: 0.29 of 100 is 29, although 0.29 * 100 < 29 in floats."""
+def floor_count(ratio: float, n: int) -> int:
+    """``floor(ratio * n)`` of the ratio as a decimal: 0.29 of 100 is 29, although 0.29 * 100 < 29 in floating point."""
     return math.floor(Fraction(repr(float(ratio))) * n)

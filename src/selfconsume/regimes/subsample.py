@@ -1,4 +1,4 @@
-"""A random budget of all real and synthetic data."""
+"""A random subset, of fixed size, of all real and synthetic data so far."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from selfconsume.types import Plan, Regime, Source
 
 @dataclasses.dataclass(frozen=True)
 class Subsample(Regime):
-    """A random budget of everything so far, real and synthetic, drawn anew each generation without replacement.
-
-    Accumulate-subsample of Kazdan et al. 2024 (arXiv:2410.16713).
+    """Accumulate-subsample: a random subset of fixed size of all data so far, real and synthetic.
 
     Attributes:
-        budget: Examples that one generation trains on; None is the size of the real set.
+        budget: Examples of one generation's training set, drawn without replacement, anew in each generation. None: the size
+            of the real set.
+
+    References:
+        Kazdan et al. 2024, arXiv:2410.16713.
     """
 
     budget: Annotated[int, Ge(1)] | None = None
@@ -31,6 +33,6 @@ class Subsample(Regime):
         smallest = source.size + n_synthetic
         if self.budget is not None and self.budget > smallest:
             raise ConfigError(
-                f"regime.budget: {self.budget} is more than the {smallest} examples there are in generation 1; "
-                f"use at most {smallest}"
+                f"regime.budget: expected at most the {smallest} examples of generation 1, got {self.budget}; "
+                "lower budget, or raise source.n or study.n_synthetic"
             )

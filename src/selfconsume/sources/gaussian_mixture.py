@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from selfconsume.models.distributions.exact import Mixture
+from selfconsume.models.distributions.exact import MixtureDistribution
 from selfconsume.sources.distribution_source import Count, DistributionSource, Width
 
 
@@ -23,9 +23,9 @@ class _Modes(DistributionSource):
     def shape(self) -> tuple[int, ...]:
         return (self.modes().shape[1],)
 
-    def truth(self) -> Mixture:
+    def truth(self) -> MixtureDistribution:
         k, d = self.modes().shape
-        return Mixture(jnp.full(k, 1 / k), self.modes(), jnp.broadcast_to(self.std * jnp.eye(d), (k, d, d)))
+        return MixtureDistribution(jnp.full(k, 1 / k), self.modes(), jnp.broadcast_to(self.std * jnp.eye(d), (k, d, d)))
 
     def mode_std(self) -> float:
         return self.std

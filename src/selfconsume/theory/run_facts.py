@@ -142,7 +142,7 @@ def source_moments(source: Source) -> SourceMoments | None:
         p = arrays["p"] / arrays["p"].sum()
         distribution = "categorical" if type(source) is CategoricalSource else "other"
         return SourceMoments(p, np.diag(p) - np.outer(p, p), distribution, source.n_test)
-    if type(truth) is exact.Mixture:
+    if type(truth) is exact.MixtureDistribution:
         share = arrays["weights"] / arrays["weights"].sum()
         mean = share @ arrays["mean"]
         offset = arrays["mean"] - mean

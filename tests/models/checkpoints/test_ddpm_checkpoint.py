@@ -11,7 +11,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.families.ddpm import DDPM
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.ddpm import DDPM as LAYOUT
-from selfconsume.models.checkpoints.layout import filled
+from selfconsume.models.checkpoints.layout import fill
 from selfconsume.models.checkpoints.load import load
 from selfconsume.models.nets.layers import embedding, parameters
 from selfconsume.models.nets.unet import SIZES, Sizes, UNet
@@ -76,7 +76,7 @@ def test_every_array_of_the_published_size_has_its_place():
     sizes = SIZES["ddpm_32"]
     net = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (32, 32, 3), sizes))
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(sizes, 32).items()}
-    full = filled(LAYOUT, net, 32, state, "file")
+    full = fill(LAYOUT, net, 32, state, "file")
     assert jax.tree.structure(full) == jax.tree.structure(net)
     assert parameters(full) == parameters(net) == sum(array.size for array in state.values())
 
@@ -85,7 +85,7 @@ def test_arrays_come_to_their_places():
     rng = np.random.default_rng(0)
     state = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes(SMALL, 8).items()}
     like = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (8, 8, 3), SMALL))
-    net = filled(LAYOUT, like, 8, state, "file")
+    net = fill(LAYOUT, like, 8, state, "file")
     for ours, theirs in (
         (net.middle[0], "mid.block_1"),
         (net.middle[1], "mid.block_2"),

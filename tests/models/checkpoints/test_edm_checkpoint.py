@@ -13,9 +13,9 @@ from selfconsume.errors import ConfigError
 from selfconsume.families.edm import EDM
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.edm import EDM as LAYOUT
-from selfconsume.models.checkpoints.layout import filled
+from selfconsume.models.checkpoints.layout import fill
 from selfconsume.models.checkpoints.load import load
-from selfconsume.models.checkpoints.safe_pickle import Inert
+from selfconsume.models.checkpoints.safe_pickle import UncalledObject
 from selfconsume.models.nets.layers import parameters
 from selfconsume.models.nets.unet import SIZES, Sizes, UNet
 
@@ -96,7 +96,7 @@ def generator(sizes: Sizes, side: int, **fields):
 def test_every_array_of_the_published_sizes_has_its_place(name, side):
     net = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (side, side, 3), SIZES[name]))
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(SIZES[name], side).items()}
-    full = filled(LAYOUT, net, side, state, "file")
+    full = fill(LAYOUT, net, side, state, "file")
     assert jax.tree.structure(full) == jax.tree.structure(net)
     assert parameters(full) == parameters(net)
     unused = [name for name in state if "filter" in name or "augment" in name]
@@ -228,7 +228,7 @@ def nodes(state, name="EDMPrecond", **facts):
 
     def made(name, **inside):
         meta = {"class_name": name, "state": {"_parameters": {}, "_buffers": {}, "_modules": {}, **inside}}
-        return Inert("torch_utils.persistence._reconstruct_persistent_obj", (meta,))
+        return UncalledObject("torch_utils.persistence._reconstruct_persistent_obj", (meta,))
 
     tree = made(name, label_dim=0, sigma_data=0.5, **facts)
     for full, array in state.items():
@@ -237,7 +237,7 @@ def nodes(state, name="EDMPrecond", **facts):
         for part in place:
             here = here["_modules"].setdefault(part, made("Part")).arguments[0]["state"]
         here["_buffers" if "filter" in leaf else "_parameters"][leaf] = array
-    return {"ema": tree, "loss_fn": Inert("EDMLoss")}
+    return {"ema": tree, "loss_fn": UncalledObject("EDMLoss")}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints.pytrees import load_generator, named, named_shapes, rebuilt, save_generator
-from selfconsume.models.distributions.exact import Mixture, Normal
+from selfconsume.models.distributions.exact import MixtureDistribution, Normal
 from selfconsume.types import FitState
 
 
@@ -36,7 +36,7 @@ def test_arrays_have_the_names_of_their_places():
     "generator",
     [
         Normal(jnp.arange(3.0), jnp.eye(3), 0.5),
-        Mixture(jnp.array([0.25, 0.75]), jnp.ones((2, 1)), jnp.ones((2, 1, 1))),
+        MixtureDistribution(jnp.array([0.25, 0.75]), jnp.ones((2, 1)), jnp.ones((2, 1, 1))),
     ],
 )
 def test_generators_come_back_from_a_file(tmp_path, generator):

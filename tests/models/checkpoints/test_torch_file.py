@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import safe_pickle, torch_file
-from selfconsume.models.checkpoints.safe_pickle import Inert
+from selfconsume.models.checkpoints.safe_pickle import UncalledObject
 from selfconsume.models.checkpoints.torch_file import MAGIC, read
 
 VALUES = np.arange(6, dtype=np.float32)
@@ -109,7 +109,7 @@ def test_views(found, made):
 
 def test_pickles_of_modules(found):
     ema = found(module(lambda held: tensor(held, 0, (3, 2), (2, 1))))["ema"]
-    assert isinstance(ema, Inert) and ema.name == "persistence.made"
+    assert isinstance(ema, UncalledObject) and ema.name == "persistence.made"
     np.testing.assert_array_equal(ema.arguments[0]["state"]["_buffers"]["w"], VALUES.reshape(3, 2))
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_executed(found, tmp_path):
     ):
         for made in (archive, lambda body: stream(body, 0), pickled):
             node = found(made(body))
-            assert isinstance(node, Inert) and node.name in ("os.system", "builtins.exec")
+            assert isinstance(node, UncalledObject) and node.name in ("os.system", "builtins.exec")
             assert node.arguments[0].endswith((str(target), "w')"))
     assert not target.exists()
 
@@ -170,7 +170,7 @@ def test_what_is_not_known_is_said(found, tmp_path):
         read(tmp_path / "none.pt", "study.initial")
     refused(b"", "begins neither like an archive nor like a pickle")
     refused(b"hello", "begins neither like an archive nor like a pickle")
-    refused(b"\x80\x02hello", r"is no file of PyTorch, or is damaged \(.*\); fetch it again")
+    refused(b"\x80\x02hello", r"is no file of PyTorch, or is damaged \(.*\); download it again")
     refused(archive(TWO_BY_THREE)[:-30], "is no file of PyTorch, or is damaged")
     refused(stream(TWO_BY_THREE)[:-1], "ends before its storages do")
     refused(
@@ -307,10 +307,10 @@ def test_limits_and_forms_that_are_not_read(found, monkeypatch):
     inside = call("torch.storage._load_from_bytes", blob(stream(storage(6))))
     refused(archive(tensor(inside, 0, (6,), (1,))), "a tensor's storage holds further storages")
     with monkeypatch.context() as patch:
-        patch.setattr(torch_file, "MOST_BYTES", 100)
-        refused(archive(TWO_BY_THREE), "has more than 100 bytes, which is not read")
+        patch.setattr(torch_file, "MAX_BYTES", 100)
+        refused(archive(TWO_BY_THREE), "has more than 100 bytes; only smaller files are read")
     with monkeypatch.context() as patch:
-        patch.setattr(torch_file, "MOST_ENTRIES", 1)
+        patch.setattr(torch_file, "MAX_RECORDS", 1)
         refused(archive(TWO_BY_THREE), "holds 2 records; at most 1 are read")
-    monkeypatch.setattr(safe_pickle, "MOST_OPCODES", 10)
+    monkeypatch.setattr(safe_pickle, "MAX_OPCODES", 10)
     refused(archive(TWO_BY_THREE), "more than 10 instructions")

@@ -11,9 +11,9 @@ from selfconsume.families.ddpm import DDPM
 from selfconsume.families.otcfm import OTCFM
 from selfconsume.models.checkpoints import load as initial
 from selfconsume.models.checkpoints import torch_file
-from selfconsume.models.checkpoints.layout import filled
+from selfconsume.models.checkpoints.layout import fill
 from selfconsume.models.checkpoints.load import load
-from selfconsume.models.checkpoints.safe_pickle import Inert
+from selfconsume.models.checkpoints.safe_pickle import UncalledObject
 from selfconsume.models.checkpoints.torchcfm import TORCHCFM
 from selfconsume.models.nets.layers import parameters
 from selfconsume.models.nets.unet import SIZES, Sizes, UNet
@@ -99,7 +99,7 @@ def test_every_array_of_the_published_size_has_its_place():
     sizes = SIZES["torchcfm_32"]
     net = jax.eval_shape(lambda: UNet.init(jax.random.key(0), (32, 32, 3), sizes))
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes(sizes, 32).items()}
-    full = filled(TORCHCFM, net, 32, state, "file")
+    full = fill(TORCHCFM, net, 32, state, "file")
     assert jax.tree.structure(full) == jax.tree.structure(net)
     assert parameters(full) == parameters(net) == sum(array.size for array in state.values())
 
@@ -245,7 +245,7 @@ def test_what_fits_no_family_or_net_is_refused(holding):
     holding({"state_dict": {"layer.weight": np.zeros(3)}})
     with pytest.raises(ConfigError, match=r"found a dictionary of 'state_dict', with arrays such as 'layer\.weight'"):
         load(path, generator(OTCFM(net="tiny"), SMALL, 8))
-    linear = Inert("torch.nn.Linear")
+    linear = UncalledObject("torch.nn.Linear")
     linear.state = {"_parameters": {"weight": np.zeros((2, 2)), "bias": np.zeros(2)}}
     holding(linear)
     with pytest.raises(ConfigError, match="found a pickled object, with arrays such as 'weight', 'bias'"):

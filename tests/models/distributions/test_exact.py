@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.models.distributions.exact import CategoricalDistribution, Mixture, Normal
+from selfconsume.models.distributions.exact import CategoricalDistribution, MixtureDistribution, Normal
 
 KEY = jax.random.key(7)
 
@@ -168,9 +168,11 @@ def test_mixture_density_is_scikit_learns():
     reference.precisions_cholesky_ = np.stack([np.linalg.cholesky(np.linalg.inv(c)) for c in covariances])
     x = rng.normal(size=(30, 2), scale=3.0).astype(np.float32)
     # Weights need not sum to 1.
-    mixture = Mixture(*(jnp.asarray(a, jnp.float32) for a in (7 * weights, means, factors)))
+    mixture = MixtureDistribution(*(jnp.asarray(a, jnp.float32) for a in (7 * weights, means, factors)))
     np.testing.assert_allclose(density(mixture, jnp.asarray(x)), reference.score_samples(x), rtol=1e-4, atol=1e-4)
-    rebuilt = Mixture.from_covariances(mixture.weights, mixture.means, jnp.asarray(covariances, jnp.float32))
+    rebuilt = MixtureDistribution.from_covariances(
+        mixture.weights, mixture.means, jnp.asarray(covariances, jnp.float32)
+    )
     np.testing.assert_allclose(parameters(rebuilt)["covariance"], covariances, atol=1e-5)
     np.testing.assert_allclose(density(rebuilt, jnp.asarray(x)), reference.score_samples(x), rtol=1e-4, atol=1e-4)
 
@@ -184,7 +186,7 @@ def test_mixture_samples_come_from_their_components(diagonal):
         if diagonal
         else np.stack([one_factor(2, 2, s) for s in range(3)])
     )
-    mixture = Mixture(*(jnp.asarray(a, jnp.float32) for a in (weights, means, factors)), temperature)
+    mixture = MixtureDistribution(*(jnp.asarray(a, jnp.float32) for a in (weights, means, factors)), temperature)
     x, chosen = np.asarray(draws(mixture, n)), np.asarray(mixture.component(KEY, n))
     np.testing.assert_array_equal(chosen, np.where(x[:, 0] < 0, 0, 2))
     assert abs((chosen == 0).mean() - 0.2) < 5 * np.sqrt(0.2 * 0.8 / n)
@@ -197,7 +199,7 @@ def test_mixture_samples_come_from_their_components(diagonal):
 
 
 def test_a_component_of_weight_zero_is_absent_and_leaves_gradients_finite():
-    whole = Mixture(jnp.array([1.0, 0.0]), jnp.zeros((2, 2)), jnp.array([[1.0, 1.0], [0.0, 0.0]]))
+    whole = MixtureDistribution(jnp.array([1.0, 0.0]), jnp.zeros((2, 2)), jnp.array([[1.0, 1.0], [0.0, 0.0]]))
     x = jax.random.normal(KEY, (10, 2))
     np.testing.assert_allclose(density(whole, x), density(Normal(jnp.zeros(2), jnp.eye(2)), x), rtol=1e-5)
     slopes = jax.jit(jax.grad(lambda mixture: density(mixture, x).sum()))(whole)
@@ -239,7 +241,7 @@ def test_categorical_mass():
 def test_a_failed_fit_shows_in_its_samples(weights):
     for failed in (
         CategoricalDistribution(jnp.array(weights)),
-        Mixture(jnp.array(weights), jnp.zeros((2, 1)), jnp.ones((2, 1))),
+        MixtureDistribution(jnp.array(weights), jnp.zeros((2, 1)), jnp.ones((2, 1))),
     ):
         assert np.isnan(draws(failed, 3)).all()
 
@@ -252,7 +254,7 @@ def test_all_of_them_run_inside_lanes(layout):
         key = jax.random.key(seed)
         eye = temperature * jnp.eye(2)
         normal = Normal.from_covariance(jnp.zeros(2), eye, temperature)
-        mixture = Mixture.from_covariances(jnp.ones(2), jnp.zeros((2, 2)), eye, temperature)
+        mixture = MixtureDistribution.from_covariances(jnp.ones(2), jnp.zeros((2, 2)), eye, temperature)
         categorical = CategoricalDistribution(jnp.array([0.25, 0.75]), temperature)
         one = jax.nn.one_hot(jnp.array([0, 1]), 2)
         return [(g.sample(key, 4), g.log_prob(x)) for g, x in ((normal, eye), (mixture, eye), (categorical, one))]

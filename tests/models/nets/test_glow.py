@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.models.nets.glow import Glow, spread, squeezed
+from selfconsume.models.nets.glow import Glow, squeeze, unsqueeze
 
 SHAPE = (4, 8, 1)
 Y = jax.random.normal(jax.random.key(1), (3, *SHAPE))
@@ -20,16 +20,16 @@ def bent():
 
 
 def test_there_and_back():
-    noise, _ = jax.jit(lambda net: net.forth(Y))(bent())
+    noise, _ = jax.jit(lambda net: net.to_noise(Y))(bent())
     assert noise.shape == (3, 32)
-    np.testing.assert_allclose(jax.jit(lambda net: net.back(noise, SHAPE))(bent()), Y, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(lambda net: net.to_image(noise, SHAPE))(bent()), Y, atol=1e-4)
 
 
 def test_the_log_determinant_is_the_jacobian_s_and_every_number_counts():
     @jax.jit
     def exact(net):
-        flat = lambda y: net.forth(y.reshape(1, *SHAPE))[0][0]  # noqa: E731
-        return jax.vmap(jax.jacrev(flat))(Y.reshape(3, -1)), net.forth(Y)[1]
+        flat = lambda y: net.to_noise(y.reshape(1, *SHAPE))[0][0]  # noqa: E731
+        return jax.vmap(jax.jacrev(flat))(Y.reshape(3, -1)), net.to_noise(Y)[1]
 
     jacobian, log_determinant = exact(bent())
     expected = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
@@ -41,14 +41,14 @@ def test_the_log_determinant_is_the_jacobian_s_and_every_number_counts():
 
 def test_it_starts_as_a_rotation():
     net = Glow.init(jax.random.key(0), SHAPE, levels=2, steps=2, width=6, depth=2)
-    noise, log_determinant = jax.jit(lambda net: net.forth(Y))(net)
+    noise, log_determinant = jax.jit(lambda net: net.to_noise(Y))(net)
     np.testing.assert_array_equal(log_determinant, 0.0)
     np.testing.assert_allclose((noise**2).sum(axis=1), (Y**2).sum(axis=(1, 2, 3)), rtol=1e-5)
 
 
 def test_gradients_reach_every_parameter():
     def cost(net):
-        noise, log_determinant = net.forth(Y)
+        noise, log_determinant = net.to_noise(Y)
         return 0.5 * (noise**2).sum() - log_determinant.sum()
 
     gradient = jax.jit(jax.grad(cost))(bent())
@@ -61,7 +61,7 @@ def test_gradients_reach_every_parameter():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_squeezing_keeps_neighbours_together(channels):
     y = jnp.arange(4.0 * 6 * channels).reshape(1, 4, 6, channels)
-    z = squeezed(y)
+    z = squeeze(y)
     assert z.shape == (1, 2, 3, 4 * channels)
     np.testing.assert_array_equal(z[0, 1, 2], y[0, 2:4, 4:6].reshape(-1))
-    np.testing.assert_array_equal(spread(z), y)
+    np.testing.assert_array_equal(unsqueeze(z), y)

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from selfconsume.models.nets import inception
-from selfconsume.models.nets.inception import NETWORK, features, folded, joined, resized, units, untrained
+from selfconsume.models.nets.inception import NETWORK, apply_block, features, fold, resize, units, untrained
 
 BLOCKS = {block.name: block for block in NETWORK}
 
@@ -32,7 +32,7 @@ def arrays():
 
 @pytest.fixture(scope="module")
 def weights(arrays):
-    return folded(arrays)
+    return fold(arrays)
 
 
 def windows(x, kernel, stride, border, fill):
@@ -133,7 +133,7 @@ class Plain:
 def test_blocks_agree_with_numpy(arrays, weights, name, like, channels):
     x = np.random.default_rng(1).standard_normal((2, 5, 6, channels))
     own = {key: value for key, value in weights.items() if key.startswith(name)}
-    got = jax.jit(lambda own, x: joined(BLOCKS[name], own, x))(own, jnp.asarray(x, jnp.float32))
+    got = jax.jit(lambda own, x: apply_block(BLOCKS[name], own, x))(own, jnp.asarray(x, jnp.float32))
     expected = np.concatenate(getattr(Plain(arrays, name), like)(x), axis=-1)
     # Sums of up to 20,000 float32 products of either sign.
     np.testing.assert_allclose(got, expected, atol=1e-4)
@@ -164,10 +164,10 @@ def test_sizes_are_the_published_ones(weights):
 
 def test_weights_that_do_not_fit_are_named(arrays):
     with pytest.raises(ValueError, match=r"expected Conv2d_1a_3x3\.conv\.weight of shape .*, found no such array"):
-        folded({})
+        fold({})
     name = "Mixed_6b.branch1x1.bn.bias"
     with pytest.raises(ValueError, match=rf"expected {name} of shape \(192,\), found shape \(3,\)"):
-        folded(arrays | {name: np.zeros(3)})
+        fold(arrays | {name: np.zeros(3)})
 
 
 @pytest.mark.parametrize("centred", [True, False])
@@ -180,7 +180,7 @@ def test_resizing_is_linear_interpolation(centred, shape):
     expected = np.stack(
         [[map_coordinates(image[..., c], grid, order=1, mode="nearest") for c in range(3)] for image in x]
     )
-    np.testing.assert_allclose(resized(jnp.asarray(x), 31, centred=centred), expected.transpose(0, 2, 3, 1), atol=1e-3)
+    np.testing.assert_allclose(resize(jnp.asarray(x), 31, centred=centred), expected.transpose(0, 2, 3, 1), atol=1e-3)
 
 
 def test_untrained_weights_are_those_of_their_seed_and_keep_sizes(monkeypatch):
@@ -201,11 +201,11 @@ def test_features_are_those_of_a_public_implementation(arrays, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({name: torch.as_tensor(array) for name, array in (arrays | ends).items()}, path)
     network = public.FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(path))
-    weights = folded(read(path, "extractor.path"))
+    weights = fold(read(path, "extractor.path"))
     for side in (inception.SIDE, 32):
         x = np.random.default_rng(2).integers(0, 256, (2, side, side, 3), np.uint8)
         with torch.no_grad():
             (expected,) = network(torch.as_tensor(x.transpose(0, 3, 1, 2)))
-        near = resized(jnp.asarray(x, jnp.float32), inception.SIDE, centred=False)
+        near = resize(jnp.asarray(x, jnp.float32), inception.SIDE, centred=False)
         got = jax.jit(features)(weights, (near - 128) / 128)
         np.testing.assert_allclose(got, expected.numpy(), atol=1e-4 * expected.abs().max().item())

@@ -9,7 +9,7 @@ from selfconsume.models.nets.layers import (
     Dense,
     GroupNorm,
     Weights,
-    convolved,
+    convolve,
     embedding,
     parameters,
 )
@@ -29,7 +29,7 @@ def plain(x, kernel, stride):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_convolution_and_its_gradients(stride):
     x, kernel = normal(0, 3, 6, 4, 2), normal(1, 3, 3, 2, 5)
-    y, back = jax.vjp(lambda x, kernel: convolved(x, kernel, stride), x, kernel)
+    y, back = jax.vjp(lambda x, kernel: convolve(x, kernel, stride), x, kernel)
     expected, expected_back = jax.vjp(lambda x, kernel: plain(x, kernel, stride), x, kernel)
     assert y.shape == (3, 6 // stride, 4 // stride, 5)
     np.testing.assert_allclose(y, expected, atol=1e-5)
@@ -52,7 +52,7 @@ def test_the_kernel_s_gradient_is_no_convolution_on_cpus(stride):
         return sum(" convolution(" in line or "__convolution" in line for line in compiled.splitlines())
 
     # Forward only; plain derivatives need a second one.
-    assert convolutions(convolved) < convolutions(plain)
+    assert convolutions(convolve) < convolutions(plain)
 
 
 def test_group_norm_agrees_with_numpy_and_keeps_examples_apart():

@@ -6,16 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from selfconsume.models.nets import Training
+from selfconsume.models.nets import TrainingInputs
 from selfconsume.models.nets.layers import Convolution, Weights, parameters
-from selfconsume.models.nets.unet import SIZES, Halve, Residual, Sizes, UNet, doubled, halved
+from selfconsume.models.nets.unet import SIZES, Halve, Residual, Sizes, UNet, downsample, upsample
 
 SMALL = {
     "convolution": Sizes(8, (1, 2), 1, (2,), head=4),
     "block": Sizes(8, (1, 2), 1, (2,), resample="block", attend_up="last", factor=0.5**0.5),
 }
 X, C = jax.random.normal(jax.random.key(1), (3, 4, 6, 2)), jnp.array([-1.0, 0.1, 0.9])
-TRAINING = Training(jax.random.split(jax.random.key(2), 3), jnp.array([[0.0, 0.0], [1.0, 0.5], [0.0, -0.3]]), 0.2)
+TRAINING = TrainingInputs(jax.random.split(jax.random.key(2), 3), jnp.array([[0.0, 0.0], [1.0, 0.5], [0.0, -0.3]]), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_bfloat16_computes_the_same_to_its_precision():
 
 def test_halving_averages_and_doubling_repeats():
     x = jnp.arange(16.0).reshape(1, 4, 4, 1)
-    np.testing.assert_array_equal(halved(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
-    np.testing.assert_array_equal(halved(doubled(x)), x)
-    np.testing.assert_array_equal(doubled(x)[0, :2, :4, 0], [[0, 0, 1, 1]] * 2)
+    np.testing.assert_array_equal(downsample(x)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
+    np.testing.assert_array_equal(downsample(upsample(x)), x)
+    np.testing.assert_array_equal(upsample(x)[0, :2, :4, 0], [[0, 0, 1, 1]] * 2)
 
 
 def test_sampling_is_training_with_nothing_dropped_and_nothing_said():
     """And what is dropped, or said of one example, leaves the others alone."""
     _, net, _ = trained("block")
-    quiet = Training(TRAINING.keys, jnp.zeros((3, 2)), 0.0)
+    quiet = TrainingInputs(TRAINING.keys, jnp.zeros((3, 2)), 0.0)
     np.testing.assert_array_equal(output(net, X, C, quiet), output(net, X, C))
-    said = output(net, X, C, dataclasses.replace(quiet, augmented=TRAINING.augmented))
+    said = output(net, X, C, dataclasses.replace(quiet, augment_labels=TRAINING.augment_labels))
     np.testing.assert_array_equal(said[0], output(net, X, C)[0])
     assert not np.allclose(said[1], output(net, X, C)[1], atol=1e-6)
     dropped = output(net, X, C, dataclasses.replace(quiet, dropout=0.2))
@@ -115,7 +115,7 @@ def test_sampling_is_training_with_nothing_dropped_and_nothing_said():
 
 def test_dropout_keeps_the_mean_and_drops_its_share():
     x = jnp.ones((3, 30, 30, 7))
-    y = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).dropped(x, 0))
+    y = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).apply_dropout(x, 0))
     kept = y != 0
     # Of 18,900 numbers, five binomial standard deviations.
     assert kept.mean() == pytest.approx(0.87, abs=5 * (0.13 * 0.87 / kept.size) ** 0.5)
@@ -124,7 +124,7 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
     chance = 0.87**2 + 0.13**2
     for one, two in ((kept[0], kept[1]), (kept[..., 1], kept[..., 2])):
         assert np.mean(one == two) == pytest.approx(chance, abs=5 * (chance * (1 - chance) / one.size) ** 0.5)
-    below = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).dropped(x, 1)) != 0
+    below = np.asarray(dataclasses.replace(TRAINING, dropout=0.13).apply_dropout(x, 1)) != 0
     assert np.mean(kept == below) == pytest.approx(chance, abs=5 * (chance * (1 - chance) / kept.size) ** 0.5)
 
 
@@ -144,7 +144,7 @@ def test_a_residual_block_is_what_it_says(change):
     sizes, random = SMALL["block"]._replace(channels=4), np.random.default_rng(0)
     block = jax.eval_shape(lambda: Residual.init(Weights(), sizes, 2, 8, change=change))
     block = jax.tree.map(lambda leaf: 0.3 * random.normal(size=leaf.shape).astype(np.float32), block)
-    resampled = {"halve": halved, "double": doubled}[change]
+    resampled = {"halve": downsample, "double": upsample}[change]
 
     @jax.jit
     def both(block, condition):

@@ -20,21 +20,20 @@ from selfconsume.results.table import table
 
 ONE_LANE = """
     import sys, jax, numpy as np
-    from selfconsume import lanes
-    lanes.start_jax()
-    from selfconsume import split
-    from selfconsume.batch import LaneBatch
-    from selfconsume.families import network
+    from selfconsume.lanes.start_jax import start_jax
+    start_jax()
     from selfconsume.families.edm import EDM
-    from selfconsume.lanes import DeviceLayout
-    from selfconsume.loop import Run
-    from selfconsume.nets.unet import SIZES, Sizes
-    from selfconsume.regimes import Mix
+    from selfconsume.lanes.lane_batch import LaneBatch
+    from selfconsume.lanes.layout import DeviceLayout
+    from selfconsume.loop.run import Run
+    from selfconsume.models.nets.unet import SIZES, Sizes
+    from selfconsume.models.training import batched_sampling
+    from selfconsume.regimes.mix import Mix
     from selfconsume.sources.digits import Digits
-    from selfconsume.sources.toy import Gaussian
+    from selfconsume.sources.gaussian import Gaussian
 
     SIZES["tiny"] = Sizes(4, (1,), 1, ())
-    network.PORTION = 5
+    batched_sampling.SAMPLE_BATCH = 5
     digits = Digits(n=24, n_test=20, form="image")
     images = Run(digits, EDM(updates=8, batch=8, steps=2, dropout=0.1, augment=0.3, ema=0.9, learning_rate=1e-3), Mix(0.5))
     vectors = Run(Gaussian(dim=2, n=40), EDM(updates=8, batch=8, width=8, depth=1, steps=2, learning_rate=1e-3), Mix(0.5))
@@ -42,8 +41,8 @@ ONE_LANE = """
     run = {"images": images, "vectors": vectors}[sys.argv[1]]
     records = []
     for devices, parts in ((1, 1), (4, 4), (4, 2)):
-        layout = DeviceLayout(tuple(jax.devices()[:devices]), loop=True, split=parts)
-        assert layout.record().get("split", 1) == parts
+        layout = DeviceLayout(tuple(jax.devices()[:devices]), loop=True, devices_per_lane=parts)
+        assert layout.record().get("devices_per_lane", 1) == parts
         *_, last = LaneBatch([run], [0], layout).generations([], 1)
         records.append(last)
     one, *others = records
@@ -77,18 +76,19 @@ def test_one_lane_on_one_two_and_four_devices(what):
 
 STUDY = """
     import sys
-    from selfconsume import lanes
-    lanes.start_jax()
+    from selfconsume.lanes.start_jax import start_jax
+    start_jax()
     import jax
-    from selfconsume import execute
-    from selfconsume.study import Study
+    from selfconsume.execution import run_study
+    from selfconsume.lanes.layout import DeviceLayout
+    from selfconsume.study.study import Study
     family = {"kind": "edm", "width": 8, "depth": 1, "updates": 8, "batch": 8, "steps": 2, "learning_rate": 1e-3}
     study = lambda generations: Study({"kind": "gaussian", "dim": 2, "n": 20}, family, None, [{"kind": "moments"}],
         {"regime": [{"kind": "mix", "ratio": 0.5}]}, generations=generations, seeds=1, start="warm")
-    layout = lanes.DeviceLayout.default()
+    layout = DeviceLayout.default()
     for generations in (2, 3):  # the second time from what the first has stored
-        execute.execute(study(generations), sys.argv[1], layout=layout)
-    print(layout.hosts, layout.leads, layout.record().get("split", 1), len(jax.local_devices()))
+        run_study.execute(study(generations), sys.argv[1], layout=layout)
+    print(layout.hosts, layout.leads, layout.record().get("devices_per_lane", 1), len(jax.local_devices()))
     """
 
 
@@ -124,15 +124,17 @@ def test_one_lane_on_two_hosts(tmp_path):
 def test_outside_of_lanes_nothing_is_split(layout):
     x = np.arange(6.0)
     assert (
-        data_parallel.parts() == 1
-        and data_parallel.own(x) is x
-        and data_parallel.joined(x) is x
+        data_parallel.n_devices() == 1
+        and data_parallel.local_rows(x) is x
+        and data_parallel.all_rows(x) is x
         and data_parallel.mean(x) is x
     )
-    assert data_parallel.filled(jax.numpy.asarray(x)).shape == (6,)
+    assert data_parallel.pad_rows(jax.numpy.asarray(x)).shape == (6,)
     # And on a layout that gives each lane one device.
     assert (
-        int(lane_program(lambda _, lane: lane * 0 + data_parallel.parts(), layout)(1, (), layout.put(np.ones(1)))[0])
+        int(
+            lane_program(lambda _, lane: lane * 0 + data_parallel.n_devices(), layout)(1, (), layout.put(np.ones(1)))[0]
+        )
         == 1
     )
 
@@ -140,12 +142,12 @@ def test_outside_of_lanes_nothing_is_split(layout):
 def test_rows_of_the_devices_are_the_batch(layout):
     if len(layout.devices) < 2:
         pytest.skip("one device")
-    two = DeviceLayout(layout.devices[:2], loop=layout.loop, split=2)
+    two = DeviceLayout(layout.devices[:2], loop=layout.loop, devices_per_lane=2)
 
     def body(_, lane):
-        rows = data_parallel.own(data_parallel.filled(lane["x"]))
+        rows = data_parallel.local_rows(data_parallel.pad_rows(lane["x"]))
         return {
-            "joined": data_parallel.joined(rows),
+            "joined": data_parallel.all_rows(rows),
             "mean": data_parallel.mean(rows.mean()),
             "rows": rows.sum() * 0 + rows.shape[0],
         }
@@ -166,16 +168,16 @@ def test_accelerators_without_a_lane_join_another_one(layout, lanes, divisor, ex
     eight = layout.devices[:1] * 8  # nothing is computed on them
     layout = DeviceLayout(eight, loop=False)
     spread = layout.spread(lanes, divisor)
-    assert spread.split == expected
-    assert spread.padded(lanes) % spread.groups == 0 and spread.groups * spread.split == 8
-    assert ("split" in spread.record()) == (expected > 1)
+    assert spread.devices_per_lane == expected
+    assert spread.padded(lanes) % spread.groups == 0 and spread.groups * spread.devices_per_lane == 8
+    assert ("devices_per_lane" in spread.record()) == (expected > 1)
     assert layout.spread(lanes, divisor).spread(lanes, divisor) == spread
-    assert DeviceLayout(eight, loop=True).spread(lanes, divisor).split == 1
+    assert DeviceLayout(eight, loop=True).spread(lanes, divisor).devices_per_lane == 1
 
 
 def test_devices_of_a_lane_that_do_not_divide_a_batch_are_refused(layout):
     """They would leave rows out."""
-    four = DeviceLayout(layout.devices[:1] * 4, loop=True, split=4)
+    four = DeviceLayout(layout.devices[:1] * 4, loop=True, devices_per_lane=4)
     assert four.spread(1, 8) == four and four.spread(1, None) == four
     with pytest.raises(
         ConfigError, match="SELFCONSUME_SPLIT: 4 devices of one lane do not divide a batch of 10 examples"

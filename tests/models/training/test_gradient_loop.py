@@ -13,12 +13,19 @@ from jaxtyping import Array, Float
 
 from selfconsume.errors import ConfigError
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.models.training.gradient_loop import Minibatches, Trainable, Trained
+from selfconsume.models.training.gradient_loop import (
+    NeuralGenerator,
+    advance_training,
+    begin_training,
+    learning_rate,
+)
+from selfconsume.models.training.minibatches import Minibatches
 from selfconsume.models.training.scaling import Scaling
-from selfconsume.types import FitState
+from selfconsume.models.training.training_settings import TrainingSettings, check_training
+from selfconsume.types import Family, FitState
 
 
-class Point(Trainable):
+class Point(NeuralGenerator):
     net: Any
     scaling: Scaling
     temperature: Float[Array, ""]
@@ -28,14 +35,17 @@ class Point(Trainable):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Location(Trained):
+class Location(TrainingSettings, Family):
     """The least-squares location: its loss is least at the weighted mean."""
 
     def init(self, key, shape):
         return Point(jnp.ones(shape), Scaling.identity(shape), jnp.asarray(self.temperature, jnp.float32))
 
-    def prepare(self, key, generator, z):
-        return z
+    def begin(self, key, x, weight, start):
+        return begin_training(self, self.init, key, x, weight, start)
+
+    def advance(self, state, updates):
+        return advance_training(self, state, updates, prepare=lambda key, generator, z: z, loss=self.loss)
 
     def loss(self, generator, prepared):
         return ((prepared - generator.net) ** 2).sum(axis=1).mean()
@@ -179,8 +189,14 @@ def test_scaling_of_images_is_fixed_and_comes_back_as_bytes():
 @pytest.mark.parametrize("parts", [2, 4])
 def test_a_batch_in_parts_has_the_same_gradients(unscaled, parts):
     one, several = (
-        run(Location(updates=6, batch=8, learning_rate=0.1, clip_norm=0.5, parts=each), X, WEIGHT, unscaled, 6)
-        for each in (1, parts)
+        run(
+            Location(updates=6, batch=8, learning_rate=0.1, clip_norm=0.5, grad_accumulation=count),
+            X,
+            WEIGHT,
+            unscaled,
+            6,
+        )
+        for count in (1, parts)
     )
     np.testing.assert_allclose(several.generator.net, one.generator.net, rtol=1e-5)
     np.testing.assert_allclose(several.loss, one.loss, rtol=1e-5)
@@ -194,7 +210,7 @@ def test_parts_divide_the_batch():
     with pytest.raises(
         ConfigError, match=r"family\.grad_accumulation: 3 does not divide the batch of 8; give a divisor"
     ):
-        Location(batch=8, parts=3).check(Plane())
+        check_training(Location(batch=8, grad_accumulation=3), Plane())
 
 
 def test_flips_mirror_half_of_the_images_left_to_right():
@@ -325,7 +341,7 @@ def test_cold_fits_may_have_their_own_number_of_updates(trained):
     for start, half in ((None, 20), (trained, 10)):
         state = family.begin(jax.random.key(0), X, WEIGHT, start)
         assert state.data.length == 2 * half
-        np.testing.assert_allclose(family._rate(jnp.int32(half), state.data), 0.5, rtol=1e-6)
+        np.testing.assert_allclose(learning_rate(family, jnp.int32(half), state.data), 0.5, rtol=1e-6)
 
 
 def test_cold_and_warm_states_are_alike(trained):
@@ -361,12 +377,12 @@ def test_fits_that_cross_programs_as_lanes(layout):
     np.testing.assert_array_equal(state.optimizer.net[0], 1.0)
 
 
-def test_images_are_refused():
-    class Images:
-        shape = (8, 8, 1)
+def test_examples_that_are_neither_vectors_nor_images_are_refused():
+    class Matrices:
+        shape = (8, 8)
 
-    with pytest.raises(ConfigError, match=r"family: takes vectors, .* \(8, 8, 1\)"):
-        Location().check(Images())
+    with pytest.raises(ConfigError, match=r"family: takes vectors or images .* \(8, 8\)"):
+        check_training(Location(), Matrices())
 
 
 def test_a_cold_start_may_warm_up_longer(unscaled):

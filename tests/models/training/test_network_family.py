@@ -21,7 +21,8 @@ from selfconsume.metrics.log_likelihood import LogLikelihood
 from selfconsume.models.nets.mlp import MLP
 from selfconsume.models.nets.unet import SIZES, Sizes, UNet
 from selfconsume.models.training import samplers
-from selfconsume.models.training.network_family import PORTION, portions
+from selfconsume.models.training.batched_sampling import SAMPLE_BATCH, in_batches
+from selfconsume.models.training.network_family import augment_minibatch
 from selfconsume.results import store
 from selfconsume.sources.digits import Digits
 from selfconsume.study.study import Study
@@ -110,7 +111,7 @@ def test_pairing_takes_images_as_vectors(least):
 
     images, vectors = prepared((64, 4, 4, 1), "exact"), prepared((64, 16), "exact")
     np.testing.assert_allclose(images.target.reshape(64, 16), vectors.target, atol=1e-6)
-    np.testing.assert_allclose(images.z.reshape(64, 16), vectors.z, atol=1e-6)
+    np.testing.assert_allclose(images.x.reshape(64, 16), vectors.x, atol=1e-6)
     assert (images.target**2).sum() < (prepared((64, 4, 4, 1), "independent").target ** 2).sum()
 
 
@@ -148,23 +149,23 @@ def test_programs_of_images_can_be_built_for_accelerators(family, least, for_acc
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 1), (4,)])
-def test_portions_are_equal_and_cut_to_the_number_asked_for(monkeypatch, shape):
+def test_batches_are_equal_and_cut_to_the_number_asked_for(monkeypatch, shape):
     asked = []
 
     def draw(key, n):
         asked.append(n)
         return jax.random.randint(key, (n, *shape), 0, 1 << 30)
 
-    x = np.asarray(portions(jax.random.key(0), 2 * PORTION + 3, shape, draw))
-    assert asked == [(2 * PORTION + 3 + 2) // 3] and x.shape == (2 * PORTION + 3, *shape)
-    assert len(np.unique(x.reshape(len(x), -1)[:, 0])) > 2 * PORTION
+    x = np.asarray(in_batches(jax.random.key(0), 2 * SAMPLE_BATCH + 3, shape, draw))
+    assert asked == [(2 * SAMPLE_BATCH + 3 + 2) // 3] and x.shape == (2 * SAMPLE_BATCH + 3, *shape)
+    assert len(np.unique(x.reshape(len(x), -1)[:, 0])) > 2 * SAMPLE_BATCH
     # Few examples are drawn at once, with the key as it is; vectors on accelerators always.
-    few = draw(jax.random.key(0), PORTION)
-    np.testing.assert_array_equal(portions(jax.random.key(0), PORTION, shape, draw), few)
+    few = draw(jax.random.key(0), SAMPLE_BATCH)
+    np.testing.assert_array_equal(in_batches(jax.random.key(0), SAMPLE_BATCH, shape, draw), few)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     asked.clear()
-    portions(jax.random.key(0), 3 * PORTION, shape, draw)
-    assert asked == ([PORTION] if len(shape) == 3 else [3 * PORTION])
+    in_batches(jax.random.key(0), 3 * SAMPLE_BATCH, shape, draw)
+    assert asked == ([SAMPLE_BATCH] if len(shape) == 3 else [3 * SAMPLE_BATCH])
 
 
 def test_images_have_no_density():
@@ -200,7 +201,7 @@ class Shaped:
         ({"dropout": 0.1}, Shaped((4,)), r"family\.dropout: 0\.1 is for images .*; use 0\.0"),
         ({"augment": 0.1}, Shaped((4,)), r"family\.augment: 0\.1 is for images .*; use 0\.0"),
         ({"random_flip": True}, Shaped((4,)), r"family\.random_flip: only images can be mirrored"),
-        ({}, Shaped((4, 4)), r"family: takes vectors"),
+        ({}, Shaped((4, 4)), r"family: takes vectors or images"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before(fields, source, message):
@@ -254,11 +255,11 @@ def test_networks_are_told_what_was_done_to_what_they_see(family):
     """Of the batch, before anything else is drawn; without it keys and batches are as they came."""
     z = DIGITS.train(jax.random.key(0))[:6] / 127.5 - 1
     key = jax.random.key(3)
-    _, same, nothing = family.disturbed(key, z)
+    _, same, nothing = augment_minibatch(family, key, z)
     assert same is z and nothing is None
     own = dataclasses.replace(family, augment=1.0, dropout=0.1, batch=6)
-    _, moved, training = own.disturbed(key, z)
-    assert training.augmented.shape == (6, 9) and training.dropout == 0.1
+    _, moved, training = augment_minibatch(own, key, z)
+    assert training.augment_labels.shape == (6, 9) and training.dropout == 0.1
     assert len(np.unique(jax.random.key_data(training.keys), axis=0)) == 6
     assert np.abs(moved - z).max(axis=(1, 2, 3)).min() > 0.1
 
@@ -268,7 +269,7 @@ def test_networks_are_told_what_was_done_to_what_they_see(family):
 
     with_it, without = prepared(own), prepared(dataclasses.replace(own, augment=0.0, dropout=0.0))
     assert without.training is None
-    np.testing.assert_array_equal(with_it.training.augmented, training.augmented)
+    np.testing.assert_array_equal(with_it.training.augment_labels, training.augment_labels)
     # And the loss hands it on.
     seen = []
     for batch in (with_it, without):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from selfconsume.models.training.pairing import assignment, drawn, paired, plan
+from selfconsume.models.training.pairing import assignment, paired, plan, sample_permutation
 
 solved = jax.jit(assignment)
 
@@ -113,10 +113,12 @@ def test_the_plan_has_uniform_margins_and_is_that_of_its_regularisation(points):
     np.testing.assert_allclose(mixed + rest.mean(axis=(1, 2), keepdims=True), 0.0, atol=1e-3)
 
 
-def test_drawn_permutations_follow_the_plan():
+def test_sampled_permutations_follow_the_plan():
     p = np.array([[0.5, 0.2, 0.3], [0.4, 0.1, 0.5], [0.1, 0.7, 0.2]])
     n = 40_000
-    rows = np.asarray(drawn(jax.random.key(0), jnp.broadcast_to(jnp.log(jnp.asarray(p, jnp.float32)), (n, 3, 3))))
+    rows = np.asarray(
+        sample_permutation(jax.random.key(0), jnp.broadcast_to(jnp.log(jnp.asarray(p, jnp.float32)), (n, 3, 3)))
+    )
     np.testing.assert_array_equal(np.sort(rows, axis=1), np.tile(np.arange(3), (n, 1)))
     tolerance = 4.5 * 0.5 / n**0.5
     first = np.bincount(rows[:, 0], minlength=3) / n

@@ -1,1 +1,4 @@
-"""Public checkpoints as generation 0: how other projects name the arrays of a U-Net, one layout a file."""
+"""Checkpoints: safetensors files of generators, and public PyTorch checkpoints in the layouts of several projects.
+
+Imports types, validity, models.nets and models.training. One file for each layout.
+"""

@@ -1,4 +1,4 @@
-"""The U-Net of Ho et al. as its ports to PyTorch name it: ``pytorch_diffusion``, and the code of DDIM."""
+"""Checkpoint layout of DDPM (Ho et al.) in its PyTorch ports: ``pytorch_diffusion``, and the code of DDIM."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from selfconsume.models.checkpoints.layout import CheckpointLayout
 
 
-def _counted_from_one(weight: np.ndarray) -> np.ndarray:
-    """Levels are counted from 0 there and from 1 here: sine and cosine of each frequency are turned back by one step."""
+def _shift_level(weight: np.ndarray) -> np.ndarray:
+    """Noise levels start at 0 there and at 1 here: sine and cosine of each frequency are rotated back by one level."""
     half = weight.shape[1] // 2
     angle = 10_000.0 ** (-np.arange(half) / max(half - 1, 1))
     sine, cosine = weight[:, :half], weight[:, half:]
-    back = (sine * np.cos(angle) + cosine * np.sin(angle), cosine * np.cos(angle) - sine * np.sin(angle))
-    return np.concatenate(back, axis=1).astype(np.float32)
+    rotated = (sine * np.cos(angle) + cosine * np.sin(angle), cosine * np.cos(angle) - sine * np.sin(angle))
+    return np.concatenate(rotated, axis=1).astype(np.float32)
 
 
 DDPM = CheckpointLayout(
@@ -39,6 +39,6 @@ DDPM = CheckpointLayout(
     projections=("q", "k", "v"),
     back="proj_out",
     order=("part", "head", "channel"),
-    frequencies=_counted_from_one,
+    frequencies=_shift_level,
     settings=MappingProxyType({"T": 1000}),
 )

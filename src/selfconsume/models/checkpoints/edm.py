@@ -1,4 +1,4 @@
-"""The DDPM++ network as the public network pickles of Karras et al. name it."""
+"""Checkpoint layout of EDM (Karras et al.): the DDPM++ network in their network pickles."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ EDM = CheckpointLayout(
     style=MappingProxyType({"factor": 0.5**0.5, "frequency": 1.0, "to_end": True, "epsilon": 1e-6, "corner": None}),
     embed=("model.map_layer0", "model.map_layer1"),
     first="model.enc.{side}x{side}_conv",
-    down=("model.enc.{side}x{side}_block{index}",) * 2,
+    down=("model.enc.{side}x{side}_block{index}", "model.enc.{side}x{side}_block{index}"),
     halve="model.enc.{side}x{side}_down",
-    middle=(("model.dec.{side}x{side}_in0",) * 2, ("model.dec.{side}x{side}_in1",) * 2),
-    up=("model.dec.{side}x{side}_block{index}",) * 2,
+    middle=(
+        ("model.dec.{side}x{side}_in0", "model.dec.{side}x{side}_in0"),
+        ("model.dec.{side}x{side}_in1", "model.dec.{side}x{side}_in1"),
+    ),
+    up=("model.dec.{side}x{side}_block{index}", "model.dec.{side}x{side}_block{index}"),
     double="model.dec.{side}x{side}_up",
     norm="model.dec.{side}x{side}_aux_norm",
     last="model.dec.{side}x{side}_aux_conv",
@@ -28,6 +31,6 @@ EDM = CheckpointLayout(
     back="proj",
     order=("head", "channel", "part"),
     augmented="model.map_augment.weight",
-    # Filters are constants, checked where the file is read. A layer without a bias adds nothing where images are as they are.
+    # Resampling filters are constants, checked by `load`. The augmentation layer has no bias: at labels 0 it adds nothing.
     unused=("model.map_augment.", ".resample_filter"),
 )

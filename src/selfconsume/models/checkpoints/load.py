@@ -1,4 +1,4 @@
-"""Generation 0 from a file: a generator of this package, or a public checkpoint in one of the known layouts."""
+"""Generation 0 from a file: a generator of this package, or a public PyTorch checkpoint in one of `LAYOUTS`."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.ddpm import DDPM
 from selfconsume.models.checkpoints.edm import EDM
-from selfconsume.models.checkpoints.layout import CheckpointLayout, State, filled, unlike
+from selfconsume.models.checkpoints.layout import CheckpointLayout, State, difference, fill
 from selfconsume.models.checkpoints.pytrees import load_generator
-from selfconsume.models.checkpoints.safe_pickle import Global, Inert
+from selfconsume.models.checkpoints.safe_pickle import Global, UncalledObject
 from selfconsume.models.checkpoints.torchcfm import TORCHCFM
 from selfconsume.models.nets.unet import UNet
+from selfconsume.models.training.gradient_loop import NeuralGenerator
 from selfconsume.types import Generator
 
 LAYOUTS = (EDM, TORCHCFM, DDPM)
 
 AVERAGES = ("ema", "ema_model", "ema_state_dict", "model_ema", "state_dict", "model")
-"""Where checkpoints keep a network's arrays, the averaged ones before the others; or they hold nothing else."""
+"""Keys under which checkpoints have a network's arrays, averaged weights first; or the file is the state dictionary itself."""
 
-MOST_PARTS = 100_000
-"""Arrays and modules of one network."""
+MAX_PARTS = 100_000
+"""Largest number of arrays and modules of one network."""
 
 
 def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
     """The generator in a file.
 
     Args:
-        path: A safetensors file that this package has written, or a file of PyTorch in one of `LAYOUTS`.
-        like: A generator, or its shapes, of the family.
-        temperature: The family's, which public checkpoints do not have.
+        path: A safetensors file written by `save_generator`, or a PyTorch file in one of `LAYOUTS`.
+        like: A generator of the family, or its shapes.
+        temperature: The family's temperature, which public checkpoints do not have.
 
     Raises:
-        ConfigError: It cannot be read, its layout is not known, or it does not fit the family; the message says what was found.
+        ConfigError: The file cannot be read, its layout is unknown, or it does not fit the family.
     """
     try:
         with open(path, "rb") as file:
@@ -49,119 +50,117 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
     if head[8:] == b"{" or not head.startswith((b"PK\x03\x04", b"\x80")):
         return load_generator(path, like)
     tree = torch_file.read(path, "study.initial")
-    layout, state, facts = _recognised(path, tree)
-    net = getattr(like, "net", None)
-    if not isinstance(net, UNet) or not hasattr(like, layout.mark):
+    layout, state, facts = _recognise(path, tree)
+    nets = f"net = {' or '.join(map(repr, layout.nets))}"
+    if not isinstance(like, NeuralGenerator) or not isinstance(net := like.net, UNet) or not hasattr(like, layout.mark):
         raise ConfigError(
-            f"study.initial: {path!r} is {layout.title}, which the family {layout.family!r} with net = "
-            f"{' or '.join(map(repr, layout.nets))} continues; set family.kind and family.net"
+            f"study.initial: {path!r} is {layout.title}, which the family {layout.family!r} with {nets} continues; "
+            "set family.kind and family.net"
         )
-    if (field := unlike(layout, net)) is not None:
+    if (option := difference(layout, net)) is not None:
         raise ConfigError(
-            f"study.initial: {path!r} is {layout.title}, and family.net is a network of another {field}; set family.net = "
-            f"{' or '.join(map(repr, layout.nets))}"
+            f"study.initial: {path!r} is {layout.title}, and family.net is a network of another {option}; set family.{nets}"
         )
     for field, value in layout.settings.items():
-        if (found := getattr(like, field)) != value:
+        if (current := getattr(like, field)) != value:
             raise ConfigError(
                 f"study.initial: {path!r} is {layout.title}, trained with {field} = {value}; set family.{field} to it "
-                f"(it is {found})"
+                f"(it is {current})"
             )
     if layout is EDM:
         _check_edm(path, state, facts, like)
     shape = like.scaling.shift.shape
     return dataclasses.replace(
         like,
-        net=filled(layout, net, shape[0], state, path),
+        net=fill(layout, net, shape[0], state, path),
         # Images have one scaling, whatever the data.
         scaling=type(like.scaling).identity(shape),
         temperature=jnp.asarray(temperature, jnp.float32),
     )
 
 
-def _recognised(path: str, tree: Any) -> tuple[CheckpointLayout, State, Mapping[str, Any]]:
-    """The layout of a file's content, its network's arrays, and what else its module says."""
-    found: list[str] = []
-    for part in (*(tree.get(key) for key in AVERAGES), tree) if isinstance(tree, dict) else (tree,):
-        arrays, facts = _network(path, part)
+def _recognise(path: str, tree: Any) -> tuple[CheckpointLayout, State, Mapping[str, Any]]:
+    """The layout of a file's content, its network's arrays, and the attributes of its module."""
+    examples: list[str] = []
+    for candidate in (*(tree.get(key) for key in AVERAGES), tree) if isinstance(tree, dict) else (tree,):
+        arrays, facts = _network(path, candidate)
         for layout in LAYOUTS:
             if layout.signature in arrays:
                 return layout, arrays, facts
-        found += list(arrays)[:3]
-    keys = [repr(key[:40]) for key in tree if isinstance(key, str)][:8] if isinstance(tree, dict) else []
-    held = f"a dictionary of {', '.join(keys)}" if keys else _called(tree)
-    inside = f", with arrays such as {', '.join(repr(name[:60]) for name in found[:3])}" if found else ""
+        examples += list(arrays)[:3]
+    content = f", with arrays such as {', '.join(repr(name[:60]) for name in examples[:3])}" if examples else ""
     raise ConfigError(
-        f"study.initial: {path!r} holds no network in a layout that is known here: found {held}{inside}; known are "
+        f"study.initial: {path!r} holds no network in a layout that is known here: found {_describe(tree)}{content}; known are "
         f"{', '.join(f'{layout.title} ({layout.signature})' for layout in LAYOUTS)}; or convert it to a safetensors file of "
         "the family's generator, see sc.save_generator"
     )
 
 
-def _called(tree: Any) -> str:
-    """What a message calls something that is no dictionary with names."""
-    return "a pickled object" if isinstance(tree, Inert) else f"a {type(tree).__name__} without names"
+def _describe(tree: Any) -> str:
+    """The content of a file, in a message."""
+    if isinstance(tree, dict) and (keys := [repr(key[:40]) for key in tree if isinstance(key, str)][:8]):
+        return f"a dictionary of {', '.join(keys)}"
+    return "a pickled object" if isinstance(tree, UncalledObject) else f"a {type(tree).__name__} without names"
 
 
-def _network(path: str, part: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a state dictionary or a module, and what the module says of itself."""
-    if isinstance(part, dict):
+def _network(path: str, candidate: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a state dictionary or a module, and the attributes of the module."""
+    if isinstance(candidate, dict):
         arrays = {
-            name: value for name, value in part.items() if isinstance(name, str) and isinstance(value, np.ndarray)
+            name: value for name, value in candidate.items() if isinstance(name, str) and isinstance(value, np.ndarray)
         }
         if arrays and all(name.startswith("module.") for name in arrays):
             arrays = {name.removeprefix("module."): value for name, value in arrays.items()}
         return arrays, {}
-    if not isinstance(part, Inert):
+    if not isinstance(candidate, UncalledObject):
         return {}, {}
-    arrays, left, seen = {}, [("", part)], {id(part)}
-    for _ in range(MOST_PARTS):
-        if not left:
-            return arrays, _facts(part)
-        prefix, module = left.pop()
+    arrays, pending, visited = {}, [("", candidate)], {id(candidate)}
+    for _ in range(MAX_PARTS):
+        if not pending:
+            return arrays, _facts(candidate)
+        prefix, module = pending.pop()
         for name, value in _attributes(module):
             if isinstance(value, np.ndarray):
                 arrays[prefix + name] = value
-            elif isinstance(value, Inert) and id(value) not in seen:
-                # A module that holds itself would have names without end.
-                seen.add(id(value))
-                left.append((f"{prefix}{name}.", value))
-    raise ConfigError(f"study.initial: {path!r} holds a network of more than {MOST_PARTS} parts, which is not read")
+            elif isinstance(value, UncalledObject) and id(value) not in visited:
+                # A module that contains itself would have infinitely many names.
+                visited.add(id(value))
+                pending.append((f"{prefix}{name}.", value))
+    raise ConfigError(f"study.initial: {path!r} holds a network of more than {MAX_PARTS} parts, which is not read")
 
 
-def _attributes(module: Inert) -> Iterator[tuple[str, Any]]:
-    """What a pickled module consists of: parameters, buffers, and modules by their names."""
+def _attributes(module: UncalledObject) -> Iterator[tuple[str, Any]]:
+    """Parameters, buffers and submodules of a pickled module, by name."""
     for kind in ("_parameters", "_buffers", "_modules"):
-        if isinstance(held := _inside(module).get(kind), dict):
-            yield from ((name, value) for name, value in held.items() if isinstance(name, str))
+        if isinstance(entries := _state(module).get(kind), dict):
+            yield from ((name, value) for name, value in entries.items() if isinstance(name, str))
 
 
-def _inside(module: Inert) -> Mapping[str, Any]:
-    """The attributes of a module, which a helper may have been given together with the text of its class."""
+def _state(module: UncalledObject) -> Mapping[str, Any]:
+    """The attributes of a module, which a constructor may take together with the source of its class."""
     state = module.state
-    if (
-        state is None
-        and isinstance(module.arguments, tuple)
-        and module.arguments
-        and isinstance(module.arguments[0], dict)
-    ):
-        state = module.arguments[0].get("state")
+    if state is None and isinstance(first := _first_argument(module), dict):
+        state = first.get("state")
     return state if isinstance(state, dict) else {}
 
 
-def _facts(module: Inert) -> dict[str, Any]:
+def _facts(module: UncalledObject) -> dict[str, Any]:
     """The class of a module, and its attributes that are numbers."""
-    given = module.arguments[0] if isinstance(module.arguments, tuple) and module.arguments else None
-    name = given.get("class_name") if isinstance(given, dict) else None
-    name = name or (given.name if isinstance(given, Global) else module.name)
+    first = _first_argument(module)
+    name = first.get("class_name") if isinstance(first, dict) else None
+    name = name or (first.name if isinstance(first, Global) else module.name)
     numbers = {
-        key: value for key, value in _inside(module).items() if isinstance(value, int | float) and abs(value) < 2**31
+        key: value for key, value in _state(module).items() if isinstance(value, int | float) and abs(value) < 2**31
     }
     return {**numbers, "class": " ".join(name.split())[:60] if isinstance(name, str) else module.name[:60]}
 
 
+def _first_argument(module: UncalledObject) -> Any:
+    return module.arguments[0] if isinstance(module.arguments, tuple) and module.arguments else None
+
+
 def _check_edm(path: str, state: State, facts: Mapping[str, Any], like: Any) -> None:
-    """What names do not say: conditions on classes, filters, and the preconditioning around the network."""
+    """What array names do not show: class conditioning, resampling filters, and the preconditioning of the network."""
     if "model.map_label.weight" in state or facts.get("label_dim"):
         raise ConfigError(
             f"study.initial: {path!r} is conditioned on classes, and generators here are not; use an unconditional network "

@@ -1,4 +1,4 @@
-"""Pytrees of arrays as named tensors, and safetensors files of them: no code in a file, readable from PyTorch."""
+"""Pytrees as named tensors, and safetensors files of generators: no code in a file, readable from PyTorch."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def save_generator(path: str | Path, generator: Generator) -> None:
 
 
 def load_generator(path: str | Path, like: Generator) -> Generator:
-    """Reads a generator of known structure.
+    """The generator in a safetensors file, which must have the structure of ``like``.
 
     Args:
         path: A safetensors file.
-        like: A generator, or its shapes, of the same family.
+        like: A generator of the same family, or its shapes.
 
     Raises:
         ConfigError: There is no such file, it is not a safetensors file, or names or shapes differ.
@@ -56,13 +56,14 @@ def load_generator(path: str | Path, like: Generator) -> Generator:
         ) from None
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"study.initial: {str(path)!r} is not a safetensors file ({error})") from None
-    wanted = {name: leaf.shape for name, leaf in named_shapes(like).items()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if wanted != found:
-        name = next(name for name in sorted(wanted | found) if wanted.get(name) != found.get(name))
+    expected = {name: leaf.shape for name, leaf in named_shapes(like).items()}
+    stored = {name: tensor.shape for name, tensor in tensors.items()}
+    if expected != stored:
+        name = next(name for name in sorted(expected | stored) if expected.get(name) != stored.get(name))
         raise ConfigError(
             f"study.initial: {str(path)!r} does not fit the family: {name or 'the array'} should have shape "
-            f"{wanted.get(name, 'none (it is not a part)')}, the file has {found.get(name, 'none')}"
+            f"{expected.get(name, 'none (it is not a part)')}, the file has {stored.get(name, 'none')}; "
+            "set family to the recipe that wrote it"
         )
     return rebuilt(tensors, like)
 

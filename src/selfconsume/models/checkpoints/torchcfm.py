@@ -1,4 +1,4 @@
-"""The U-Net of guided diffusion, as torchcfm trains it on CIFAR-10 and names it in ``ema_model``."""
+"""Checkpoint layout of torchcfm (Tong et al.): the U-Net of guided diffusion, trained on CIFAR-10, in ``ema_model``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from selfconsume.models.checkpoints.layout import CheckpointLayout
 
 
 def _sines_first(weight: np.ndarray) -> np.ndarray:
-    """From an embedding of cosines, then sines."""
+    """From an embedding of cosines first to one of sines first."""
     return np.roll(weight, weight.shape[1] // 2, axis=1)
 
 
@@ -18,7 +18,7 @@ TORCHCFM = CheckpointLayout(
     title="a network of torchcfm",
     signature="input_blocks.0.0.weight",
     family="otcfm",
-    mark="solver",
+    mark="integrator",
     nets=("torchcfm_32",),
     style=MappingProxyType({"factor": 1.0, "frequency": 1.0, "to_end": False, "epsilon": 1e-5, "corner": False}),
     embed=("time_embed.0", "time_embed.2"),

@@ -1,4 +1,4 @@
-"""Random draws: normal numbers at full speed, and rows by weight."""
+"""Random numbers: fast normal variates, and categorical sampling by weights."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 @functools.partial(jax.jit, static_argnums=1)
 def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """Standard normal numbers: the bits of `jax.random.normal`, on CPUs about four times as fast for rows of, say, ten.
+    """Standard normal numbers: the bits of `jax.random.normal`, about four times as fast on CPUs for short rows.
 
-    XLA's CPU compiler would merge the draw with what follows into one loop nest over the rows, and cannot vectorise a nest
-    whose inner loop is short. The draw is therefore flat, and in a loop of one turn that the compiler cannot see through.
-    It compiles four times as fast, too.
+    XLA's CPU compiler would fuse the draw with later operations into one loop nest over the rows, and cannot vectorise a nest
+    whose inner loop is short. We draw a flat array inside a single-iteration loop, which acts as an optimisation barrier. It
+    also compiles four times as fast.
     """
     n = math.prod(shape)
 
-    def together(key):
+    def plain(key):
         return jax.random.normal(key, (n,))
 
-    def apart(key):
-        one = 1 + (jax.random.key_data(key)[0] >> 1 >> 31).astype(jnp.int32)
-        return jax.lax.fori_loop(0, one, lambda i, _: together(key), jnp.zeros(n))
+    def behind_barrier(key):
+        # Always 1, but not a constant that the compiler could unroll.
+        turns = 1 + (jax.random.key_data(key)[0] >> 1 >> 31).astype(jnp.int32)
+        return jax.lax.fori_loop(0, turns, lambda i, _: plain(key), jnp.zeros(n))
 
-    return jax.lax.platform_dependent(key, cpu=apart, default=together).reshape(shape)
+    return jax.lax.platform_dependent(key, cpu=behind_barrier, default=plain).reshape(shape)
 
 
-def by_weight(key: PRNGKeyArray, weight: Float[Array, " n"], size: int) -> Int[Array, " size"]:
-    """``size`` row numbers, each drawn with probability proportional to its weight, independently.
+def sample_indices(key: PRNGKeyArray, weight: Float[Array, " n"], size: int) -> Int[Array, " size"]:
+    """``size`` independent indices, each sampled with probability proportional to its weight.
 
-    A row of weight 0 is never drawn. That needs care: a cumulative sum computed in parallel is not monotone in float32, so
-    that a row without weight can own a sliver of it.
+    An index of weight 0 is never sampled. A parallel prefix sum is not monotone in float32, so that such an index could own a
+    small interval of it; hits there move to the last index with positive weight before it, or to the first one.
     """
-    rows = jnp.arange(weight.shape[0])
+    indices = jnp.arange(weight.shape[0])
     cumulative = jax.lax.cummax(jnp.cumsum(weight))
-    drawn = jnp.searchsorted(cumulative, jax.random.uniform(key, (size,)) * cumulative[-1], side="right")
-    # Where a sliver was hit, the last row before it that has weight is taken; before the first, the first.
-    heavy = weight > 0
-    snapped = jax.lax.cummax(jnp.where(heavy, rows, jnp.argmax(heavy)))
-    return snapped[jnp.minimum(drawn, weight.shape[0] - 1)]
+    sampled = jnp.searchsorted(cumulative, jax.random.uniform(key, (size,)) * cumulative[-1], side="right")
+    is_positive = weight > 0
+    snapped = jax.lax.cummax(jnp.where(is_positive, indices, jnp.argmax(is_positive)))
+    return snapped[jnp.minimum(sampled, weight.shape[0] - 1)]

@@ -1,4 +1,7 @@
-"""Networks that diffusion and flow-matching families train: one file an architecture."""
+"""Neural networks of the families: one file for each architecture. Imports JAX and Equinox alone.
+
+A network of diffusion or flow matching is a `Network`; Glow and Inception have interfaces of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,51 +13,54 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 STEPS = 1 << 16
-"""Rates of dropout are multiples of one over this: half a random word decides about a number."""
+"""Dropout probabilities are multiples of 1 / STEPS: 16 random bits decide about one activation."""
 
 
-class Training(eqx.Module):
-    """What a network is told about a batch in training and not in sampling. Every array has one row an example."""
+class TrainingInputs(eqx.Module):
+    """Inputs of a network in training and not in sampling: dropout and augmentation labels, a row for each example."""
 
     keys: Key[Array, " n"]
-    """Randomness of dropout, of each example by itself: so a batch may be split."""
-    augmented: Float[Array, "n a"] | None
-    """What was done to each example, as numbers that are 0 where nothing was; None: networks know no such numbers."""
+    """Randomness of dropout, a key for each example, so that a batch may be split."""
+    augment_labels: Float[Array, "n a"] | None
+    """The augmentation of each example, see `nets.augmentation`; None: the network is not conditioned on it."""
     dropout: float = eqx.field(static=True)
-    """Probability with which an activation is dropped."""
+    """Dropout probability."""
 
-    def dropped(self, x: Float[Array, "n *shape"], layer: int) -> Float[Array, "n *shape"]:
-        """``x`` with numbers set to 0 at random, independently in every layer, and the others scaled up in turn.
+    def apply_dropout(self, x: Float[Array, "n *shape"], layer: int) -> Float[Array, "n *shape"]:
+        """Inverted dropout: activations set to 0 independently at random in every layer, the others scaled up.
 
         References:
             Srivastava et al. 2014, Journal of Machine Learning Research 15.
         """
-        least = round(self.dropout * STEPS)
-        if not least:
+        threshold = round(self.dropout * STEPS)
+        if not threshold:
             return x
         size = x[0].size
         keys = jax.vmap(lambda key: jax.random.fold_in(key, layer))(self.keys)
         words = jax.vmap(lambda key: jax.random.bits(key, (-(-size // 2),), jnp.uint32))(keys)
         halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(x.shape[0], -1)[:, :size]
-        return jnp.where(halves.reshape(x.shape) >= least, x * (STEPS / (STEPS - least)), 0)
+        return jnp.where(halves.reshape(x.shape) >= threshold, x * (STEPS / (STEPS - threshold)), 0)
 
 
 class Network(eqx.Module):
-    """A function of noisy examples and one number each, the noise level or the flow time.
+    """A function of noisy examples and their noise level or flow time.
 
     All leaves are trainable arrays. A network takes whole batches, so that each layer is one matrix product and custom
-    gradients see the batch; examples must not influence each other, because likelihoods take derivatives of many at once.
+    gradients see the batch; rows must not influence each other, because likelihoods differentiate many at once.
     """
 
     @abc.abstractmethod
     def __call__(
-        self, x: Float[Array, "n *shape"], condition: Float[Array, " _"], training: Training | None = None
+        self, x: Float[Array, "n *shape"], condition: Float[Array, " _"], training: TrainingInputs | None = None
     ) -> Float[Array, "n *shape"]:
-        """One output of the shape of an example for each example. The condition is one number each, or one for all.
+        """Outputs of the shape of ``x``.
 
-        Without `training` it is the network that samples: nothing is dropped, and nothing is said to be augmented.
+        Args:
+            x: Noisy examples.
+            condition: Noise level or flow time of each example, or one for all.
+            training: Dropout and augmentation labels; None in sampling.
         """
 
     def exact(self) -> Network:
-        """The same network, computing as exactly as float32 does: for solvers whose steps follow its errors."""
+        """The same network with activations in float32, for solvers whose adaptive steps would resolve rounding errors."""
         return self

@@ -1,4 +1,4 @@
-"""A multilayer perceptron for vectors, conditioned on a number."""
+"""A multilayer perceptron for vectors, conditioned on a noise level or flow time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.models.nets import Network, Training
+from selfconsume.models.nets import Network, TrainingInputs
 
 OCTAVES = 4
-"""Frequencies of the embedding; more of them cost more than they bring on conditions of order one."""
+"""Frequencies of the embedding; for conditions of order one more of them are not worth their cost."""
 
 
 class MLP(Network):
-    """SiLU layers of one width on ``[x, embedding(condition)]``; the last layer is linear.
+    """SiLU layers of equal width on ``[x, embedding(condition)]`` and a linear output layer.
 
     Attributes:
-        weights: One matrix a layer, inputs by outputs, so that a batch of rows is multiplied from the left.
-        biases: One vector a layer.
+        weights: One matrix per layer, inputs by outputs.
+        biases: One vector per layer.
     """
 
     weights: tuple[Float[Array, "..."], ...]
@@ -37,14 +37,14 @@ class MLP(Network):
         """
         sizes = [size + 2 * OCTAVES + 1, *[width] * depth, size]
         pairs = list(itertools.pairwise(sizes))
-        ends = list(itertools.accumulate(before * after for before, after in pairs))
+        ends = list(itertools.accumulate(inputs * outputs for inputs, outputs in pairs))
         # One call for all layers: each costs compile time.
-        drawn = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
-        weights = [flat.reshape(pair) / pair[0] ** 0.5 for flat, pair in zip(drawn, pairs, strict=True)]
-        return cls(tuple(weights), tuple(jnp.zeros(after) for _, after in pairs))
+        numbers = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1])
+        weights = [flat.reshape(pair) / pair[0] ** 0.5 for flat, pair in zip(numbers, pairs, strict=True)]
+        return cls(tuple(weights), tuple(jnp.zeros(outputs) for _, outputs in pairs))
 
     def __call__(
-        self, x: Float[Array, "n d"], condition: Float[Array, " _"], training: Training | None = None
+        self, x: Float[Array, "n d"], condition: Float[Array, " _"], training: TrainingInputs | None = None
     ) -> Float[Array, "n d"]:
         e = embedding(condition)
         h = jnp.concatenate([x, jnp.broadcast_to(e, (x.shape[0], e.shape[1]))], axis=1)
@@ -54,12 +54,12 @@ class MLP(Network):
 
 
 def product(h: Float[Array, "n i"], weight: Float[Array, "i o"]) -> Float[Array, "n o"]:
-    """``h @ weight`` in float32 on every device: densities and adaptive solvers see what accelerators would round."""
+    """``h @ weight`` in full float32 precision on every device, which densities and adaptive solvers need."""
     return jnp.matmul(h, weight, precision="highest")
 
 
 def silu(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """``x / (1 + exp(-x))``, written with the function that CPUs compute fastest. Its absolute error is 1e-7 |x|."""
+    """``x / (1 + exp(-x))``, through tanh, which is fastest on CPUs; its absolute error is 1e-7 |x|."""
     return x * (0.5 + 0.5 * jnp.tanh(0.5 * x))
 
 

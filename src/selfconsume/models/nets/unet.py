@@ -1,8 +1,7 @@
-"""The U-Net of image diffusion models, conditioned on a number.
+"""The U-Net of image diffusion models, conditioned on a noise level or flow time.
 
-One description covers the networks of several papers, which differ in how they halve and double images, in where they
-attend, and in the factor behind each residual sum. Dropout and what is said of augmentations come with `Training`, and are
-no part of a network that samples.
+One class covers the networks of several papers (`SIZES`), which differ in how images are downsampled and upsampled, in where
+attention is, and in the factor of residual sums. Dropout and augmentation labels come with `TrainingInputs`.
 """
 
 from __future__ import annotations
@@ -18,40 +17,40 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume.models.nets import Network, Training
+from selfconsume.models.nets import Network, TrainingInputs
 from selfconsume.models.nets.layers import Attention, Convolution, Dense, GroupNorm, Weights, embedding
 
 Drop = Callable[[Array], Array]
-"""What becomes of a block's activations in training: dropout; in sampling nothing."""
+"""Dropout of one layer in training; the identity in sampling."""
 
 
 class Sizes(NamedTuple):
-    """What tells one U-Net from another."""
+    """Architecture of a U-Net."""
 
     channels: int
-    """Channels of the first level, and features of the condition's embedding."""
+    """Channels of the first level, and features of the embedding of the condition."""
     multipliers: tuple[int, ...]
-    """Channels of each level, as multiples; the image is halved between levels."""
+    """Channels of each level, as multiples of `channels`; images are downsampled by 2 between levels."""
     blocks: int
-    """Residual blocks of a level on the way down; one more on the way up."""
+    """Residual blocks of a level in the encoder; one more in the decoder."""
     attention: tuple[int, ...]
-    """Heights (pixels) of the levels that attend. The middle always does."""
+    """Heights (pixels) of the levels with attention. The bottleneck always has it."""
     head: int = 0
-    """Channels of an attention head; 0: one head."""
+    """Channels of an attention head; 0: a single head."""
     resample: Literal["convolution", "block"] = "convolution"
-    """What halves and doubles images: a convolution, or a residual block around averages and repeated pixels."""
+    """Down- and upsampling: a convolution, or a residual block with 2 x 2 averages and repeated pixels."""
     attend_up: Literal["every", "last"] = "every"
-    """Which blocks attend on the way up."""
+    """Which decoder blocks of a level with attention have it."""
     factor: float = 1.0
-    """What each residual sum is multiplied by."""
+    """Factor of residual sums."""
     frequency: float = 1.0
-    """Highest angular frequency of the condition's embedding."""
+    """Highest angular frequency of the embedding."""
     to_end: bool = False
-    """Whether the lowest one is 1/10,000 of it exactly."""
+    """Whether the lowest frequency is 1/10,000 of it exactly."""
     epsilon: float = 1e-6
-    """Added to variances."""
+    """Added to variances in group normalisation."""
     corner: bool = False
-    """Whether a convolution that halves has its border below and to the right only, as TensorFlow has it."""
+    """Whether downsampling convolutions are padded below and to the right only, as in TensorFlow."""
 
 
 SIZES = {
@@ -65,13 +64,13 @@ SIZES = {
     "edm_32": Sizes(128, (2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5, to_end=True),
     "edm_64": Sizes(128, (1, 2, 2, 2), 4, (16,), resample="block", attend_up="last", factor=0.5**0.5, to_end=True),
 }
-"""Networks by name; the number is the height and width of the images that they were published for."""
+"""Networks by name; the number is the height and width of the images in the paper."""
 
 
 class Residual(eqx.Module):
-    """Two convolutions beside a shortcut, the condition added in between, then attention if there is any.
+    """A residual block: two convolutions, conditioned in between, and a shortcut; then attention, if any.
 
-    The second convolution starts at 0: at first a block is its shortcut.
+    The second convolution is initialised at 0: an untrained block is its shortcut.
     """
 
     norm_1: GroupNorm
@@ -97,16 +96,16 @@ class Residual(eqx.Module):
         change: Literal["none", "halve", "double"] = "none",
         joins: bool = False,
     ) -> Residual:
-        """A block of ``outputs`` channels; ``joins``: its input is the last output beside a kept one."""
+        """A block of ``outputs`` channels; ``joins``: its input is concatenated with an encoder output (skip connection)."""
         heads = outputs // sizes.head if sizes.head else 1
-        plain = inputs == outputs and change == "none"
+        is_identity = inputs == outputs and change == "none"
         return cls(
             GroupNorm.init(inputs, sizes.epsilon),
             Convolution.init(weights, inputs, outputs),
             Dense.init(weights, 4 * sizes.channels, outputs),
             GroupNorm.init(outputs, sizes.epsilon),
             Convolution.init(weights, outputs, outputs, zero=True),
-            None if plain else Dense.init(weights, inputs, outputs),
+            None if is_identity else Dense.init(weights, inputs, outputs),
             Attention.init(weights, outputs, heads, sizes.factor, sizes.epsilon) if attends else None,
             change,
             joins,
@@ -116,17 +115,17 @@ class Residual(eqx.Module):
     def __call__(
         self, x: Float[Array, "n _ _ i"], condition: Float[Array, "_ e"], drop: Drop
     ) -> Float[Array, "n _ _ o"]:
-        resampled = {"none": lambda x: x, "halve": halved, "double": doubled}[self.change]
-        h = self.convolution_1(resampled(jax.nn.silu(self.norm_1(x))))
+        resample = {"none": lambda x: x, "halve": downsample, "double": upsample}[self.change]
+        h = self.convolution_1(resample(jax.nn.silu(self.norm_1(x))))
         h = h + self.condition(condition)[:, None, None]
         h = self.convolution_2(drop(jax.nn.silu(self.norm_2(h))))
-        x = resampled(x)
+        x = resample(x)
         x = ((x if self.shortcut is None else self.shortcut(x)) + h) * self.factor
         return x if self.attention is None else self.attention(x)
 
 
 class Halve(eqx.Module):
-    """A convolution of every second pixel: the first of each two, or with ``corner`` the second."""
+    """A convolution of stride 2, centred on the first of each two pixels, or with ``corner`` on the second."""
 
     convolution: Convolution
     corner: bool = eqx.field(static=True, default=False)
@@ -140,31 +139,31 @@ class Halve(eqx.Module):
 
 
 class Double(eqx.Module):
-    """A convolution of repeated pixels."""
+    """Upsampling by repeated pixels, then a convolution."""
 
     convolution: Convolution
 
     def __call__(
         self, x: Float[Array, "n _ _ c"], condition: Float[Array, "_ e"], drop: Drop
     ) -> Float[Array, "n _ _ c"]:
-        return self.convolution(doubled(x))
+        return self.convolution(upsample(x))
 
 
-def halved(x: Float[Array, "n h w c"]) -> Float[Array, "n _ _ c"]:
-    """Averages of 2 x 2 pixels."""
+def downsample(x: Float[Array, "n h w c"]) -> Float[Array, "n _ _ c"]:
+    """Averages over 2 x 2 pixels."""
     n, h, w, c = x.shape
     return x.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
 
 
-def doubled(x: Float[Array, "n h w c"]) -> Float[Array, "n _ _ c"]:
+def upsample(x: Float[Array, "n h w c"]) -> Float[Array, "n _ _ c"]:
     """Each pixel as 2 x 2 pixels."""
     return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
 class UNet(Network):
-    """Residual blocks at falling and again rising resolution, with what the way down saw handed to the way up.
+    """A convolutional encoder and decoder with skip connections between levels of equal resolution.
 
-    Heights and widths are multiples of ``2^(levels - 1)``. The output starts at 0.
+    Heights and widths must be multiples of ``2^(levels - 1)``. The output is 0 at initialisation.
 
     References:
         Ronneberger et al. 2015, arXiv:1505.04597; Ho et al. 2020, arXiv:2006.11239, appendix B.
@@ -178,7 +177,7 @@ class UNet(Network):
     norm: GroupNorm
     last: Convolution
     augmented: Float[Array, "a c"] | None
-    """Takes what was done to an image into the embedding, without a bias: at 0 nothing is added."""
+    """Linear map, without a bias, of augmentation labels into the embedding; None: not conditioned on them."""
     features: int = eqx.field(static=True)
     frequency: float = eqx.field(static=True)
     to_end: bool = eqx.field(static=True)
@@ -198,33 +197,33 @@ class UNet(Network):
         Args:
             key: Randomness of the weights.
             shape: Height, width and channels of an image.
-            sizes: Which network.
+            sizes: The architecture.
             compute: Type of activations; normalisation and the output are float32.
-            labels: Numbers that tell how an image was augmented; 0: there are none.
+            labels: Number of augmentation labels; 0: not conditioned on them.
         """
-        counted = Weights()
-        jax.eval_shape(lambda: _built(counted, shape, sizes, compute, labels))
-        return _built(Weights(jax.random.uniform(key, (counted.used,), minval=-1.0)), shape, sizes, compute, labels)
+        measure = Weights()
+        jax.eval_shape(lambda: _build(measure, shape, sizes, compute, labels))
+        return _build(Weights(jax.random.uniform(key, (measure.used,), minval=-1.0)), shape, sizes, compute, labels)
 
     def __call__(
-        self, x: Float[Array, "n h w c"], condition: Float[Array, " _"], training: Training | None = None
+        self, x: Float[Array, "n h w c"], condition: Float[Array, " _"], training: TrainingInputs | None = None
     ) -> Float[Array, "n h w c"]:
         e = embedding(condition, self.features, self.frequency, to_end=self.to_end)
-        if training is not None and training.augmented is not None:
-            e = e + training.augmented @ self.augmented
-        # Every block begins with this nonlinearity, so it is applied once.
+        if self.augmented is not None and training is not None and training.augment_labels is not None:
+            e = e + training.augment_labels @ self.augmented
+        # Every block applies this nonlinearity to the embedding, so it is computed once.
         e = jax.nn.silu(self.embed[1](jax.nn.silu(self.embed[0](e)))).astype(self.compute)
         h = self.first(x.astype(self.compute))
-        kept = [h]
-        drops = (_dropping(training, layer) for layer in itertools.count())
+        skips = [h]
+        drops = (_dropout(training, layer) for layer in itertools.count())
         for layer in self.down:
             h = layer(h, e, next(drops))
-            kept.append(h)
+            skips.append(h)
         for layer in self.middle:
             h = layer(h, e, next(drops))
         for layer in self.up:
             if isinstance(layer, Residual) and layer.joins:
-                h = jnp.concatenate([h, kept.pop()], axis=-1)
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
             h = layer(h, e, next(drops))
         return self.last(jax.nn.silu(self.norm(h)).astype(jnp.float32))
 
@@ -232,43 +231,67 @@ class UNet(Network):
         return dataclasses.replace(self, compute="float32")
 
 
-def _dropping(training: Training | None, layer: int) -> Drop:
-    return (lambda x: x) if training is None else functools.partial(training.dropped, layer=layer)
+def _dropout(training: TrainingInputs | None, layer: int) -> Drop:
+    return (lambda x: x) if training is None else functools.partial(training.apply_dropout, layer=layer)
 
 
-def _built(
+def _build(
     weights: Weights, shape: tuple[int, int, int], sizes: Sizes, compute: Literal["float32", "bfloat16"], labels: int
 ) -> UNet:
     height, _, colours = shape
-    wide = 4 * sizes.channels
-    levels = [sizes.channels * each for each in sizes.multipliers]
-    embed = (Dense.init(weights, 2 * (sizes.channels // 2), wide), Dense.init(weights, wide, wide))
+    width = 4 * sizes.channels
+    levels = [sizes.channels * multiplier for multiplier in sizes.multipliers]
+    embed = (Dense.init(weights, 2 * (sizes.channels // 2), width), Dense.init(weights, width, width))
     first = Convolution.init(weights, colours, sizes.channels)
-    by_block = sizes.resample == "block"
+    down, skips = _encoder(weights, sizes, levels, height)
+    inputs = skips[-1]
+    middle = (
+        Residual.init(weights, sizes, inputs, inputs, attends=True),
+        Residual.init(weights, sizes, inputs, inputs),
+    )
+    up = _decoder(weights, sizes, levels, height, skips)
+    last = Convolution.init(weights, levels[0], colours, zero=True)
+    augmented = jnp.zeros((labels, 2 * (sizes.channels // 2))) if labels else None
+    static = (augmented, sizes.channels, sizes.frequency, sizes.to_end, compute)
+    return UNet(embed, first, down, middle, up, GroupNorm.init(levels[0], sizes.epsilon), last, *static)
 
-    down, kept, now = [], [sizes.channels], sizes.channels
+
+def _encoder(
+    weights: Weights, sizes: Sizes, levels: list[int], height: int
+) -> tuple[tuple[Residual | Halve, ...], list[int]]:
+    """The encoder's layers, and the channels of its inputs and outputs, which the skip connections carry."""
+    layers: list[Residual | Halve] = []
+    skips = [sizes.channels]
     for level, channels in enumerate(levels):
-        attends = height >> level in sizes.attention
+        inputs = skips[-1]
         if level:
-            halve = Residual.init(weights, sizes, now, now, change="halve") if by_block else None
-            down.append(halve or Halve(Convolution.init(weights, now, now, stride=2), sizes.corner))
-            kept.append(now)
+            if sizes.resample == "block":
+                layers.append(Residual.init(weights, sizes, inputs, inputs, change="halve"))
+            else:
+                layers.append(Halve(Convolution.init(weights, inputs, inputs, stride=2), sizes.corner))
+            skips.append(inputs)
         for _ in range(sizes.blocks):
-            down.append(Residual.init(weights, sizes, now, channels, attends=attends))
-            now = channels
-            kept.append(now)
-    middle = (Residual.init(weights, sizes, now, now, attends=True), Residual.init(weights, sizes, now, now))
-    up = []
+            attends = height >> level in sizes.attention
+            layers.append(Residual.init(weights, sizes, skips[-1], channels, attends=attends))
+            skips.append(channels)
+    return tuple(layers), skips
+
+
+def _decoder(
+    weights: Weights, sizes: Sizes, levels: list[int], height: int, skips: list[int]
+) -> tuple[Residual | Double, ...]:
+    """The decoder's layers, from the last level to the first."""
+    layers: list[Residual | Double] = []
+    inputs, skips = skips[-1], list(skips)
     for level, channels in reversed(list(enumerate(levels))):
-        attends = height >> level in sizes.attention
         if level < len(levels) - 1:
-            double = Residual.init(weights, sizes, now, now, change="double") if by_block else None
-            up.append(double or Double(Convolution.init(weights, now, now)))
+            if sizes.resample == "block":
+                layers.append(Residual.init(weights, sizes, inputs, inputs, change="double"))
+            else:
+                layers.append(Double(Convolution.init(weights, inputs, inputs)))
         for block in range(sizes.blocks + 1):
-            here = attends and (sizes.attend_up == "every" or block == sizes.blocks)
-            up.append(Residual.init(weights, sizes, now + kept.pop(), channels, attends=here, joins=True))
-            now = channels
-    last = Convolution.init(weights, now, colours, zero=True)
-    told = jnp.zeros((labels, 2 * (sizes.channels // 2))) if labels else None
-    ends = (GroupNorm.init(now, sizes.epsilon), last, told, sizes.channels, sizes.frequency, sizes.to_end, compute)
-    return UNet(embed, first, tuple(down), middle, tuple(up), *ends)
+            is_last = block == sizes.blocks
+            attends = height >> level in sizes.attention and (sizes.attend_up == "every" or is_last)
+            layers.append(Residual.init(weights, sizes, inputs + skips.pop(), channels, attends=attends, joins=True))
+            inputs = channels
+    return tuple(layers)

@@ -1,50 +1,46 @@
-"""Which network a diffusion or flow-matching family trains, and what networks of images need: shared by these families."""
+"""Families that regress a network on noisy examples (diffusion, flow matching): their network, augmentation and loss."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from annotated_types import Ge, Le, Lt
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from selfconsume import validity
 from selfconsume.errors import ConfigError
-from selfconsume.models.nets import Network, Training
-from selfconsume.models.nets.augmentation import LABELS, augmented
+from selfconsume.models.nets import Network, TrainingInputs
+from selfconsume.models.nets.augmentation import AUGMENT_DIM, augment
 from selfconsume.models.nets.mlp import MLP
 from selfconsume.models.nets.unet import SIZES, UNet
-from selfconsume.models.training import data_parallel
-from selfconsume.models.training.gradient_loop import Trainable, Trained
+from selfconsume.models.training.gradient_loop import NeuralGenerator
 from selfconsume.models.training.scaling import is_image
-from selfconsume.types import Samples, Source
+from selfconsume.models.training.training_settings import TrainingSettings, check_training
+from selfconsume.types import Family, Samples, Source
 
-IN_VECTORS = {"net": ("auto", "mlp"), "compute": ("float32",), "dropout": (0.0,), "augment": (0.0,)}
-"""Fields that only a U-Net gives a meaning, and what they are without one; the last one is recommended."""
-
-PORTION = 512
-"""Examples that are sampled at once. Activations of 50,000 images fit into no memory, and those of so many vectors into no
-CPU's cache: 10,000 vectors at width 128 take three quarters of the time in portions."""
+IMAGE_ONLY = {"net": ("auto", "mlp"), "compute": ("float32",), "dropout": (0.0,), "augment": (0.0,)}
+"""Fields that act on a U-Net alone, and their values for vectors; messages recommend the last one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Networked(Trained, abc.ABC):
-    """A trained family whose network is chosen by name.
+class NetworkSettings:
+    """The network of a diffusion or flow-matching family.
 
     Attributes:
-        net: "auto" (an MLP for vectors, the U-Net "tiny" for images), "mlp", or a U-Net of `models.nets.unet.SIZES`:
-            "tiny" (0.1 million parameters), "ddpm_32" and "torchcfm_32" (36), "edm_32" (56), "edm_64" (62). A U-Net takes
-            images of other sizes, too; it attends where they are 16 (tiny: 4) pixels high, and in the middle.
+        net: "auto" (an MLP for vectors, the U-Net "tiny" for images), "mlp", or a U-Net by name: "tiny" (0.1 million
+            parameters), "ddpm_32" and "torchcfm_32" (36), "edm_32" (56), "edm_64" (62); the number is the image size of the
+            paper (`selfconsume.models.nets.unet.SIZES`). A U-Net takes other sizes too; it has attention at a height of 16
+            (tiny: 4) pixels, and in the middle.
         width: Units of an MLP's hidden layers.
-        depth: Its hidden layers.
+        depth: Hidden layers of an MLP.
         compute: Type of a U-Net's activations; parameters are float32. "bfloat16" is for accelerators.
-        dropout: Probability with which an activation inside a residual block of a U-Net is dropped in training.
-        augment: Probability of each kind of `selfconsume.models.nets.augmentation.augmented` in training, of which the U-Net is
-            told; 0: none, and no numbers that would tell it. It mirrors images itself: samples are then not mirrored,
-            while those of `random_flip` are, because the network is not told.
+        dropout: Dropout probability inside the residual blocks of a U-Net, in training only.
+        augment: Probability of each geometric augmentation in training; the U-Net is conditioned on the augmentation
+            (`selfconsume.models.nets.augmentation.augment`), so that samples are not augmented. 0: none, and no such
+            conditioning. It includes mirroring: with it, leave out `random_flip`.
     """
 
     net: Literal["auto", "mlp", "tiny", "ddpm_32", "torchcfm_32", "edm_32", "edm_64"] = "auto"
@@ -54,96 +50,85 @@ class Networked(Trained, abc.ABC):
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     augment: Annotated[float, Ge(0), Le(1)] = 0.0
 
+
+class RegressionBatch(NamedTuple):
+    """A minibatch of the regression that trains a network: inputs, conditions and targets, a row for each example."""
+
+    x: Float[Array, "n *shape"]
+    """Inputs of the network: noisy examples."""
+    condition: Float[Array, " n"]
+    """Noise level or flow time, as the network takes it."""
+    target: Float[Array, "n *shape"]
+    training: TrainingInputs | None
+
+    def squared_error(self, net: Network) -> Float[Array, ""]:
+        """Mean squared error of the network's outputs, over examples and coordinates."""
+        return jnp.mean((net(self.x, self.condition, self.training) - self.target) ** 2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkFamily(NetworkSettings, TrainingSettings, Family):
+    """Interface of the families that regress a network on noisy examples."""
+
     @property
     @abc.abstractmethod
     def evaluations(self) -> int | None:
-        """Evaluations of the network that one sample takes; None where a solver decides."""
-
-    def network(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
-        """The network before any training, for examples of this shape."""
-        if is_image(shape):
-            return UNet.init(key, shape, SIZES[self._unet], self.compute, LABELS if self.augment else 0)
-        (d,) = shape
-        return MLP.init(key, d, self.width, self.depth)
-
-    def disturbed(self, key: PRNGKeyArray, z: Samples) -> tuple[PRNGKeyArray, Samples, Training | None]:
-        """A minibatch as it is trained on, what its network is told about that, and the key of everything else."""
-        if not self.dropout and not self.augment:
-            return key, z, None
-        key, drop, geometry = jax.random.split(key, 3)
-        z, told = augmented(geometry, z, self.augment) if self.augment else (z, None)
-        return key, z, Training(jax.random.split(drop, z.shape[0]), told, self.dropout)
-
-    def check(self, source: Source) -> None:
-        shape = source.shape
-        if not is_image(shape):
-            super().check(source)
-            for field, expected in IN_VECTORS.items():
-                if (value := getattr(self, field)) not in expected:
-                    raise ConfigError(
-                        f"family.{field}: {value!r} is for images (height, width, channels), the source gives examples of "
-                        f"shape {shape}; use {expected[-1]!r}"
-                    )
-            return
-        self.check_batch()
-        if self.net == "mlp":
-            raise ConfigError(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
-        check_bytes(source)
-        multiple = 2 ** (len(SIZES[self._unet].multipliers) - 1)
-        if shape[0] % multiple or shape[1] % multiple:
-            raise ConfigError(
-                f"family.net: {self._unet!r} halves images down to 1/{multiple}, so that height and width must be multiples "
-                f"of {multiple}, got {shape[0]} x {shape[1]}; resize or pad them, or choose a smaller net"
-            )
-
-    @property
-    def _unet(self) -> str:
-        return "tiny" if self.net == "auto" else self.net
-
-
-def check_bytes(source: Source) -> None:
-    """Raises `ConfigError` if a source's images are not bytes."""
-    dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
-    if dtype != "uint8":
-        raise ConfigError(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
-
-
-class Portioned(Trainable):
-    """A generator that draws in network units, `PORTION` examples at a time."""
+        """Network evaluations of one sample; None if an adaptive solver decides."""
 
     @abc.abstractmethod
-    def drawn(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
-        """Examples in network units; what failed is not finite."""
+    def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> NeuralGenerator:
+        """A generator before any training, for examples of this shape; its scaling is the identity."""
 
-    def decoded(self, z: Float[Array, "n *shape"]) -> Samples:
-        """Network units to data."""
-        return self.scaling.decode(z)
+    @abc.abstractmethod
+    def prepare(self, key: PRNGKeyArray, generator: NeuralGenerator, z: Samples) -> RegressionBatch:
+        """Noisy inputs and targets of a minibatch in network units."""
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        return self.attempt(key, n)[0]
-
-    def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
-        """Valid is what was finite before it became bytes."""
-
-        def examples(key, n):
-            z = self.drawn(key, n)
-            return self.decoded(z), validity.finite(z)
-
-        return portions(key, n, self.scaling.shift.shape, examples)
+    @abc.abstractmethod
+    def loss(self, generator: NeuralGenerator, prepared: RegressionBatch) -> Float[Array, ""]:
+        """Mean loss of a prepared minibatch."""
 
 
-def portions(key: PRNGKeyArray, n: int, shape: tuple[int, ...], draw: Callable[[PRNGKeyArray, int], Any]) -> Any:
-    """``n`` examples by ``draw(key, count)``, in equal portions of at most `PORTION`, one after the other.
+def new_network(settings: NetworkSettings, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
+    """The network of a family before any training, for examples of this shape."""
+    if is_image(shape):
+        return UNet.init(key, shape, SIZES[_unet(settings)], settings.compute, AUGMENT_DIM if settings.augment else 0)
+    (d,) = shape
+    return MLP.init(key, d, settings.width, settings.depth)
 
-    What is drawn is an array, or a pytree of arrays, with a row for each example. Vectors are drawn at once on accelerators:
-    there, many small steps are slow, and the activations fit. A lane's devices share the portions.
-    """
-    whole = not is_image(shape) and jax.default_backend() != "cpu"
-    if whole or n <= PORTION:
-        return draw(key, n)
-    count = -(-n // PORTION)
-    each = -(-n // count)
-    keys = data_parallel.own(data_parallel.filled(jax.random.split(key, count)))
-    drawn = jax.lax.map(lambda key: draw(key, each), keys)
-    together = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), drawn)
-    return jax.tree.map(lambda leaf: leaf[:n], data_parallel.joined(together))
+
+def augment_minibatch(
+    settings: NetworkSettings, key: PRNGKeyArray, z: Samples
+) -> tuple[PRNGKeyArray, Samples, TrainingInputs | None]:
+    """A minibatch under the family's augmentation, the network's training inputs, and the key of all later draws."""
+    if not settings.dropout and not settings.augment:
+        return key, z, None
+    key, drop, geometry = jax.random.split(key, 3)
+    z, labels = augment(geometry, z, settings.augment) if settings.augment else (z, None)
+    return key, z, TrainingInputs(jax.random.split(drop, z.shape[0]), labels, settings.dropout)
+
+
+def check_network(family: NetworkFamily, source: Source) -> None:
+    """Raises `ConfigError` if the family's network cannot be trained on this source."""
+    check_training(family, source)
+    shape = source.shape
+    if not is_image(shape):
+        for field, expected in IMAGE_ONLY.items():
+            if (value := getattr(family, field)) not in expected:
+                raise ConfigError(
+                    f"family.{field}: {value!r} is for images (height, width, channels), the source gives examples of "
+                    f"shape {shape}; use {expected[-1]!r}"
+                )
+        return
+    if family.net == "mlp":
+        raise ConfigError(f"family.net: 'mlp' takes vectors, the source gives images of shape {shape}; use 'auto'")
+    name = _unet(family)
+    multiple = 2 ** (len(SIZES[name].multipliers) - 1)
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ConfigError(
+            f"family.net: {name!r} halves images down to 1/{multiple}, so that height and width must be multiples "
+            f"of {multiple}, got {shape[0]} x {shape[1]}; resize or pad them, or choose a smaller net"
+        )
+
+
+def _unet(settings: NetworkSettings) -> str:
+    return "tiny" if settings.net == "auto" else settings.net

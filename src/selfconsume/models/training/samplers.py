@@ -1,6 +1,6 @@
-"""Noise schedules and samplers, as functions of a denoiser, a noise prediction or a velocity: nothing here is trained.
+"""Noise schedules and samplers, as functions of a denoiser, a noise prediction or a velocity field.
 
-Each can therefore be checked on a Gaussian, whose denoiser and velocity are known.
+Nothing here is trained, so that each can be tested on a Gaussian, whose denoiser and velocity are known.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from selfconsume.types import Samples
 
 Solver = Literal["euler", "midpoint", "heun", "dopri5"]
 
-Added = Literal["none", "small", "large"]
+AddedNoise = Literal["none", "small", "large"]
+"""Variance of the noise added by `ddim_sampler`."""
 
 MAX_STEPS = 4096
-"""Steps after which an adaptive solution has failed."""
+"""Largest number of steps of an adaptive solver; a solution that needs more has failed."""
 
 
 def solve(
@@ -38,7 +39,7 @@ def solve(
 
     Args:
         velocity: Right-hand side, a function of the time and of all rows at once.
-        x: Initial values. Rows are one system: an adaptive solver takes the same steps for all of them.
+        x: Initial values. All rows are one system: an adaptive solver takes the same steps for all of them.
         start: First time.
         end: Last time; may be before ``start``.
         solver: "euler" (order 1), "midpoint" or "heun" (order 2) with equal steps; "dopri5" (order 5) with adaptive ones.
@@ -47,31 +48,31 @@ def solve(
         atol: Absolute tolerance of "dopri5".
 
     Returns:
-        The solution; NaN throughout where an adaptive one was not reached.
+        The solution; NaN throughout if an adaptive solver failed.
     """
     import diffrax
 
-    term = diffrax.ODETerm(lambda tau, y, _: velocity(tau, y))
+    term = diffrax.ODETerm(lambda tau, y, _: velocity(jnp.asarray(tau), y))
     if solver == "dopri5":
-        method, controller, most = diffrax.Dopri5(), diffrax.PIDController(rtol=rtol, atol=atol), MAX_STEPS
+        method, controller, max_steps = diffrax.Dopri5(), diffrax.PIDController(rtol=rtol, atol=atol), MAX_STEPS
     else:
         method = {"euler": diffrax.Euler, "midpoint": diffrax.Midpoint, "heun": diffrax.Heun}[solver]()
-        controller, most = diffrax.StepTo(ts=jnp.linspace(start, end, steps + 1)), steps
+        controller, max_steps = diffrax.StepTo(ts=jnp.linspace(start, end, steps + 1)), steps
     solution = diffrax.diffeqsolve(
-        term, method, start, end, None, x, stepsize_controller=controller, max_steps=most, throw=False
+        term, method, start, end, None, x, stepsize_controller=controller, max_steps=max_steps, throw=False
     )
-    # A failed solution is finite: it is where the steps ran out.
-    return jnp.where(solution.result == diffrax.RESULTS.successful, solution.ys[0], jnp.nan)
+    # A failed solution is finite: the state at which the steps ran out.
+    return jnp.where(solution.result == diffrax.RESULTS.successful, jnp.asarray(solution.ys)[0], jnp.nan)
 
 
 def divergence(
     velocity: Callable[[Float[Array, "n d"]], Float[Array, "n d"]], x: Float[Array, "n d"]
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """A velocity and its exact divergence, row by row: d forward derivatives, so for small d.
+    """A velocity field and its exact divergence at each row, by d forward derivatives: meant for small d.
 
     Args:
-        velocity: A function of all rows that does not mix them.
-        x: Where.
+        velocity: A function of all rows in which rows do not influence each other.
+        x: Points at which both are evaluated.
     """
     d = x.shape[1]
     value, push = jax.linearize(velocity, x)
@@ -98,36 +99,36 @@ def karras_sampler(
     S_churn: float = 0.0,
     S_tmin: float = 0.0,
     S_tmax: float = float("inf"),
-    S_noise: float = 1.0,
+    S_noise: Float[Array, ""] | float = 1.0,
 ) -> Samples:
-    """Heun's method on the probability-flow ODE ``dx/dsigma = (x - D(x, sigma)) / sigma``, with optional added noise.
+    """The sampler of EDM: Heun's method on ``dx/dsigma = (x - D(x, sigma)) / sigma``, optionally with added noise.
 
     Args:
         key: Randomness of the added noise.
         D: The denoiser, a function of all rows and one noise level.
         x: Rows at noise level ``t[0]``.
-        t: Decreasing noise levels; after the last one comes 0, reached by an Euler step.
-        S_churn: Noise added in a whole run; 0 is the deterministic sampler.
-        S_tmin: Lowest level at which noise is added.
-        S_tmax: Highest level at which noise is added.
-        S_noise: Standard deviation of the added noise, relative to what keeps the level.
+        t: Decreasing noise levels; level 0 follows the last one, by an Euler step.
+        S_churn: Amount of noise added over the whole trajectory; 0 is the deterministic sampler.
+        S_tmin: Lowest noise level at which noise is added.
+        S_tmax: Highest noise level at which noise is added.
+        S_noise: Standard deviation of the added noise, relative to the one that preserves the noise level.
 
     References:
         Karras et al. 2022, arXiv:2206.00364, algorithm 1, and algorithm 2 where ``S_churn > 0``.
     """
     N = t.shape[0]
 
-    def churned(key, x, t_i):
+    def add_noise(key, x, t_i):
         if S_churn == 0:
             return x, t_i
         gamma = jnp.where((t_i >= S_tmin) & (t_i <= S_tmax), min(S_churn / N, 2**0.5 - 1), 0.0)
-        # sqrt(t_hat^2 - t_i^2), written so that it is never the root of a rounding error.
+        # sqrt(t_hat^2 - t_i^2) without cancellation.
         added = t_i * jnp.sqrt(gamma * (gamma + 2))
         return x + added * S_noise * normal(key, x.shape), t_i + gamma * t_i
 
-    def step(x, given):
-        key, t_i, t_next = given
-        x_hat, t_hat = churned(key, x, t_i)
+    def step(x, level):
+        key, t_i, t_next = level
+        x_hat, t_hat = add_noise(key, x, t_i)
         d_i = (x_hat - D(x_hat, t_hat)) / t_hat
         x_next = x_hat + (t_next - t_hat) * d_i
         d_prime = (x_next - D(x_next, t_next)) / t_next
@@ -135,15 +136,15 @@ def karras_sampler(
 
     keys = jax.random.split(key, N)
     x, _ = jax.lax.scan(step, x, (keys[:-1], t[:-1], t[1:]))
-    # The last step is Euler's to level 0, which is where the denoiser points.
-    return D(*churned(keys[-1], x, t[-1]))
+    # The Euler step to level 0 ends at the denoiser's output.
+    return D(*add_noise(keys[-1], x, t[-1]))
 
 
 def linear_alpha_bars(T: int) -> Float[Array, " T"]:
-    """Products of ``1 - beta`` for ``T`` linearly rising betas.
+    """Cumulative products of ``1 - beta`` for ``T`` linearly increasing betas: the squared signal of each noise level.
 
-    Ho et al. take T = 1000 betas from 1e-4 to 0.02. Other T scale both ends by 1000 / T, which keeps the sum of the betas,
-    and with it what is left of the signal at the end (4e-5 of its variance).
+    Ho et al. have T = 1000 betas from 1e-4 to 0.02. Other T scale both ends by 1000 / T, which preserves the sum of the
+    betas, and with it the signal variance at the last level (4e-5).
 
     References:
         Ho et al. 2020, arXiv:2006.11239, section 4.
@@ -158,37 +159,37 @@ def ddim_sampler(
     alpha_bars: Float[Array, " T"],
     steps: int,
     *,
-    added: Added,
+    added: AddedNoise,
     noise: Float[Array, ""] | float = 1.0,
 ) -> Samples:
-    """From pure noise to examples in ``steps`` of the T noise levels, with a noise prediction.
+    """Ancestral (DDPM) and DDIM sampling in ``steps`` of the T noise levels, with a noise prediction.
 
     Args:
-        key: Randomness of the noise added in between.
-        epsilon: The noise prediction, a function of all rows and the share ``t / T`` of one level, t = 1 ... T.
+        key: Randomness of the noise added between levels.
+        epsilon: The noise prediction, a function of all rows and the fraction ``t / T`` of one level, t = 1 ... T.
         x: Rows of pure noise.
         alpha_bars: Squared signal of each level.
-        steps: Levels that are visited, evenly spaced from T down to 1 (of one alone: T).
-        added: Variance of the noise that is added on the way: "none" is DDIM; "small" and "large" are ancestral sampling
-            with the variance of the forward posterior, or with that of the forward step.
+        steps: Number of levels visited, evenly spaced from T down to 1 (a single one: T).
+        added: Variance of the added noise: "none" is DDIM; "small" and "large" are ancestral sampling with the variance of
+            the forward posterior, or of the forward step.
         noise: Factor of the added noise's standard deviation.
 
     Note:
-        With the exact prediction and T = steps = 100, a Gaussian of 0.4 standard deviations of the whole comes out with
-        its deviation changed by -3 % ("none"), -7.5 % ("small") or +2 % ("large"). No training removes that, and a loop
-        multiplies it.
+        The samplers have a bias of their own. With the exact prediction and T = steps = 100, the standard deviation of a
+        Gaussian of 0.4 in network units changes by -3 % ("none"), -7.5 % ("small") or +2 % ("large"). No training removes
+        it, and a loop accumulates it.
 
     References:
         Song et al. 2021, arXiv:2010.02502, eqs. 12 and 16; with noise and ``steps = T``, Ho et al. 2020,
         arXiv:2006.11239, algorithm 2 and the two variances of section 3.2.
     """
     T = alpha_bars.shape[0]
-    # The last step starts at level 1: what it leaves out is noise of one grey level, and finer detail than that.
+    # The last step starts at level 1, whose noise is below one grey level.
     levels = jnp.round(jnp.linspace(T, 1, steps)).astype(jnp.int32)[::-1]
     squared = alpha_bars[levels - 1]
 
-    def step(x, given):
-        key, t, a, a_next = given
+    def step(x, level):
+        key, t, a, a_next = level
         e = epsilon(x, t / T)
         x_0 = (x - jnp.sqrt(1 - a) * e) / jnp.sqrt(a)
         if added == "none":
@@ -199,6 +200,5 @@ def ddim_sampler(
         mean = jnp.sqrt(a_next) * x_0 + jnp.sqrt(jnp.maximum(1 - a_next - posterior, 0.0)) * e
         return mean + noise * jnp.sqrt(variance) * normal(key, x.shape), None
 
-    after = jnp.concatenate([jnp.ones(1), squared[:-1]])
-    given = (jax.random.split(key, steps), levels[::-1], squared[::-1], after[::-1])
-    return jax.lax.scan(step, x, given)[0]
+    squared_next = jnp.concatenate([jnp.ones(1), squared[:-1]])
+    return jax.lax.scan(step, x, (jax.random.split(key, steps), levels[::-1], squared[::-1], squared_next[::-1]))[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,8 +11,8 @@ from jaxtyping import Array, Float
 from selfconsume.types import Samples
 
 
-def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether examples of this shape are images, ``(height, width, channels)``: bytes, as `selfconsume.types.Samples`."""
+def is_image(shape: tuple[int, ...]) -> TypeGuard[tuple[int, int, int]]:
+    """Whether examples of this shape are images, ``(height, width, channels)``; they are bytes then (`Samples`)."""
     return len(shape) == 3
 
 
@@ -20,10 +22,9 @@ class Scaling(eqx.Module):
     Images have one map, whatever the data: bytes to [-1, 1], as in the papers on image models, and back with rounding and
     clipping (NaN, which bytes cannot hold, becomes 0).
 
-    Vectors are mapped to mean 0 and root-mean-square deviation 1. The mean is taken for each coordinate, the deviation over
-    all of them, so that distances keep their ratios and constant coordinates stay constant. It is fixed by the data of a
-    cold start and kept in warm starts: later generations that drift or shrink are then seen to do so in the network's
-    units as well.
+    Vectors are mapped to mean 0 in each coordinate and standard deviation 1 (root mean square over all coordinates), so that
+    distances keep their ratios and constant coordinates stay constant. The map is fitted to the data of a cold start and
+    stays fixed in warm starts: drift and shrinkage of later generations then appear in network units as well.
     """
 
     shift: Float[Array, "*shape"]
@@ -31,14 +32,14 @@ class Scaling(eqx.Module):
 
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Scaling:
-        """Vectors as they are; images as always."""
+        """The identity for vectors; for images their one map."""
         if is_image(shape):
             return cls(jnp.full(shape, 127.5), jnp.full((), 127.5))
         return cls(jnp.zeros(shape), jnp.ones(()))
 
     @classmethod
     def of(cls, x: Samples, weight: Float[Array, " n"]) -> Scaling:
-        """The scaling of weighted rows; a point mass is only shifted."""
+        """The scaling of weighted examples; a point mass is only shifted."""
         if is_image(x.shape[1:]):
             return cls.identity(x.shape[1:])
         flat = x.reshape(x.shape[0], -1).astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""Families that need the data only through a summary."""
+"""Families fitted from sufficient statistics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from selfconsume.types import Family, FitState, Generator, Samples
 
 
-class Summarised(Family):
-    """A family whose fit needs the data only through a summary that can be merged block by block.
+class SufficientStatisticsFamily(Family):
+    """A family whose fit needs the data only through sufficient statistics that can be merged block by block.
 
-    The loop then keeps summaries of the pool's blocks and never re-reads their rows. `begin` and `advance` of such a
+    The loop then keeps the statistics of the pool's blocks and never re-reads their rows. `begin` and `advance` of such a
     family are `summarise` and `solve`.
     """
 
@@ -23,7 +23,7 @@ class Summarised(Family):
         return self.begin_from(key, x.shape[1:], self.summarise(x, weight))
 
     def begin_from(self, key: PRNGKeyArray, shape: tuple[int, ...], summary: Any) -> FitState:
-        """A fit to a summary, not yet advanced."""
+        """A fit to sufficient statistics, not yet advanced."""
         return FitState(self.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), summary)
 
     def advance(self, state: FitState, updates: int) -> FitState:
@@ -31,12 +31,12 @@ class Summarised(Family):
 
     @abc.abstractmethod
     def summarise(self, x: Samples, weight: Float[Array, " n"]) -> Any:
-        """The sufficient statistics of weighted rows: a pytree of arrays."""
+        """The sufficient statistics of weighted examples: a pytree of arrays."""
 
     @abc.abstractmethod
     def merge(self, first: Any, second: Any, weight: Float[Array, ""]) -> Any:
-        """``first`` joined by ``second`` with all its weights multiplied; weight 0 leaves ``first`` unchanged bit for bit."""
+        """Statistics of the union, with the weights of ``second`` multiplied; weight 0 gives ``first``, bit for bit."""
 
     @abc.abstractmethod
     def solve(self, summary: Any) -> Generator:
-        """The fit."""
+        """The fitted generator."""

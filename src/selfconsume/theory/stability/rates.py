@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.loop.run import Run
-from selfconsume.models.training.gradient_loop import Trainable
+from selfconsume.models.training.gradient_loop import NeuralGenerator
 from selfconsume.theory.run_facts import family_facts
 from selfconsume.theory.setting import setting_of
 from selfconsume.theory.stability import bounds, jacobian, linearisation
@@ -130,7 +130,7 @@ def _linearised(source: Source, family: Family) -> linearisation.Linearisation:
 def trained(generator: Generator) -> Any:
     """A mask of the arrays that a fit moves: neither the sampling bias nor the scaling of a network."""
     nothing = jax.tree.map(lambda _: False, generator)
-    if isinstance(generator, Trainable):
+    if isinstance(generator, NeuralGenerator):
         return eqx.tree_at(lambda mask: mask.net, nothing, jax.tree.map(eqx.is_inexact_array, generator.net))
     everything = jax.tree.map(eqx.is_inexact_array, generator)
     return eqx.tree_at(lambda mask: mask.temperature, everything, False)

@@ -1,0 +1,102 @@
+"""The settings that mean the same in every family trained by gradients, and their validation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+import jax
+from annotated_types import Ge, Le, Lt
+
+from selfconsume.errors import ConfigError
+from selfconsume.models.training.scaling import is_image
+from selfconsume.types import Number, Source
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Settings of training by Adam on weighted minibatches.
+
+    How far one retraining moves a model depends on the start, the optimizer's state, the moving average and the warm-up of
+    the learning rate as much as on the data, and a short fit alone looks like stability. All of them are therefore fields.
+
+    Attributes:
+        updates: Optimizer updates of one fit.
+        updates_from_scratch: Updates of a fit from a new initialisation, if different: generation 0 of a run with warm starts
+            can be trained to convergence, and later generations only fine-tuned. None: as `updates`.
+        batch: Examples of a minibatch, sampled by weight (see `Minibatches`).
+        grad_accumulation: Gradient accumulation steps: the minibatch is split into this many microbatches. Gradients are the
+            same up to rounding, in less memory.
+        learning_rate: Adam's step size.
+        schedule: "constant", or "cosine" decay to 0 at the last update. Every fit restarts its schedule.
+        warmup_updates: Updates of linear warm-up of the learning rate, at the start of every fit.
+        cold_warmup_updates: The same for a fit from a new initialisation, if different; None: as `warmup_updates`.
+        beta1: Adam's decay rate of the first moment.
+        beta2: Adam's decay rate of the second moment.
+        weight_decay: Decoupled weight decay (AdamW) of all weights, times the learning rate; 0: none.
+        clip_norm: Largest global norm of a gradient; larger ones are scaled down to it. 0: no limit.
+        ema: Decay of the exponential moving average of the weights, from which samples are drawn; 0 samples from the last
+            weights. At update a of the average it is at most (1 + a) / (10 + a), so that the initial weights are forgotten.
+        warm_from: Weights from which a warm start continues: the average ("ema") or the last ones ("raw").
+        carry_optimizer: Whether a warm start keeps Adam's moments and count; otherwise they start at zero.
+        reset_ema: Whether a warm start's average restarts at the weights from which it continues; otherwise the average of
+            the last generation goes on.
+        random_flip: Whether images of minibatches are mirrored left to right with probability 1/2. The network cannot tell,
+            so that samples are mirrored too (unlike `augment`).
+        temperature: Variance factor of the Gaussian noise that sampling starts from and adds. It acts on samples only;
+            densities are those of temperature 1.
+
+    A start without an optimizer state (the truth, a checkpoint) has one set of weights and zero moments.
+
+    References:
+        Kingma and Ba 2015, arXiv:1412.6980, algorithm 1 (Adam). Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2
+        (decoupled decay).
+    """
+
+    updates: Annotated[int, Ge(1)] = 800
+    updates_from_scratch: Annotated[int, Ge(1)] | None = None
+    batch: Annotated[int, Ge(1)] = 256
+    grad_accumulation: Annotated[int, Ge(1)] = 1
+    learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_updates: Annotated[int, Ge(0)] = 0
+    cold_warmup_updates: Annotated[int, Ge(0)] | None = None
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    clip_norm: Annotated[float, Ge(0)] = 0.0
+    ema: Annotated[float, Number, Ge(0), Le(1)] = 0.0
+    warm_from: Literal["ema", "raw"] = "ema"
+    carry_optimizer: bool = False
+    reset_ema: bool = True
+    random_flip: bool = False
+    temperature: Annotated[float, Number, Ge(0)] = 1.0
+
+    def updates_of(self, warm: bool) -> int:
+        """Updates of a fit with a warm start, or from a new initialisation."""
+        return self.updates if warm or self.updates_from_scratch is None else self.updates_from_scratch
+
+    def warmup_of(self, warm: bool) -> int:
+        """Updates of linear warm-up, likewise."""
+        return self.warmup_updates if warm or self.cold_warmup_updates is None else self.cold_warmup_updates
+
+
+def check_training(settings: TrainingSettings, source: Source) -> None:
+    """Raises `ConfigError` if the settings contradict each other, or if no network is trained on such examples."""
+    if settings.batch % settings.grad_accumulation:
+        raise ConfigError(
+            f"family.grad_accumulation: {settings.grad_accumulation} does not divide the batch of {settings.batch}; "
+            "give a divisor"
+        )
+    if is_image(source.shape):
+        dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
+        if dtype != "uint8":
+            raise ConfigError(f"family: expected images as uint8 (0 to 255), the source gives {dtype}; convert them")
+        return
+    if len(source.shape) != 1:
+        raise ConfigError(
+            f"family: takes vectors or images (height, width, channels), the source gives examples of shape {source.shape}; "
+            "flatten them"
+        )
+    if settings.random_flip:
+        raise ConfigError("family.random_flip: only images can be mirrored, the source gives vectors; leave it out")
