@@ -65,3 +65,26 @@ def test_fixed_data_needs_a_fingerprint_so_that_a_changed_file_is_noticed(tmp_pa
     first = sc.Study(Fingerprinted(), **recipes).cells[0].id
     np.save("rows.npy", 50 * rows)
     assert sc.Study(Fingerprinted(), **recipes).cells[0].id != first
+
+
+@dataclasses.dataclass(frozen=True)
+class Untraceable(sc.Family):
+    """Fits with NumPy."""
+
+    def init(self, key, shape):
+        raise AssertionError
+
+    def begin(self, key, x, weight, start):
+        return np.asarray(x).mean(0)
+
+    def advance(self, state, updates):
+        return state
+
+
+def test_a_family_that_jax_cannot_compile_is_refused_in_one_line():
+    line = (
+        r"^test_api.py:\d+ \(begin\): expected operations that JAX can compile, .*TracerArrayConversionError.*jax.numpy"
+    )
+    with pytest.raises(sc.ConfigError, match=line) as refused:
+        sc.Study(sc.source("gaussian"), Untraceable(), sc.regime("replace"))
+    assert "\n" not in str(refused.value)

@@ -6,9 +6,10 @@ import functools
 import os
 import platform
 import warnings
+from importlib import metadata
+from typing import Any
 
 import jax
-import jaxlib
 
 from selfconsume.errors import ConfigError
 
@@ -37,7 +38,7 @@ def start_jax() -> None:
 
 
 @functools.cache
-def lane_devices() -> tuple[jax.Device, ...]:
+def lane_devices() -> tuple[Any, ...]:
     """The devices that lanes are spread over: all devices of JAX's default backend, on all hosts.
 
     A device occupies a thread of XLA's pool while its lanes run, and a batched linear-algebra call inside a lane waits for
@@ -77,15 +78,18 @@ def _join_hosts() -> None:
         numbers = [os.environ.get(f"SELFCONSUME_{name}", "") for name in ("HOSTS", "HOST")]
         if coordinator != "auto" and not all(number.isdecimal() for number in numbers):
             raise ConfigError(f"SELFCONSUME_HOSTS, SELFCONSUME_HOST: expected two numbers, got {numbers}; set both")
-        jax.distributed.initialize(*(() if coordinator == "auto" else (coordinator, *map(int, numbers))))
+        if coordinator == "auto":
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(coordinator, int(numbers[0]), int(numbers[1]))
 
 
 def _use_compilation_cache() -> None:
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         cpu = "".join(c if c.isalnum() else "-" for c in cpu_model())
         jax.config.update(
-            "jax_compilation_cache_dir", os.path.join(root, "selfconsume", f"jax-{jaxlib.__version__}-{cpu}")
+            "jax_compilation_cache_dir", os.path.join(root, "selfconsume", f"jax-{metadata.version('jaxlib')}-{cpu}")
         )
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
@@ -93,22 +97,22 @@ def _use_compilation_cache() -> None:
 @functools.cache
 def _start_devices() -> int:
     """Starts JAX's backends, unless they are running; the threads of XLA's CPU pool, at least one for each device."""
-    devices = jax.config.jax_num_cpu_devices
+    devices = jax.config.values["jax_num_cpu_devices"]
     if devices < 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         devices = _default_devices()
-    before = os.environ.get(THREADS)
+    previous = os.environ.get(THREADS)
     try:
         # A change is refused once the backends run.
         jax.config.update("jax_num_cpu_devices", devices + 1)
         jax.config.update("jax_num_cpu_devices", devices)
     except RuntimeError:
-        return int(before) if before and before.isdecimal() else _cores()
+        return int(previous) if previous and previous.isdecimal() else _cores()
     os.environ.setdefault(THREADS, str(max(devices, _default_devices()) + 1))
     try:
         jax.devices()
         return int(os.environ[THREADS])
     finally:
-        if before is None:
+        if previous is None:
             del os.environ[THREADS]
 
 

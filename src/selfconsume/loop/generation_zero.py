@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from selfconsume.errors import ConfigError
 from selfconsume.loop.run import Run
+from selfconsume.loop.tracing import explain_untraceable
 from selfconsume.models.checkpoints import load
 from selfconsume.types import FitState, Generator
 
@@ -23,7 +24,8 @@ def fit_structure(run: Run, t: int) -> FitState:
         state = run.family.begin(key, x, jnp.ones(run.source.size), None)
         return run.family.advance(state, run.family.updates).without_data()
 
-    return jax.eval_shape(fit, jax.random.key(0))
+    with explain_untraceable():
+        return jax.eval_shape(fit, jax.random.key(0))
 
 
 def initial_generator(run: Run) -> Generator:

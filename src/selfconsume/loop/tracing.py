@@ -1,17 +1,24 @@
-"""How the function of one lane is traced: what a failed run-time check gives, and what is said where tracing fails."""
+"""Tracing of the function of one lane: failed run-time checks become NaN, code that JAX cannot trace a `ConfigError`."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import equinox._errors as equinox_errors
 import jax
 
+from selfconsume.errors import ConfigError
+
+PACKAGE = str(Path(__file__).parents[1])
+
+_equinox_errors: Any = importlib.import_module("equinox._errors")
 _in_lane = jax.make_user_context(False)
 _lock = threading.RLock()
 
@@ -26,10 +33,32 @@ def traced_in_lane(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def traced(*arguments: Any) -> Any:
-        with _failed_checks_give_nan():
+        with explain_untraceable(), _failed_checks_give_nan():
             return f(*arguments)
 
     return traced
+
+
+@contextlib.contextmanager
+def explain_untraceable() -> Iterator[None]:
+    """Turns JAX's refusal to trace a recipe of one's own (NumPy or scikit-learn on traced arrays) into one line.
+
+    Raises:
+        ConfigError: Code outside of this package needs the values of traced arrays.
+    """
+    try:
+        yield
+    except jax.errors.JAXTypeError as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        frames = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
+        frames = [frame for frame in frames if "site-packages" not in frame.filename]
+        if not frames:
+            raise
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} ({frames[-1].name})"
+        raise ConfigError(
+            f"{place}: expected operations that JAX can compile, got one that needs the values of an array "
+            f"({type(error).__name__}); use jax.numpy instead of NumPy, scikit-learn, float() or `if`"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -38,9 +67,9 @@ def _failed_checks_give_nan() -> Iterator[None]:
         yield
         return
     with _lock, _in_lane(True):
-        previous = equinox_errors.EQX_ON_ERROR
-        equinox_errors.EQX_ON_ERROR = "nan"
+        previous = _equinox_errors.EQX_ON_ERROR
+        _equinox_errors.EQX_ON_ERROR = "nan"
         try:
             yield
         finally:
-            equinox_errors.EQX_ON_ERROR = previous
+            _equinox_errors.EQX_ON_ERROR = previous
