@@ -10,22 +10,25 @@ import jax
 import numpy as np
 import pytest
 
-from selfconsume.execution import run_study
+from selfconsume.execution import commit, restore, run_study
 from selfconsume.families.otcfm import OTCFM
 from selfconsume.lanes import fit_chunks, generation_programs, lane_batch
 from selfconsume.loop.run import Run
 from selfconsume.models.nets.unet import SIZES, Sizes
 from selfconsume.regimes.replace import Replace
 from selfconsume.results import store
+from selfconsume.results.format import DATA
 from selfconsume.sources.digits import Digits
 
 SCRIPT = """
     import os, signal, sys, threading
-    from selfconsume import lanes
-    lanes.start_jax()
-    from selfconsume import dispatch, execute
-    from selfconsume.nets.unet import SIZES, Sizes
-    from selfconsume.study import Study
+    from selfconsume.start_jax import start_jax
+    start_jax()
+    from selfconsume.execution import compute_task, run_study
+    from selfconsume.lanes import fit_chunks
+    from selfconsume.models.nets.unet import SIZES, Sizes
+    from selfconsume.results.writer import Writer
+    from selfconsume.study.study import Study
 
     SIZES["tiny"] = Sizes(4, (1, 2), 1, (4,))
     DIGITS = {"kind": "digits", "form": "image", "n": 48, "n_test": 20}
@@ -38,15 +41,15 @@ SCRIPT = """
 
     def killed(study, out, checkpoints):
         \"\"\"Ends this process without notice while it computes after so many checkpoints.\"\"\"
-        dispatch.PACE = execute.CHECKPOINT_SECONDS = 0.0
-        commit, seen = execute.Writer.commit, []
+        fit_chunks.CHUNK_SECONDS = compute_task.CHECKPOINT_SECONDS = 0.0
+        commit, seen = Writer.commit, []
         def committed(self, kind, **fields):
             commit(self, kind, **fields)
             seen.append(kind)
             if seen.count("unfinished") == checkpoints:
                 threading.Timer(0.002, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        execute.Writer.commit = committed
-        execute.execute(study, out)
+        Writer.commit = committed
+        run_study.execute(study, out)
 """
 
 
@@ -55,7 +58,7 @@ def written(out):
     opened, found = store.Store(out), {}
     for segment in opened.segments:
         for file, sha256 in ((segment.file, segment.sha256), (segment.state, segment.state_sha256)):
-            if (opened.path / store.DATA / file).exists():
+            if (opened.path / DATA / file).exists():
                 with opened.tensors(file, sha256) as tensors:
                     found |= {(segment.last, name): tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
     return found
@@ -85,12 +88,18 @@ def kill_and_resume(tmp_path, call, monkeypatch, checkpoints):
 
     study = eval(call, vars(images_study))
     continued = []
-    partial = run_study.history.partial
-    monkeypatch.setattr(run_study.history, "partial", lambda *given: continued.append(given[-1]) or partial(*given))
+    start = restore.start
+
+    def spied(opened, task):
+        found = start(opened, task)
+        continued.extend([opened.unfinished[name].file for name in opened.unfinished] if found.partial else [])
+        return found
+
+    monkeypatch.setattr(restore, "start", spied)
     notes = []
-    monkeypatch.setattr(run_study, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(commit, "COMMIT_SECONDS", 0.0)
     run_study.execute(study, out)
-    assert [held.file for held in continued] == [reached[-1][1]]
+    assert continued == [reached[-1][1]]
     run_study.execute(study, tmp_path / "whole", on_progress=lambda progress: notes.append(progress.text))
     assert any(", loss 0." in note or ", loss 1." in note for note in notes)
     first, second = written(out), written(tmp_path / "whole")

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.execution import restore, run_study
+from selfconsume.execution import commit, restore, run_study, schedule
 from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.models.checkpoints import pytrees
 from selfconsume.results.store import Store
 from selfconsume.study.study import Study
 
@@ -20,7 +21,7 @@ def filled(tmp_path_factory, layout):
     """A directory whose lanes were stored in several segments, kept in several ways, and one batch that has it all."""
     path = tmp_path_factory.mktemp("history") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_study, "COMMIT_SECONDS", 0.0)
+        patch.setattr(commit, "COMMIT_SECONDS", 0.0)
         run_study.execute(study(seeds=[0], generations=2, keep="samples"), path)
         run_study.execute(study(seeds=[0, 1], keep="generators"), path)
     runs = [cell.run for cell in study().cells for _ in range(2)]
@@ -55,9 +56,13 @@ def test_lanes_come_in_any_order_and_number(filled, layout):
 
 def test_the_last_fit_is_whole(filled):
     store, batch, lanes, records = filled
-    kept = restore.generations(store, batch, lanes, 2)
-    assert [record.t for record in kept] == [2]  # both regimes look back at one generation
-    jax.tree.map(np.testing.assert_array_equal, kept[-1].fit, records[2].fit)
+    task = schedule.Task(
+        [cell for cell in study().cells for _ in range(2)], [0, 1, 0, 1], 2, 3, [], False, (), "all", 2, 3
+    )
+    start = restore.start(store, task)
+    assert [generation.t for generation in start.generations] == [2]  # both regimes look back at one generation
+    jax.tree.map(np.testing.assert_array_equal, restore.fit(store, batch.run, lanes, 2), records[2].fit)
+    jax.tree.map(np.testing.assert_array_equal, start.fit, pytrees.named(records[2].fit))
 
 
 def test_what_is_not_stored_is_told(filled):

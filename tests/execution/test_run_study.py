@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.execution import resources, run_study, schedule
+from selfconsume.execution import commit as commits
+from selfconsume.execution import compute_task, resources, restore, schedule
 from selfconsume.execution.run_study import execute as run
 from selfconsume.lanes import fit_chunks
 from selfconsume.results import store, writer
+from selfconsume.results.format import LOG
 from selfconsume.results.table import table
 from selfconsume.study.study import Study
 
@@ -61,8 +63,8 @@ def agree(directory, other, order=True):
 def commit_at_the_end():
     """However slow this machine is, a task makes one segment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_study, "COMMIT_SECONDS", 1e9)
-        patch.setattr(run_study, "CHECKPOINT_SECONDS", 1e9)
+        patch.setattr(commits, "COMMIT_SECONDS", 1e9)
+        patch.setattr(compute_task, "CHECKPOINT_SECONDS", 1e9)
         yield
 
 
@@ -76,7 +78,7 @@ def whole(tmp_path_factory, commit_at_the_end):
 
 @pytest.fixture
 def commit_often(monkeypatch):
-    monkeypatch.setattr(run_study, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.0)
 
 
 class Killed(BaseException):
@@ -92,7 +94,7 @@ def test_a_finished_study_has_nothing_left_to_do(whole, tmp_path, layout):
     assert len(result.studies) == 2
     agree(whole, tmp_path / "out")
     assert schedule.pending(study(), result, layout) == []
-    assert run_study.lacking(study(), result) == []
+    assert schedule.lacking(study(), result) == []
 
 
 @pytest.mark.parametrize("place", ["fsync", "replace"])
@@ -132,12 +134,12 @@ def test_a_line_that_was_not_written_to_its_end_commits_nothing(whole, tmp_path,
     copies = []
 
     def torn(self, kind, **fields):
-        before = (self.path / store.LOG).read_bytes()
+        before = (self.path / LOG).read_bytes()
         copies.append(tmp_path / f"copy{len(copies)}")
         shutil.copytree(self.path, copies[-1])
         commit(self, kind, **fields)
-        line = (self.path / store.LOG).read_bytes()[len(before) :]
-        (copies[-1] / store.LOG).write_bytes(before + line[: cut.randrange(len(line))])
+        line = (self.path / LOG).read_bytes()[len(before) :]
+        (copies[-1] / LOG).write_bytes(before + line[: cut.randrange(len(line))])
 
     monkeypatch.setattr(writer.Writer, "commit", torn)
     run(study(), tmp_path / "out")
@@ -151,7 +153,7 @@ def test_a_line_that_was_not_written_to_its_end_commits_nothing(whole, tmp_path,
 WALK = """
     import dataclasses, sys
     import jax, jax.numpy as jnp
-    from selfconsume.distributions import Normal
+    from selfconsume.models.distributions.exact import Normal
     from selfconsume.types import Family, FitState
 
     @dataclasses.dataclass(frozen=True)
@@ -185,10 +187,12 @@ WALK = """
 
     def main(out, delay):
         import os, signal, threading, time
-        from selfconsume import dispatch, execute, lanes
-        from selfconsume.study import Study
-        lanes.start_jax()
-        dispatch.CHUNK, execute.COMMIT_SECONDS, execute.CHECKPOINT_SECONDS = 4, 0.0, 0.0
+        from selfconsume.execution import commit, compute_task, run_study
+        from selfconsume.lanes import fit_chunks
+        from selfconsume.start_jax import start_jax
+        from selfconsume.study.study import Study
+        start_jax()
+        fit_chunks.CHUNK_UPDATES, commit.COMMIT_SECONDS, compute_task.CHECKPOINT_SECONDS = 4, 0.0, 0.0
         study = Study({"kind": "gaussian", "n": 10}, Walk(), None, [{"kind": "moments"}, {"kind": "update"}],
             {"regime": [{"kind": "mix", "ratio": 0.5}, {"kind": "replace"}]}, generations=40, seeds=2, start="warm")
         begun = []
@@ -196,7 +200,7 @@ WALK = """
             if not begun:
                 begun.append(1)
                 threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        execute.execute(study, out, on_progress=on_progress if delay else lambda progress: None)
+        run_study.execute(study, out, on_progress=on_progress if delay else lambda progress: None)
 
     if __name__ == "__main__":
         import walking
@@ -234,7 +238,7 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
         opened = store.Store(out)
         reached.append(max(opened.progress().values(), default=-1) + bool(opened.unfinished) / 2)
     assert reached == sorted(reached) and 0 < reached[-1] < 39
-    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 4)
+    monkeypatch.setattr(fit_chunks, "CHUNK", 4)
     for path in (out, tmp_path / "whole"):
         walking_study = dict(family=walking.Walk(), generations=40, start="warm")
         run(study(**walking_study), path)
@@ -244,16 +248,20 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", ["warm", "first"])
 def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path, monkeypatch, commit_often, start):
     """Every ten updates are three dispatches (4, 4, 2), with a checkpoint after the first and the second."""
-    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 4)
+    monkeypatch.setattr(fit_chunks, "CHUNK", 4)
     mine = study(family=walking.Walk(), start=start)
     run(mine, tmp_path / "whole")
     assert not list((tmp_path / "whole" / "data").glob("*unfinished*"))
-    monkeypatch.setattr(run_study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(compute_task, "CHECKPOINT_SECONDS", 0.0)
     commit, died, continued = writer.Writer.commit, [], []
-    partial = run_study.history.partial
-    monkeypatch.setattr(
-        run_study.history, "partial", lambda *given: continued.append(given[-1].generation) or partial(*given)
-    )
+    start = restore.start
+
+    def spied(opened, task):
+        found = start(opened, task)
+        continued.extend([found.partial[0]] if found.partial else [])
+        return found
+
+    monkeypatch.setattr(restore, "start", spied)
 
     def dying(self, kind, **fields):
         commit(self, kind, **fields)
@@ -277,8 +285,8 @@ def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path,
 
 
 def test_checkpoints_do_not_pile_up(walking, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 1)
-    monkeypatch.setattr(run_study, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fit_chunks, "CHUNK", 1)
+    monkeypatch.setattr(compute_task, "CHECKPOINT_SECONDS", 0.0)
     most = []
     run(
         study(family=walking.Walk(), generations=2, start="warm"),
@@ -310,7 +318,7 @@ def test_more_of_something_extends_what_is_there(whole, tmp_path, what):
     assert len(opened.segments) > 1
     agree(tmp_path / "out", whole, order=False)
     assert earlier.items() <= arrays(tmp_path / "out").items()
-    assert run_study.lacking(study(**after), opened) == []
+    assert schedule.lacking(study(**after), opened) == []
 
 
 def test_in_many_steps(whole, tmp_path):
@@ -447,12 +455,12 @@ def changed(whole, tmp_path):
 
 
 def test_another_study_is_refused(changed):
-    before = (changed / store.LOG).read_bytes()
+    before = (changed / LOG).read_bytes()
     other = study(axes={"regime": REGIMES, "source.n": [11]})
     why = r"axes.source.n was null, is \[11\]"
     with pytest.raises(ConfigError, match=rf"share no run with this study \({why}\); give another --out"):
         run(other, changed)
-    assert (changed / store.LOG).read_bytes() == before
+    assert (changed / LOG).read_bytes() == before
     warm = study(family={"kind": "gaussian", "temperature": 0.5}, start="warm")
     with pytest.raises(ConfigError, match=r"\(family.temperature was 1.0, is 0.5\)"):
         run(warm, changed)
@@ -476,7 +484,7 @@ def test_changed_data_is_said_to_be_other_data(tmp_path):
 
 
 def test_a_damaged_file_is_refused(changed, whole):
-    (path,) = (changed / "data").glob("*-000003.safetensors")
+    (path,) = (changed / "data").glob("*.arrays.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ConfigError, match="checksum is not the one in the log"):

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from selfconsume.execution import commit as commits
 from selfconsume.execution import run_study, schedule
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
 from selfconsume.results import store
+from selfconsume.results.format import DATA
+from selfconsume.results.writer import Writer
 from selfconsume.study.study import Study
 
 SOURCE = {"kind": "two_moons", "n": 20, "n_test": 10}
@@ -94,7 +97,7 @@ def test_a_shared_fit_changes_no_bit_and_serves_runs_that_are_added_later(tmp_pa
 
 
 def _there(out, segment):
-    return bool(segment.state) and (out / store.DATA / segment.state).exists()
+    return bool(segment.state) and (out / DATA / segment.state).exists()
 
 
 class Killed(BaseException):
@@ -104,15 +107,15 @@ class Killed(BaseException):
 def test_a_run_that_dies_between_two_of_these_steps_is_continued(tmp_path, monkeypatch, fits, layout):
     run_study.execute(study(), tmp_path / "whole", layout=layout)
     fits.clear()
-    commit = run_study.Writer.commit
+    commit = Writer.commit
 
     def dying(self, kind, **fields):
         commit(self, kind, **fields)
         if kind == "segment":
             raise Killed
 
-    monkeypatch.setattr(run_study, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(run_study.Writer, "commit", dying)
+    monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(Writer, "commit", dying)
     for _ in range(4):
         with pytest.raises(Killed):
             run_study.execute(study(), tmp_path / "out", layout=layout)

@@ -42,9 +42,9 @@ def images(tmp_path_factory):
     with Writer(path) as writer:
         writer.commit("study", tables=study.table(), **shown)
         lanes = writer.add_lanes([(cell.id, 0)])
-        sha = writer.write("0.safetensors", arrays)
+        file, sha = writer.write(lanes, 0, 1, "arrays", arrays)
         common = {"metrics": {}, "kept": "all", "layout": {}, "seconds": {}}
-        writer.commit("segment", lanes=lanes, first=0, last=1, file="0.safetensors", sha256=sha, **common)
+        writer.commit("segment", lanes=lanes, first=0, last=1, file=file, sha256=sha, **common)
     return Store(path), (cell.id, 0)
 
 

@@ -9,6 +9,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.report import findings, page
 from selfconsume.results.store import Store
+from selfconsume.results.writer import Writer
 from selfconsume.study.toml_file import from_tables
 from selfconsume.theory.predictions.predict import predict
 
@@ -82,6 +83,5 @@ def test_a_study_that_cannot_be_read_here_has_no_predictions(store, monkeypatch)
 
 
 def test_an_empty_directory(tmp_path):
-    with pytest.raises(ConfigError, match="holds no study yet"):
-        (tmp_path / "log.jsonl").touch()
-        findings.gather(Store(tmp_path))
+    with Writer(tmp_path / "out"), pytest.raises(ConfigError, match="holds no study yet"):
+        findings.gather(Store(tmp_path / "out"))

@@ -121,11 +121,10 @@ def filled(path, tables=TABLES, value=None, hostile="", layouts=1, last=None, ke
                 arrays[f"{t}/alive"] = ~np.isnan(values)
                 for metric in metrics:
                     for name in names_of(metric):
-                        arrays[f"{t}/value/{metric!r}/{name}"] = values
+                        arrays[f"{t}/value/{metric_key(metric)}/{name}"] = values
                         if t == 0 and metric.has_noise_floor:
-                            arrays[f"{t}/value/{metric!r}/{name}.floor"] = np.full_like(values, 0.5)
-            file = f"{i}.safetensors"
-            sha = writer.write(file, arrays)
+                            arrays[f"{t}/value/{metric_key(metric)}/{name}.floor"] = np.full_like(values, 0.5)
+            file, sha = writer.write(lanes, 0, end, "values" if kept == "values" else "arrays", arrays)
             known = {
                 metric_key(m): [n + f for n in names_of(m) for f in ("", ".floor")[: 1 + m.has_noise_floor]]
                 for m in metrics

@@ -48,9 +48,9 @@ def filled(path, tables=TABLES, samples=None, alive=None, last=None):
                 rows = np.stack([samples(i, seed, t) for seed in seeds])
                 arrays[f"{t}/samples"], arrays[f"{t}/valid"] = rows, np.ones(rows.shape[:2], bool)
                 arrays[f"{t}/alive"] = np.array([alive is None or alive(i, seed, t) for seed in seeds])
-            sha = writer.write(f"{i}.safetensors", arrays)
+            file, sha = writer.write(lanes, 0, end, "arrays", arrays)
             common = {"metrics": {}, "kept": "all", "layout": {}, "seconds": {}}
-            writer.commit("segment", lanes=lanes, first=0, last=end, file=f"{i}.safetensors", sha256=sha, **common)
+            writer.commit("segment", lanes=lanes, first=0, last=end, file=file, sha256=sha, **common)
     return Store(path)
 
 

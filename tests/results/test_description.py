@@ -103,8 +103,9 @@ def test_toml_quotes_what_it_must():
 
 def segment(writer, lanes, first, last, alive, **changes):
     name = writer.add_lanes(lanes)
-    file = f"{name}-{first}-{last}.safetensors"
-    sha = writer.write(file, {f"{t}/alive": np.array(alive) for t in range(first, last + 1)})
+    part = "values" if changes.get("kept") == "values" else "arrays"
+    arrays = {f"{t}/alive": np.array(alive) for t in range(first, last + 1)}
+    file, sha = writer.write(name, first, last, part, arrays)
     fields = {"metrics": {}, "kept": "all", "layout": {"platform": "cpu"}, "seconds": {"sample": 1.0, "fit": 2.0}}
     writer.commit("segment", lanes=name, first=first, last=last, file=file, sha256=sha, **{**fields, **changes})
 

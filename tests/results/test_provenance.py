@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from selfconsume.execution.provenance import fewest, of_cells
+from selfconsume.execution.provenance import fewest, most_compared, of_cells
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.loop.run import Run
 from selfconsume.metrics.kid import KID
@@ -97,8 +97,11 @@ def test_the_fewest_samples_are_those_of_lanes_that_are_alive():
     whole, subsets, other = map(metric_key, metrics)
     first = {whole: np.array([60, 0, 60]), subsets: np.array([30, 0, 30]), other: np.full(3, 60)}
     later = {whole: np.array([50, 40, 60]), subsets: np.full(3, 30), other: np.full(3, 50)}
-    found = [(np.array([True, False, True]), first), (np.ones(3, bool), later)]
-    assert fewest(metrics, cells, found) == {whole: {cells[0].id: 40}}
+    most = most_compared(metrics, runs[0])
+    assert most == {whole: 60, subsets: 30}
+    # A lane that has diverged compares nothing, and does not count.
+    assert fewest(most, cells, np.array([True, False, True]), first) == {}
+    assert fewest(most, cells, np.ones(3, bool), later)[whole] == {cells[0].id: 40}
     (on,) = of_cells(cells[:1], metrics[:1])
     assert on == {"n": 60, "train": 60, "test": 40, "compared": {"kid": (60, 40)}}
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.execution import run_study
+from selfconsume.execution import compute_task, run_study
 from selfconsume.lanes import measurement
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
@@ -194,7 +194,7 @@ def test_directories_stored_before_counts_were_have_none(path):
 
 def test_a_name_that_two_metrics_have_is_not_in_a_table(tmp_path, monkeypatch):
     """Neither silently replaces the other, whoever has stored them."""
-    for module in (run_study, measurement):
+    for module in (compute_task, measurement):
         monkeypatch.setattr(module, "check_value_names", lambda names: None)
     monkeypatch.setattr("selfconsume.metrics.parameters.Nonfinite.__call__", lambda *_: {"moments.variance": 1.0})
     run_study.execute(study({"regime": REGIMES}, [{"kind": "moments"}, {"kind": "nonfinite"}]), tmp_path / "out")

@@ -21,7 +21,8 @@ from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results import provenance
 from selfconsume.results import table as tables
-from selfconsume.results.store import DATA, LOG, Store
+from selfconsume.results.format import DATA, LOG, seeds_of
+from selfconsume.results.store import Store
 from selfconsume.study import validation
 from selfconsume.study.study import Study
 
@@ -159,7 +160,7 @@ def status(store: Store, as_json: bool) -> None:
     """Prints how far a directory of results is."""
     study = store.study
     done = store.progress()
-    seeds = range(study["seeds"]) if isinstance(study["seeds"], int) else study["seeds"]
+    seeds = seeds_of(study)
     cells = [
         {
             "run": cell["id"],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from selfconsume.lanes.measurement import compared_counts, real_sizes
+from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import extractor_of
 from selfconsume.study import validation
@@ -48,28 +49,33 @@ def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
     return [{"name": _name(metric), "split": metric.compares_with} for metric in metrics]
 
 
+def most_compared(metrics: Sequence[Metric], run: Run) -> dict[str, int]:
+    """How many samples metrics compare where all are valid, by `metric_key`; without those that compare with no real data."""
+    sizes = real_sizes(run.source)
+    return {
+        metric_key(metric): compared_counts(metric, run.sample_size, sizes)[0]
+        for metric in metrics
+        if metric.compares_with
+    }
+
+
 def fewest(
-    metrics: Sequence[Metric], cells: Sequence[Cell], found: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]
+    most: Mapping[str, int], cells: Sequence[Cell], alive: np.ndarray, counts: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, int]]:
-    """What the store keeps beside a stretch of generations: by metric and run the fewest samples that were compared.
+    """What the store keeps beside a generation: by metric and run the fewest samples that were compared, if not all were.
 
     Args:
-        metrics: The metrics.
+        most: See `most_compared`.
         cells: The cell of each lane.
-        found: Of each generation, which lanes are alive, and `Record.compared`.
+        alive: Which lanes have not diverged.
+        counts: How many samples each metric compared, one entry a lane.
     """
-    run = cells[0].run
-    sizes = real_sizes(run.source)
     result: dict[str, dict[str, int]] = {}
-    for metric in metrics:
-        if not metric.compares_with:
-            continue
-        most = compared_counts(metric, run.sample_size, sizes)[0]
-        least = np.min([np.where(alive, counts[metric_key(metric)], most) for alive, counts in found], axis=0)
-        for cell, number in zip(cells, least.tolist(), strict=True):
-            if number < most:
-                few = result.setdefault(metric_key(metric), {})
-                few[cell.id] = min(number, few.get(cell.id, number))
+    for metric, number in most.items():
+        least = np.where(alive, counts[metric], number)
+        for lane in np.flatnonzero(least < number).tolist():
+            few = result.setdefault(metric, {})
+            few[cells[lane].id] = min(int(least[lane]), few.get(cells[lane].id, number))
     return result
 
 

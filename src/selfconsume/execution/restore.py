@@ -2,74 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.execution.messages import Arrays, Start, StoredGeneration
+from selfconsume.execution.schedule import MetricTask, Task
 from selfconsume.lanes.lane_batch import LaneBatch
-from selfconsume.lanes.records import PartialFit, Record
+from selfconsume.lanes.records import Record
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.models.checkpoints import pytrees
-from selfconsume.results.store import Lane, Segment, Store, Unfinished
+from selfconsume.results import format as fmt
+from selfconsume.results.format import Lane
+from selfconsume.results.store import Segment, Store
 from selfconsume.types import FitState
 
 
-def generations(store: Store, batch: LaneBatch, lanes: Sequence[Lane], last: int) -> list[Record]:
-    """The generations up to ``last`` that the regime still looks back at, oldest first, the last one with its whole fit."""
-    lookback = [run.regime.lookback for run in batch.inputs.distinct]
-    start = 0 if None in lookback else max(0, last - max(lookback) + 1)
-    records = [generation(store, batch, lanes, t, generators=False) for t in range(start, last + 1)]
-    records[-1] = records[-1]._replace(fit=fit(store, batch.run, lanes, last))
-    return records
+def start(store: Store, task: Task) -> Start:
+    """What a task starts from."""
+    run, lanes = task.cells[0].run, task.lanes
+    found = store.unfinished.get(fmt.lanes_id(fmt.grouped(lanes)))
+    partial = None
+    if found and found.generation == task.after + 1:
+        names = pytrees.named_shapes(generation_zero.fit_structure(run, found.generation))
+        with store.tensors(found.file, found.sha256) as file:
+            partial = found.generation, {name: file.get_tensor(f"{fmt.FIT}{name}") for name in names}
+    origin = fit_arrays(store, run, task.origins, 0) if task.origins else None
+    if task.after < 0:
+        return Start(origin=origin, partial=partial)
+    lookback = [cell.run.regime.lookback for cell in task.cells]
+    reach = None if None in lookback else max(length for length in lookback if length is not None)
+    oldest = 0 if reach is None else max(0, task.after - reach + 1)
+    return Start(
+        [stored(store, run, lanes, t, generators=False) for t in range(oldest, task.after + 1)],
+        fit=fit_arrays(store, run, lanes, task.after),
+        first=fit_arrays(store, run, lanes, 0) if run.start == "first" else None,
+        origin=origin,
+        partial=partial,
+    )
+
+
+def metric_start(store: Store, task: MetricTask) -> Start:
+    """What metrics added later start from: their generations, read one by one, and the one before the first."""
+    keys = set(task.study_keys)
+    names = {key: names for s in store.segments for key, names in s.metrics.items() if key in keys}
+    return Start(_measured(store, task), names=names)
+
+
+def _measured(store: Store, task: MetricTask) -> Iterator[StoredGeneration]:
+    for t in range(max(0, task.generations[0] - 1), task.generations[-1] + 1):
+        generation = stored(store, task.cells[0].run, task.lanes, t)
+        asks_generators = any(not metric.has_noise_floor and not metric.accepts_features for metric in task.metrics)
+        if (
+            asks_generators
+            and (generation.generator is None or generation.some_lack_generators)
+            and t in task.generations
+        ):
+            raise ConfigError(
+                f"{store.path}: metrics of the generator were added, but keep = 'samples' kept no generators; "
+                "drop them or run in a new directory with keep = 'all'"
+            )
+        yield generation
 
 
 def generation(store: Store, batch: LaneBatch, lanes: Sequence[Lane], t: int, *, generators: bool = True) -> Record:
-    """One stored generation of the lanes, without its metric values.
+    """One stored generation of the lanes, without its metric values, see `stored` and `rebuilt`."""
+    return rebuilt(batch, stored(store, batch.run, lanes, t, generators=generators))
 
-    Samples that were not kept are drawn again from the stored generators, bit for bit on the same layout. Where generators
-    were not kept, `fit` has none.
+
+def stored(store: Store, run: Run, lanes: Sequence[Lane], t: int, *, generators: bool = True) -> StoredGeneration:
+    """The arrays of one stored generation; of generators only those that samples are drawn from, unless ``generators``.
 
     Raises:
         ConfigError: The store lacks this generation of some lane.
     """
     # Lanes of several segments may have been kept differently.
-    kept = {segment.kept for segment, _ in _where(store, lanes, t)}
-    structure = generation_zero.fit_structure(batch.run, t)
-    generator, samples, valid = None, None, None
-    if "generators" in kept or (generators and "samples" not in kept):
-        names = pytrees.named_shapes(structure.generator)
-        arrays = {name: _gather(store, lanes, t, f"{t}/generator{name}", lack="samples") for name in names}
-        generator = pytrees.rebuilt(arrays, structure.generator)
-    if "generators" in kept:
-        samples, valid = batch.resample(t, generator)
-    if kept != {"generators"}:
-        samples = _gather(store, lanes, t, f"{t}/samples", lack="generators", into=samples)
-        valid = _gather(store, lanes, t, f"{t}/valid", lack="generators", into=valid)
+    places = _where(store, lanes, t)
+    kept = {segment.kept for segment, _ in places}
+    redrawn = np.zeros(len(lanes), bool)
+    for segment, pairs in places:
+        redrawn[[place for place, _ in pairs]] = segment.kept == "generators"
+    generator, samples, valid = None, np.empty(0), np.empty(0, bool)
+    if redrawn.any() or (generators and "samples" not in kept):
+        names = pytrees.named_shapes(generation_zero.fit_structure(run, t).generator)
+        prefix = fmt.generator(t)
+        generator = {name: _gather(store, lanes, t, f"{prefix}{name}", lack="samples") for name in names}
+    if not redrawn.all():
+        samples = _gather(store, lanes, t, fmt.samples(t), lack="generators")
+        valid = _gather(store, lanes, t, fmt.valid(t), lack="generators")
+    return StoredGeneration(
+        t, _gather(store, lanes, t, fmt.alive(t)), samples, valid, generator, redrawn, "samples" in kept
+    )
+
+
+def rebuilt(batch: LaneBatch, stored: StoredGeneration) -> Record:
+    """A stored generation as the loop gave it, without its metric values.
+
+    Samples that were not kept are drawn again from the stored generators, bit for bit on the same layout. Where generators
+    were not kept, `fit` has none.
+    """
+    generator: Any = None
+    if stored.generator is not None:
+        generator = pytrees.rebuilt(stored.generator, generation_zero.fit_structure(batch.run, stored.t).generator)
+    samples, valid = stored.samples, stored.valid
+    if stored.redrawn.all():
+        samples, valid = batch.resample(stored.t, generator)
+    elif stored.redrawn.any():
+        drawn = batch.resample(stored.t, generator)
+        samples, valid = samples.copy(), valid.copy()
+        samples[stored.redrawn], valid[stored.redrawn] = (rows[stored.redrawn] for rows in drawn)
+    if stored.some_lack_generators:
+        generator = None
     # How the fit went is only in what is stored whole, see `fit`.
     nothing = jnp.zeros((), jnp.int32), jnp.array(jnp.nan)
-    known = FitState(None if "samples" in kept else generator, None, *nothing, None)
-    return Record(t, _gather(store, lanes, t, f"{t}/alive"), samples, valid, known, {}, {})
+    return Record(stored.t, stored.alive, samples, valid, FitState(generator, None, *nothing, None), {}, {})
 
 
 def fit(store: Store, run: Run, lanes: Sequence[Lane], t: int) -> FitState:
     """The whole fit that ended generation ``t``: what the next generation starts from. A lane may be asked for twice."""
-    structure = generation_zero.fit_structure(run, t)
-    names = pytrees.named_shapes(structure)
+    return pytrees.rebuilt(fit_arrays(store, run, lanes, t), generation_zero.fit_structure(run, t))
+
+
+def fit_arrays(store: Store, run: Run, lanes: Sequence[Lane], t: int) -> Arrays:
+    """The arrays of `fit` by name."""
+    names = pytrees.named_shapes(generation_zero.fit_structure(run, t))
     position = {lane: i for i, lane in enumerate(dict.fromkeys(lanes))}
     which = np.array([position[lane] for lane in lanes])
-    arrays = {name: _gather(store, list(position), t, f"fit{name}", state=True)[which] for name in names}
-    return pytrees.rebuilt(arrays, structure)
-
-
-def partial(store: Store, run: Run, held: Unfinished) -> PartialFit:
-    """A checkpoint within a generation."""
-    structure = generation_zero.fit_structure(run, held.generation)
-    with store.tensors(held.file, held.sha256) as file:
-        arrays = {name: file.get_tensor(f"fit{name}") for name in pytrees.named_shapes(structure)}
-    return PartialFit(held.generation, pytrees.rebuilt(arrays, structure))
+    return {name: _gather(store, list(position), t, f"{fmt.FIT}{name}", state=True)[which] for name in names}
 
 
 def _where(
@@ -80,9 +143,9 @@ def _where(
     found = []
     # Newest first: of a generation that several segments hold, the latest commit counts.
     for segment in reversed(store.segments):
-        if segment.kept == "values" or not segment.first <= t <= segment.last:
+        if segment.kept == fmt.VALUES or not segment.first <= t <= segment.last:
             continue
-        if state and segment.last != t:
+        if state and (segment.last != t or not store.has_state(segment)):
             continue
         pairs = [(left.pop(lane), row) for row, lane in enumerate(store.lanes[segment.lanes]) if lane in left]
         if pairs:
@@ -101,21 +164,22 @@ def _gather(
     *,
     state: bool = False,
     lack: str = "",
-    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """A stored array with one row a lane, from however many files.
 
-    Lanes of segments kept as ``lack`` have no such array: their rows are those of ``into``, or 0.
+    Lanes of segments kept as ``lack`` have no such array: their rows are 0.
     """
-    result = None if into is None else into.copy()
+    result: np.ndarray | None = None
     for segment, pairs in _where(store, lanes, t, state):
         if segment.kept == lack:
             continue
         file, sha256 = (segment.state, segment.state_sha256) if state else (segment.file, segment.sha256)
-        with store.tensors(file, sha256) as tensors_:
-            stored = tensors_.get_tensor(key)
+        with store.tensors(file, sha256) as tensors:
+            stored = tensors.get_tensor(key)
         if result is None:
             result = np.zeros((len(lanes), *stored.shape[1:]), stored.dtype)
         places, rows = np.array(pairs).T
         result[places] = stored[rows]
+    if result is None:
+        raise ConfigError(f"{store.path}: {key} is not stored; run the study in a new directory with keep = 'all'")
     return result

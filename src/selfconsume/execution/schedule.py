@@ -10,7 +10,9 @@ from selfconsume.execution import resources
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.metrics.metric_key import metric_key
-from selfconsume.results.store import Lane, Store
+from selfconsume.results import format as fmt
+from selfconsume.results.format import Lane
+from selfconsume.results.store import Store
 from selfconsume.study.study import Cell, Study
 from selfconsume.types import Metric
 
@@ -25,6 +27,10 @@ class Task(NamedTuple):
         until: The last generation that they are to get.
         origins: The lanes whose fit of generation 0 they take over; none where they make their own.
         keeps_states: Whether other lanes take over theirs.
+        metrics: What is measured.
+        keep: What is stored of each generation, see `Settings`.
+        stage: Tasks start from what those of lower stages give.
+        last: The last generation of the study.
     """
 
     cells: list[Cell]
@@ -33,34 +39,70 @@ class Task(NamedTuple):
     until: int
     origins: list[Lane]
     keeps_states: bool
+    metrics: tuple[Metric, ...]
+    keep: str
+    stage: int
+    last: int
 
     @property
     def lanes(self) -> list[Lane]:
+        """Run and seed of each lane."""
+        return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
+
+    @property
+    def generations(self) -> range:
+        """The generations that are computed."""
+        return range(self.after + 1, self.until + 1)
+
+
+class MetricTask(NamedTuple):
+    """Metrics of stored generations of lanes of one cohort.
+
+    Attributes:
+        cells: The cell of each lane.
+        seeds: Its seed.
+        generations: Consecutive generations.
+        metrics: What is measured of them.
+        study_keys: The keys of all metrics of the study, whose values must have names of their own.
+    """
+
+    cells: list[Cell]
+    seeds: list[int]
+    generations: range
+    metrics: tuple[Metric, ...]
+    study_keys: tuple[str, ...]
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Run and seed of each lane."""
         return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
 
 
 def pending(study: Study, store: Store | None, layout: DeviceLayout) -> list[Task]:
-    """Batches of lanes that have generations to go.
+    """Batches of lanes that have generations to go, by stage.
 
     Where fits may take hours, runs of one seed that share generation 0 fit it once: one lane makes it, the others take it
     over, and only then do they go on together.
     """
-    done = store.progress() if store else {}
+    done = store.resumable() if store else {}
     at = {(cell.id, seed): done.get((cell.id, seed), -1) for cell in study.cells for seed in study.seeds}
     first = _anchored(study, store)
-    makes: dict[Lane, Lane] = {}
+    makers: dict[Lane, Lane] = {}
     for cell in study.cells:
         for seed in study.seeds if cell.run.long_fits and cell.run.generation_zero_inputs else ():
             if at[lane := (cell.id, seed)] < 0:
-                makes[lane] = first.setdefault((cell.run.generation_zero_inputs, seed), lane)
-    stages = [
-        _grouped(
-            study, layout, {lane: at[lane] for lane, maker in makes.items() if maker == lane}, 0, keeps_states=True
+                makers[lane] = first.setdefault((cell.run.generation_zero_inputs, seed), lane)
+    own = {lane: at[lane] for lane, maker in makers.items() if maker == lane}
+    shared = {lane: at[lane] for lane, maker in makers.items() if maker != lane}
+    rest = {lane: max(t, 0) if lane in makers else t for lane, t in at.items()}
+    return [
+        *(task._replace(until=0, keeps_states=True) for task in _grouped(study, layout, own, 0)),
+        *(
+            task._replace(origins=[makers[lane] for lane in task.lanes], stage=1)
+            for task in _grouped(study, layout, shared, 0)
         ),
-        _grouped(study, layout, {lane: at[lane] for lane, maker in makes.items() if maker != lane}, 0, makers=makes),
-        _grouped(study, layout, {lane: max(t, 0) if lane in makes else t for lane, t in at.items()}, study.last),
+        *(task._replace(stage=2) for task in _grouped(study, layout, rest, study.last)),
     ]
-    return [task for stage in stages for task in stage]
 
 
 def _anchored(study: Study, store: Store | None) -> dict[tuple[Any, int], Lane]:
@@ -68,22 +110,14 @@ def _anchored(study: Study, store: Store | None) -> dict[tuple[Any, int], Lane]:
     runs = {cell.id: cell.run for cell in study.cells}
     found: dict[tuple[Any, int], Lane] = {}
     for segment in store.segments if store else ():
-        if segment.state_is_kept and segment.last == 0:
+        if store and segment.state_is_kept and segment.last == 0 and store.has_state(segment):
             for run, seed in store.lanes[segment.lanes]:
                 if run in runs:
                     found.setdefault((runs[run].generation_zero_inputs, seed), (run, seed))
     return found
 
 
-def _grouped(
-    study: Study,
-    layout: DeviceLayout,
-    at: dict[Lane, int],
-    until: int,
-    *,
-    makers: dict[Lane, Lane] | None = None,
-    keeps_states: bool = False,
-) -> Iterator[Task]:
+def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int) -> Iterator[Task]:
     """Lanes that share programs and stand at the same generation, as many together as fit into memory."""
     groups: dict[Any, tuple[list[Cell], list[int]]] = {}
     for cell in study.cells:
@@ -97,38 +131,45 @@ def _grouped(
     for (_, t), (cells, seeds) in groups.items():
         most = max(len(layout.devices), resources.together(cells[0].run, study.last))
         for i in range(0, len(cells), most):
-            task = Task(cells[i : i + most], seeds[i : i + most], t, until, [], keeps_states)
-            yield task._replace(origins=[makers[lane] for lane in task.lanes]) if makers else task
+            rows = slice(i, i + most)
+            yield Task(cells[rows], seeds[rows], t, until, [], False, study.metrics, study.settings.keep, 0, study.last)
 
 
-def lacking(study: Study, store: Store) -> list[tuple[list[Cell], list[int], list[int], list[Metric]]]:
+def lacking(study: Study, store: Store) -> list[MetricTask]:
     """Stored generations whose values of some metrics of the study are missing, with these metrics."""
     cells = {cell.id: cell for cell in study.cells}
-    wanted = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
-    # Which batches of lanes have a metric in a generation. Batches overlap: a study that named fewer lanes may have added it.
-    have: dict[tuple[int, str], set[str]] = {}
+    lanes = {(cell.id, seed) for cell in study.cells for seed in study.seeds}
+    keys = tuple(metric_key(metric) for metric in study.metrics)
+    measured = _measured(store)
+    result = []
+    for segment in store.segments:
+        if segment.kept == fmt.VALUES:
+            continue
+        chosen = [lane for lane in store.lanes[segment.lanes] if lane in lanes]
+        generations = range(segment.first, min(segment.last, study.last) + 1)
+        for batches, group in itertools.groupby(
+            generations, key=lambda t: [measured.get((t, key), set()) for key in keys]
+        ):
+            if all(segment.lanes in names for names in batches):
+                continue
+            ts = list(group)
+            covered = [{lane for name in names for lane in store.lanes[name]} for names in batches]
+            groups: dict[tuple[bool, ...], list[Lane]] = {}
+            for lane in chosen:
+                groups.setdefault(tuple(lane not in measured_lanes for measured_lanes in covered), []).append(lane)
+            for missing, members in groups.items():
+                metrics = tuple(metric for metric, lacks in zip(study.metrics, missing, strict=True) if lacks)
+                if metrics:
+                    runs, seeds = [cells[run] for run, _ in members], [seed for _, seed in members]
+                    result.append(MetricTask(runs, seeds, range(ts[0], ts[-1] + 1), metrics, keys))
+    return result
+
+
+def _measured(store: Store) -> dict[tuple[int, str], set[str]]:
+    """Batches of lanes that have values of a metric in a generation. They overlap: fewer lanes may have got it before."""
+    batches: dict[tuple[int, str], set[str]] = {}
     for segment in store.segments:
         for t in range(segment.first, segment.last + 1):
             for metric in segment.metrics:
-                have.setdefault((t, metric), set()).add(segment.lanes)
-    result = []
-    for segment in store.segments:
-        if segment.kept == "values":
-            continue
-        chosen = [lane for lane in store.lanes[segment.lanes] if lane in wanted]
-        generations = range(segment.first, min(segment.last, study.last) + 1)
-        for held, group in itertools.groupby(
-            generations, key=lambda t: [have.get((t, metric_key(metric)), set()) for metric in study.metrics]
-        ):
-            if all(segment.lanes in batches for batches in held):
-                continue
-            ts = list(group)
-            covered = [set().union(*(store.lanes[batch] for batch in batches)) for batches in held]
-            groups: dict[tuple[bool, ...], list[Lane]] = {}
-            for lane in chosen:
-                groups.setdefault(tuple(lane not in lanes for lanes in covered), []).append(lane)
-            for lacks, lanes in groups.items():
-                metrics = [metric for metric, lack in zip(study.metrics, lacks, strict=True) if lack]
-                if metrics:
-                    result.append(([cells[run] for run, _ in lanes], [seed for _, seed in lanes], ts, metrics))
-    return result
+                batches.setdefault((t, metric), set()).add(segment.lanes)
+    return batches

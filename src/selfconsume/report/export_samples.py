@@ -19,7 +19,8 @@ from selfconsume.plots.style import PALETTE, STYLE
 from selfconsume.report import sample_strip
 from selfconsume.report.stored_samples import Kept
 from selfconsume.results import cell_labels
-from selfconsume.results.store import Lane, Store
+from selfconsume.results.format import Lane
+from selfconsume.results.store import Store
 from selfconsume.results.stored_study import readable
 
 EVERY = 10**9

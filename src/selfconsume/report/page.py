@@ -20,6 +20,7 @@ from selfconsume.report import final_table, sample_strip
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
+from selfconsume.results.format import seeds_of
 from selfconsume.results.store import Store
 from selfconsume.study import toml_file, validation
 from selfconsume.study.settings import PARTS
@@ -109,7 +110,7 @@ def write(
         "seconds": description.seconds(store),
         "duration": description.duration,
         "arrows": ARROWS,
-        "seeds": len(stored_study.seeds_of(study)),
+        "seeds": len(seeds_of(study)),
     }
     loader = jinja2.PackageLoader("selfconsume.report", "templates")
     pages = jinja2.Environment(

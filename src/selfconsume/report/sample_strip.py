@@ -15,8 +15,8 @@ import numpy as np
 
 from selfconsume.plots import sample_panels
 from selfconsume.report.stored_samples import Kept
-from selfconsume.results import stored_study
-from selfconsume.results.store import Lane, Store
+from selfconsume.results.format import Lane, seeds_of
+from selfconsume.results.store import Store
 from selfconsume.results.stored_study import built
 from selfconsume.study.study import Study
 
@@ -119,7 +119,7 @@ def shoot(
 def first_lanes(store: Store, cells: Sequence[Mapping[str, Any]]) -> list[Lane | None]:
     """The first seed of each cell that has been run; None where there is none."""
     progress = store.progress()
-    seeds = stored_study.seeds_of(store.study)
+    seeds = seeds_of(store.study)
     return [next(((c["id"], s) for s in seeds if (c["id"], s) in progress), None) for c in cells]
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from selfconsume.results.store import Lane, Segment, Store
+from selfconsume.results import format as fmt
+from selfconsume.results.format import Lane
+from selfconsume.results.store import Segment, Store
 from selfconsume.study.study import Study
 
 
@@ -25,7 +27,7 @@ class Kept:
             for name, batch in store.lanes.items()
         }
         for segment in reversed(store.segments):
-            for row, lane in rows[segment.lanes] if segment.kept != "values" else ():
+            for row, lane in rows[segment.lanes] if segment.kept != fmt.VALUES else ():
                 self.places[lane].append((segment, row))
         self._real: dict[Any, np.ndarray] = {}
 
@@ -34,10 +36,12 @@ class Kept:
         for segment, row in self.places[lane]:
             if segment.first <= t <= segment.last:
                 with self.store.tensors(segment.file, segment.sha256) as tensors:
-                    if not tensors.get_slice(f"{t}/alive")[row : row + 1][0]:
+                    if not tensors.get_slice(fmt.alive(t))[row : row + 1][0]:
                         return "diverged"
                     if segment.kept != "generators":
-                        samples, valid = (tensors.get_slice(f"{t}/{n}")[row : row + 1][0] for n in ("samples", "valid"))
+                        samples, valid = (
+                            tensors.get_slice(name(t))[row : row + 1][0] for name in (fmt.samples, fmt.valid)
+                        )
                         return samples[valid][: self.most]
                 return self._again(lane, t)
         return "not run yet"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
 from selfconsume.results import cell_labels
+from selfconsume.results.format import VALUES, Lane, alive, seeds_of
 from selfconsume.results.store import Store
-from selfconsume.results.stored_study import seeds_of
 from selfconsume.study import validation
 
 PARTS = ("fit", "sample", "measure", "fetch")
@@ -76,22 +76,27 @@ def fates(store: Store) -> dict[str, Fate]:
     last = study["generations"] - 1
     seeds = seeds_of(study)
     progress = store.progress()
-    wanted = {(cell["id"], seed) for cell in study["cells"] for seed in seeds}
-    alive: dict[tuple[str, int], tuple[int, bool]] = {}
-    newest = {s.lanes: s for s in store.segments if s.kept != "values" and s.first <= last}
-    for segment in newest.values():
-        t = min(segment.last, last)
-        with store.tensors(segment.file, segment.sha256) as tensors:
-            values = tensors.get_tensor(f"{t}/alive")
-        for lane, value in zip(store.lanes[segment.lanes], values, strict=True):
-            if lane in wanted and t >= alive.get(lane, (-1, True))[0]:
-                alive[lane] = t, bool(value)
-    found = {}
+    latest = _latest_alive(store, last)
+    result = {}
     for cell in study["cells"]:
         lanes = [(cell["id"], seed) for seed in seeds]
         done = min(min(progress.get(lane, -1), last) for lane in lanes)
-        found[cell["id"]] = Fate(done, len(lanes), sum(not alive.get(lane, (-1, True))[1] for lane in lanes))
-    return found
+        result[cell["id"]] = Fate(done, len(lanes), sum(not latest.get(lane, (-1, True))[1] for lane in lanes))
+    return result
+
+
+def _latest_alive(store: Store, last: int) -> dict[Lane, tuple[int, bool]]:
+    """The latest generation of every lane, up to ``last``, and whether it has not diverged there."""
+    newest = {segment.lanes: segment for segment in store.segments if segment.kept != VALUES and segment.first <= last}
+    latest: dict[Lane, tuple[int, bool]] = {}
+    for segment in newest.values():
+        t = min(segment.last, last)
+        with store.tensors(segment.file, segment.sha256) as tensors:
+            values = tensors.get_tensor(alive(t))
+        for lane, value in zip(store.lanes[segment.lanes], values, strict=True):
+            if t >= latest.get(lane, (-1, True))[0]:
+                latest[lane] = t, bool(value)
+    return latest
 
 
 def seconds(store: Store) -> dict[str, float]:
@@ -118,11 +123,12 @@ def duration(value: float) -> str:
 
 def toml(tables: Mapping[str, Any]) -> str:
     """The tables of a study as the file that gives it, all fields written out; fields that are none are left out."""
+    # Not tomli-w's: it moves long values to the end, and the order of the axes is the order of the cells.
     lines: list[str] = []
     for key, table in tables.items():
-        for each in table if isinstance(table, list) else [table]:
+        for part in table if isinstance(table, list) else [table]:
             head = f"[[{key}]]" if isinstance(table, list) else f"[{key}]"
-            fields = [f"{_key(field)} = {_value(value)}" for field, value in each.items() if value is not None]
+            fields = [f"{_key(field)} = {_value(value)}" for field, value in part.items() if value is not None]
             lines += [*([""] if lines else []), head, *fields] if fields or key != "axes" else []
     return "\n".join(lines) + "\n"
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from selfconsume.errors import ConfigError
+from selfconsume.results import format as fmt
 from selfconsume.results.store import Store
 
 
@@ -91,14 +92,14 @@ def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.nda
     """The generator's arrays by name, and the checksum of the file that they are from."""
     for segment in reversed(store.segments):
         lanes = store.lanes[segment.lanes]
-        if segment.kept == "values" or not segment.first <= t <= segment.last or (run, seed) not in lanes:
+        if segment.kept == fmt.VALUES or not segment.first <= t <= segment.last or (run, seed) not in lanes:
             continue
         row = lanes.index((run, seed))
-        places = [(segment.file, segment.sha256, f"{t}/generator")]
+        places = [(segment.file, segment.sha256, fmt.generator(t))]
         if segment.state and segment.last == t:
-            places.append((segment.state, segment.state_sha256, "fit.generator"))
+            places.append((segment.state, segment.state_sha256, f"{fmt.FIT}.generator"))
         for file, sha256, prefix in places:
-            if not (store.path / "data" / file).exists():
+            if not (store.path / fmt.DATA / file).exists():
                 continue  # Whole fits are removed once a later one is there.
             with store.tensors(file, sha256) as tensors:
                 names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118

@@ -134,7 +134,7 @@ def warnings(store: Store) -> list[str]:
             "samples that others, and the floors, compare; bias and noise are larger there"
         )
     if unsure := [row for row in rows if row.accuracy is not None and row.accuracy < UNSURE]:
-        share = min(row.accuracy for row in unsure)
+        share = min(row.accuracy for row in unsure if row.accuracy is not None)
         result.append(
             f"{_names(row.extractor for row in unsure)} is right on only {share:.0%} of real examples that it was not trained "
             f"on: {_names(row.metric for row in unsure)} see little of the classes"

@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,9 @@ import numpy as np
 from safetensors import safe_open
 
 from selfconsume.errors import ConfigError
-
-LOG = "log.jsonl"
-DATA = "data"
-
-Lane = tuple[str, int]
-"""A run's identity and a seed."""
+from selfconsume.results import format as fmt
+from selfconsume.results import log
+from selfconsume.results.format import DATA, Lane
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Segment:
         lanes: Identity of the batch.
         first: First generation in `file`.
         last: Last generation in `file`.
-        file: Samples, generators and metric values, named ``t/...``.
+        file: Samples, generators and metric values, named as `format` says.
         sha256: Its checksum.
         metrics: Value names in the file, by metric.
         kept: "all", "samples", "generators", or "values" for metrics that were added later.
@@ -91,19 +87,10 @@ class Store:
         self.segments: list[Segment] = []
         self.unfinished: dict[str, Unfinished] = {}
         self._verified: set[str] = set()
-        if not (self.path / LOG).is_file():
-            raise ConfigError(f"{self.path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
-        self._size = 0
-        for number, line in enumerate((self.path / LOG).read_bytes().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
-                break  # The process was killed while it wrote this line: it commits nothing.
-            try:
-                self._apply(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ConfigError(
-                    f"{self.path / LOG}:{number}: damaged line ({error}); restore it from a copy"
-                ) from None
-            self._size += len(line)
+        self.directory = ""
+        self.number, self.checksum, self.size = 0, "", 0
+        for entry in log.entries(self.path):
+            self.apply(entry)
 
     @property
     def study(self) -> dict[str, Any]:
@@ -114,10 +101,27 @@ class Store:
         """The last committed generation of every lane."""
         done: dict[Lane, int] = {}
         for segment in self.segments:
-            if segment.kept != "values":
+            if segment.kept != fmt.VALUES:
                 for lane in self.lanes[segment.lanes]:
                     done[lane] = max(done.get(lane, -1), segment.last)
         return done
+
+    def resumable(self) -> dict[Lane, int]:
+        """The last generation of every lane whose whole fit is on the disk, -1 where none is: where it can be continued.
+
+        It is the last committed generation, unless the end of the log was lost after the whole fit before it was removed.
+        """
+        done = self.progress()
+        found = dict.fromkeys(done, -1)
+        for segment in reversed(self.segments):
+            lanes = self.lanes[segment.lanes]
+            if segment.state and any(segment.last > found[lane] for lane in lanes) and self.has_state(segment):
+                found |= {lane: max(found[lane], segment.last) for lane in lanes}
+        return found
+
+    def has_state(self, segment: Segment) -> bool:
+        """Whether the whole fit that ended a segment is on the disk: those that no run starts from are removed."""
+        return bool(segment.state) and (self.path / DATA / segment.state).exists()
 
     def tensors(self, file: str, sha256: str) -> contextlib.AbstractContextManager[Any]:
         """An open safetensors file whose checksum has been verified.
@@ -141,33 +145,68 @@ class Store:
         """Every stored metric value of all or the given generations: segment, generation, metric, name, one entry a lane."""
         for segment in self.segments:
             with self.tensors(segment.file, segment.sha256) as tensors:
-                there = set(tensors.keys())
+                names_stored = set(tensors.keys())
                 for t in range(segment.first, segment.last + 1):
                     if generations is not None and t not in generations:
                         continue
                     for metric, names in segment.metrics.items():
                         for name in names:
-                            if (key := f"{t}/value/{metric}/{name}") in there:
+                            if (key := fmt.value(t, metric, name)) in names_stored:
                                 yield segment, t, metric, name, tensors.get_tensor(key)
 
     def compared(self, segment: Segment, t: int, metric: str) -> np.ndarray | None:
         """How many samples the values of a metric compare, one entry a lane; None where that was not kept."""
         with self.tensors(segment.file, segment.sha256) as tensors:
-            key = f"{t}/compared/{metric}"
+            key = fmt.compared(t, metric)
             return tensors.get_tensor(key) if key in set(tensors.keys()) else None
 
-    def _apply(self, event: Mapping[str, Any]) -> None:
-        event = dict(event)
-        match event.pop("event"):
-            case "study":
-                self.studies.append(event)
-            case "lanes":
-                self.lanes[event["id"]] = [(run, seed) for run, seeds in event["lanes"] for seed in seeds]
-            case "segment":
-                segment = Segment(**event, study=len(self.studies) - 1)
+    def apply(self, entry: log.Entry) -> None:
+        """Takes up a line of the log.
+
+        Raises:
+            ConfigError: Its event is not known, or its fields are not those of the event.
+        """
+        try:
+            self._take_up(entry.number, entry.event, dict(entry.fields))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise log.damaged(self.path, entry.number, error) from None
+        self.number, self.checksum, self.size = entry.number, entry.checksum, entry.end
+
+    def _take_up(self, number: int, event: str, fields: dict[str, Any]) -> None:
+        if (event == fmt.OPEN) != (number == 1):
+            raise ValueError(f"{event!r} is not an event of this place")
+        match event:
+            case fmt.OPEN:
+                self.directory = fields["directory"]
+            case fmt.STUDY:
+                self.studies.append(fields)
+            case fmt.LANES:
+                if fields["id"] != fmt.lanes_id(fields["lanes"]):
+                    raise ValueError("the lanes are not those that their id stands for")
+                self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
+            case fmt.SEGMENT:
+                segment = Segment(**fields, study=len(self.studies) - 1)
+                part = fmt.VALUES if segment.kept == fmt.VALUES else fmt.ARRAYS
+                self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
+                if segment.state:
+                    self._check_names(number, segment, segment.first, segment.last, {fmt.STATE: segment.state})
                 self.segments.append(segment)
                 held = self.unfinished.get(segment.lanes)
                 if held and held.generation <= segment.last:
                     del self.unfinished[segment.lanes]
-            case "unfinished":
-                self.unfinished[event["lanes"]] = Unfinished(**event)
+            case fmt.UNFINISHED:
+                held = Unfinished(**fields)
+                self._check_names(number, held, held.generation, held.generation, {fmt.UNFINISHED: held.file})
+                self.unfinished[held.lanes] = held
+            case _:
+                raise ValueError(f"{event!r} is not an event")
+
+    def _check_names(
+        self, number: int, item: Segment | Unfinished, first: int, last: int, files: dict[str, str]
+    ) -> None:
+        """Refuses files that this line's writer has not named: no log leads out of the directory."""
+        if item.lanes not in self.lanes:
+            raise ValueError(f"lanes {item.lanes!r} are not in the lines before")
+        for part, name in files.items():
+            if name != fmt.file_name(self.directory, number, item.lanes, first, last, part):
+                raise ValueError(f"{name!r} is not a file of this line")

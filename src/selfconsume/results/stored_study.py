@@ -12,12 +12,6 @@ from selfconsume.results.store import Store
 from selfconsume.study.study import Study
 
 
-def seeds_of(study: Mapping[str, Any]) -> list[int]:
-    """The seeds of a stored study."""
-    seeds = study["seeds"]
-    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-
-
 def title(study: Mapping[str, Any]) -> str:
     """A headline: the family and the source."""
     tables = study["tables"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from selfconsume.errors import ConfigError
+from selfconsume.results import format as fmt
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
@@ -35,66 +37,89 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
         ConfigError: Two metrics give values of one name, or a file is damaged.
     """
     study = store.study
-    cells = {cell["id"]: i for i, cell in enumerate(study["cells"])}
-    seeds = study["seeds"]
-    wanted = set(range(seeds)) if isinstance(seeds, int) else set(seeds)
-    rows: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    for name, lanes in store.lanes.items():
-        shown = [(row, cells[run], seed) for row, (run, seed) in enumerate(lanes) if run in cells and seed in wanted]
-        rows[name] = tuple(np.array(column, np.int64) for column in zip(*shown, strict=True)) if shown else ()
+    origins = _Origins(store) if measured else None
     names: dict[str, int] = {}
-    givers: dict[str, str] = {}
-    parts: list[tuple[np.ndarray, ...]] = []
-    about = {index: provenance.described(study) for index, study in enumerate(store.studies)} if measured else {}
-    origins: dict[tuple[int, str], int] = {}
-    for segment, t, metric, key, values in store.values(generations):
-        if metric not in study["metrics"] or t >= study["generations"] or not len(rows[segment.lanes]):
-            continue
-        if (giver := givers.setdefault(key, metric)) != metric:
-            raise ConfigError(
-                f"{store.path}: {giver} and {metric} both give {key!r}; run the study without one of them"
-            )
-        row, cell, seed = rows[segment.lanes]
-        code = np.full(len(row), names.setdefault(key, len(names)))
-        part = cell, seed, np.full(len(row), t), code, values[row]
-        if measured:
-            origin = np.full(len(row), origins.setdefault((segment.study, metric), len(origins)))
-            numbers = None if key.endswith(".floor") else store.compared(segment, t, metric)
-            part += origin, np.full(len(row), -1) if numbers is None else numbers[row]
-        parts.append(part)
+    parts = list(_parts(store, generations, names, origins))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 7
+    types = {"cell": pl.Int32, "seed": pl.Int64, "generation": pl.Int64, "metric": pl.Int32, "value": pl.Float64}
+    types |= {"origin": pl.Int32, "compared": pl.Int64} if measured else {}
     frame = pl.DataFrame(
-        {
-            "cell": columns[0].astype(np.int32),
-            "seed": columns[1].astype(np.int64),
-            "generation": columns[2].astype(np.int64),
-            "metric": columns[3].astype(np.int32),
-            "value": columns[4].astype(np.float64),
-        }
-        | ({"origin": columns[5].astype(np.int32), "compared": columns[6].astype(np.int64)} if measured else {})
+        {name: pl.Series(column).cast(types[name]) for name, column in zip(types, columns, strict=False)}
     )
     frame = frame.unique(["cell", "seed", "generation", "metric"], keep="last", maintain_order=True)
-    labels = _labels(study)
-    metrics = pl.DataFrame({"metric": pl.Series(range(len(names)), dtype=pl.Int32), "name": list(names)}, strict=False)
-    frame = frame.join(labels, on="cell", how="left", maintain_order="left")
-    frame = frame.join(metrics.cast({"name": pl.String}), on="metric", how="left", maintain_order="left")
+    metrics = pl.DataFrame({"metric": range(len(names)), "name": list(names)}, {"metric": pl.Int32, "name": pl.String})
+    frame = frame.join(_labels(study), on="cell", how="left", maintain_order="left")
+    frame = frame.join(metrics, on="metric", how="left", maintain_order="left")
     further = []
-    if measured:
-        frame = frame.join(_measured(study, about, origins), on=["cell", "origin"], how="left", maintain_order="left")
-        floor = pl.col("name").str.ends_with(".floor")
+    if origins is not None:
+        frame = frame.join(origins.table(), on=["cell", "origin"], how="left", maintain_order="left")
+        floor = pl.col("name").str.ends_with(fmt.FLOOR)
         n = pl.when(floor).then(pl.col("n")).when(pl.col("compared") > 0).then(pl.col("compared")).alias("n")
         further = [n, *MEASURED[1:]]
-    status = pl.when(pl.col("value").is_nan()).then(pl.lit("diverged")).otherwise(pl.lit("ok"))
+    status = pl.when(pl.col("value").is_nan()).then(pl.lit(fmt.DIVERGED)).otherwise(pl.lit(fmt.OK)).alias("status")
     return frame.sort("cell", "seed", "generation", maintain_order=True).select(
-        "run",
-        "seed",
-        *study["axes"],
-        "generation",
-        pl.col("name").alias("metric"),
-        "value",
-        status.alias("status"),
-        *further,
+        "run", "seed", *study["axes"], "generation", pl.col("name").alias("metric"), "value", status, *further
     )
+
+
+def _parts(
+    store: Store, generations: Collection[int] | None, names: dict[str, int], origins: _Origins | None
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The columns of the table as numbers, a stored array after the other; numbers of value names go into ``names``."""
+    study = store.study
+    places = _places(store)
+    givers: dict[str, str] = {}
+    for segment, t, metric, name, values in store.values(generations):
+        if metric not in study["metrics"] or t >= study["generations"] or not len(places[segment.lanes]):
+            continue
+        if (giver := givers.setdefault(name, metric)) != metric:
+            raise ConfigError(
+                f"{store.path}: {giver} and {metric} both give {name!r}; run the study without one of them"
+            )
+        row, cell, seed = places[segment.lanes].T
+        number = np.full(len(row), names.setdefault(name, len(names)))
+        part = cell, seed, np.full(len(row), t), number, values[row]
+        if origins is not None:
+            counts = None if name.endswith(fmt.FLOOR) else store.compared(segment, t, metric)
+            origin = np.full(len(row), origins.number(segment.study, metric))
+            part += origin, np.full(len(row), -1) if counts is None else counts[row]
+        yield part
+
+
+def _places(store: Store) -> dict[str, np.ndarray]:
+    """Of every batch of lanes those that the latest study names: row in the batch, cell and seed, ``(lanes, 3)``."""
+    cells = {cell["id"]: i for i, cell in enumerate(store.study["cells"])}
+    seeds = set(fmt.seeds_of(store.study))
+    return {
+        name: np.array(
+            [(row, cells[run], seed) for row, (run, seed) in enumerate(lanes) if run in cells and seed in seeds],
+            np.int64,
+        )
+        for name, lanes in store.lanes.items()
+    }
+
+
+class _Origins:
+    """What values rest on: numbers for pairs of a metric and the study that was the latest when it was measured."""
+
+    def __init__(self, store: Store) -> None:
+        self._study = store.study
+        self._described = [provenance.described(study) for study in store.studies]
+        self._numbers: dict[tuple[int, str], int] = {}
+
+    def number(self, study: int, metric: str) -> int:
+        return self._numbers.setdefault((study, metric), len(self._numbers))
+
+    def table(self) -> pl.DataFrame:
+        """Cell number and origin -> `MEASURED`."""
+        rows = []
+        for (index, metric), origin in self._numbers.items():
+            by_run = self._described[index].get(metric, {})
+            for cell, labels in enumerate(self._study["cells"]):
+                if (measured := by_run.get(labels["id"])) is not None:
+                    rows.append((cell, origin, *(getattr(measured, name) or None for name in MEASURED)))
+        types: dict[str, Any] = {"cell": pl.Int32, "origin": pl.Int32, **dict(zip(MEASURED, TYPES, strict=True))}
+        return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def check_path(path: str | Path) -> None:
@@ -119,18 +144,6 @@ def save(frame: pl.DataFrame, path: str | Path) -> None:
     check_path(path)
     write = {".csv": frame.write_csv, ".json": frame.write_json, ".parquet": frame.write_parquet}
     write[Path(path).suffix](path)
-
-
-def _measured(study: dict, about: dict[int, dict], origins: dict[tuple[int, str], int]) -> pl.DataFrame:
-    """Cell number and where a value comes from (study that was the latest, metric) -> `MEASURED`."""
-    rows = []
-    for (index, metric), origin in origins.items():
-        known = about[index].get(metric, {})
-        for cell, labels in enumerate(study["cells"]):
-            if (each := known.get(labels["id"])) is not None:
-                rows.append((cell, origin, *(getattr(each, name) or None for name in MEASURED)))
-    types = dict.fromkeys(("cell", "origin"), pl.Int32) | dict(zip(MEASURED, TYPES, strict=True))
-    return pl.DataFrame(rows, schema=types, orient="row")
 
 
 def _labels(study: dict) -> pl.DataFrame:

@@ -1,10 +1,10 @@
-"""The one process that writes a directory of results, and the others beside it."""
+"""The one process that writes a directory of results, and the processes of other hosts that follow it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,32 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
 from selfconsume.errors import ConfigError
-from selfconsume.results.store import DATA, LOG, Lane, Store
+from selfconsume.results import format as fmt
+from selfconsume.results.format import DATA, LOCK, LOG, OPENING, Lane
+from selfconsume.results.log import Entry
+from selfconsume.results.store import Store
 
 
-class Writer(Store):
+class Writer:
     """A directory of results, opened by the one process that may write to it.
 
-    Use as a context manager; the directory is created if need be, and locked.
+    Use as a context manager; the directory is created if need be, and locked. `store` is what it holds.
 
     Raises:
-        ConfigError: Another process is writing to it, or it holds other files.
+        ConfigError: Another process is writing to it, it holds other files, or its log is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
-        path = Path(path)
+        self.path = path = Path(path)
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path}: is a file; give a directory")
-        if path.is_dir() and any(path.iterdir()) and not (path / LOG).exists() and not (path / ".lock").exists():
-            raise ConfigError(f"{path}: holds other files; give a new directory")
+        if path.is_dir():
+            _check_ownership(path)
         try:
-            (path / DATA).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be created ({error.strerror})") from None
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -44,21 +47,18 @@ class Writer(Store):
                 f"{path}: another process is writing to it; wait for it or give another directory"
             ) from None
         try:
-            (path / LOG).touch()
-            super().__init__(path)
+            if _is_new(path):
+                _create(path)
+            (path / DATA).mkdir(exist_ok=True)
+            self.store = Store(path)
         except BaseException:
             self._lock.release()
             raise
         self._log = open(path / LOG, "r+b")  # noqa: SIM115 (held until close)
-        self._log.truncate(self._size)
-        self._log.seek(self._size)
-        states = {s.state for s in self.segments if s.state}
-        named = {s.file for s in self.segments} | {u.file for u in self.unfinished.values()} | states
-        for left in (path / DATA).iterdir():
-            if left.name not in named:
-                left.unlink()  # written, but never committed
-        # Segments whose whole fit is on the disk.
-        self._whole = [s for s in self.segments if s.state and (path / DATA / s.state).exists()]
+        self._log.truncate(self.store.size)
+        self._log.seek(self.store.size)
+        self._remove_leftovers()
+        self._states = [segment for segment in self.store.segments if self.store.has_state(segment)]
 
     def __enter__(self) -> Writer:
         return self
@@ -68,24 +68,27 @@ class Writer(Store):
         self._lock.release()
 
     def follow(self) -> None:
-        """Whoever writes knows what there is."""
+        """Nothing: the process that writes knows what is committed."""
 
-    def commit(self, kind: str, **fields: Any) -> None:
+    def commit(self, event: str, **fields: Any) -> None:
         """Appends one line to the log, and waits until it is on the disk."""
-        line = json.dumps({"event": kind, **fields}, separators=(",", ":")).encode() + b"\n"
+        number = self.store.number + 1
+        line = fmt.line(number, self.store.checksum, event, fields)
         self._log.write(line)
         self._log.flush()
         os.fsync(self._log.fileno())
-        self._apply(json.loads(line))
-        if kind == "segment" and self.segments[-1].state:
-            self._whole.append(self.segments[-1])
+        fields, checksum = fmt.parsed(line, number, self.store.checksum)
+        self.store.apply(Entry(number, fields.pop("event"), fields, checksum, self.store.size + len(line)))
+        if event == fmt.SEGMENT and self.store.segments[-1].state:
+            self._states.append(self.store.segments[-1])
 
-    def write(self, file: str, tensors: Mapping[str, np.ndarray]) -> str:
-        """Writes a file of tensors so that it is whole or absent.
+    def write(self, lanes: str, first: int, last: int, part: str, tensors: Mapping[str, np.ndarray]) -> tuple[str, str]:
+        """Writes a file of tensors so that it is whole or absent; the next line of the log has to commit it.
 
         Returns:
-            Its checksum.
+            Its name and its checksum.
         """
+        file = fmt.file_name(self.store.directory, self.store.number + 1, lanes, first, last, part)
         data = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
         target = self.path / DATA / file
         temporary = target.with_suffix(".tmp")
@@ -94,41 +97,49 @@ class Writer(Store):
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-        return hashlib.sha256(data).hexdigest()
+        _sync(target.parent)
+        return file, hashlib.sha256(data).hexdigest()
 
     def add_lanes(self, lanes: list[Lane]) -> str:
-        """Makes a batch of lanes known.
-
-        Returns:
-            Its identity: a function of the lanes alone.
-        """
-        name, grouped = _identified(lanes)
-        if name not in self.lanes:
-            self.commit("lanes", id=name, lanes=grouped)
+        """Gives a batch of lanes its identity, a function of the lanes alone, and commits it where it is new."""
+        groups = fmt.grouped(lanes)
+        name = fmt.lanes_id(groups)
+        if name not in self.store.lanes:
+            self.commit(fmt.LANES, id=name, lanes=groups)
         return name
 
     def forget_states(self, lanes: str) -> None:
         """Removes whole fits of lanes of a batch that its last committed generation has made superfluous."""
-        last = max((s.last for s in self._whole if s.lanes == lanes), default=-1)
-        for segment in self._whole:
+        last = max((segment.last for segment in self._states if segment.lanes == lanes), default=-1)
+        for segment in self._states:
             if segment.last < last and not segment.state_is_kept and self._covers(lanes, segment.lanes):
                 (self.path / DATA / segment.state).unlink(missing_ok=True)
-        self._whole = [segment for segment in self._whole if (self.path / DATA / segment.state).exists()]
-        named = {each.file for each in self.unfinished.values()}
-        for left in (self.path / DATA).glob(f"{lanes}-*.unfinished.safetensors"):
-            if left.name not in named:
-                left.unlink(missing_ok=True)
+        self._states = [segment for segment in self._states if self.store.has_state(segment)]
+        named = {unfinished.file for unfinished in self.store.unfinished.values()}
+        for file in (self.path / DATA).glob(f"{lanes}-*.{fmt.UNFINISHED}.safetensors"):
+            if file.name not in named and fmt.is_file_of(self.store.directory, file.name):
+                file.unlink(missing_ok=True)
 
     def _covers(self, lanes: str, others: str) -> bool:
         """Whether all lanes of another batch are in this one."""
-        return lanes == others or set(self.lanes[lanes]) >= set(self.lanes[others])
+        return lanes == others or set(self.store.lanes[lanes]) >= set(self.store.lanes[others])
+
+    def _remove_leftovers(self) -> None:
+        """Removes files that a writer of this directory has written, but never committed. Others are left alone."""
+        segments = self.store.segments
+        named = {segment.file for segment in segments} | {segment.state for segment in segments}
+        named |= {unfinished.file for unfinished in self.store.unfinished.values()}
+        for file in (self.path / DATA).iterdir():
+            if file.name not in named and fmt.is_file_of(self.store.directory, file.name) and file.is_file():
+                file.unlink()
 
 
-class Follower(Store):
-    """A directory of results beside the one process that writes to it, on another host: it reads, and writes nothing."""
+class Follower:
+    """A directory of results on another host than the one that writes it: `store` is read again by `follow`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.follow()
 
     def __enter__(self) -> Follower:
         return self
@@ -138,26 +149,40 @@ class Follower(Store):
 
     def follow(self) -> None:
         """Reads again what is committed."""
-        self.__init__(self.path)
-
-    def commit(self, kind: str, **fields: Any) -> None:
-        """Left to the writer, like all of the following."""
-
-    def write(self, file: str, tensors: Mapping[str, np.ndarray]) -> str:
-        return ""
-
-    def add_lanes(self, lanes: list[Lane]) -> str:
-        return _identified(lanes)[0]
-
-    def forget_states(self, lanes: str) -> None:
-        pass
+        self.store = Store(self.path)
 
 
-def _identified(lanes: list[Lane]) -> tuple[str, list[tuple[str, list[int]]]]:
-    """The identity of a batch of lanes, and the lanes grouped by run."""
-    grouped: list[tuple[str, list[int]]] = []
-    for run, seed in lanes:
-        if not grouped or grouped[-1][0] != run:
-            grouped.append((run, []))
-        grouped[-1][1].append(int(seed))
-    return hashlib.sha256(json.dumps(grouped).encode()).hexdigest()[:16], grouped
+def _is_new(path: Path) -> bool:
+    """Whether a log has to be begun: there is none, or a process was killed while it wrote its first line."""
+    log = path / LOG
+    if not log.exists():
+        return True
+    content = log.read_bytes()
+    return b"\n" not in content and (content.startswith(OPENING) or OPENING.startswith(content))
+
+
+def _check_ownership(path: Path) -> None:
+    """Refuses a directory that holds anything before its log has begun."""
+    if not _is_new(path):
+        return
+    foreign = {file.name for file in path.iterdir()} - {LOCK, LOG, DATA}
+    data = path / DATA
+    if foreign or (data.exists() and (not data.is_dir() or any(data.iterdir()))):
+        raise ConfigError(f"{path}: holds other files; give a new directory")
+
+
+def _create(path: Path) -> None:
+    """Begins the log."""
+    first = fmt.line(1, "", fmt.OPEN, {"format": fmt.FORMAT, "directory": secrets.token_hex(8)})
+    with open(path / LOG, "wb") as handle:
+        handle.write(first)
+        handle.flush()
+        os.fsync(handle.fileno())
+    _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    """Waits until names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)

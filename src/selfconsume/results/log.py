@@ -1,0 +1,78 @@
+"""Reading the log of a directory of results line by line, with a refusal that says which line is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from selfconsume.errors import ConfigError
+from selfconsume.results import format as fmt
+from selfconsume.results.format import FORMAT, LOG
+
+
+class Entry(NamedTuple):
+    """A line of the log.
+
+    Attributes:
+        number: Its number, from 1.
+        event: What happened, see `format`.
+        fields: The event's fields.
+        checksum: The line's checksum.
+        end: Bytes of the log up to its end.
+    """
+
+    number: int
+    event: str
+    fields: dict[str, Any]
+    checksum: str
+    end: int
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The lines of the log in a directory. A last line without an end is left out: its process was killed writing it.
+
+    Raises:
+        ConfigError: There is no log of results, it is of another format, or a line is damaged.
+    """
+    file = path / LOG
+    if not file.is_file():
+        raise ConfigError(f"{path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
+    try:
+        lines = file.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
+    if lines and lines[-1:] != [b""] and not lines[-1].endswith(b"\n"):
+        lines.pop()
+    _check_format(path, lines)
+    previous, end = "", 0
+    for number, line in enumerate(lines, 1):
+        try:
+            fields, previous = fmt.parsed(line, number, previous)
+            event = fields.pop("event")
+        except (ValueError, KeyError, RecursionError) as error:
+            raise damaged(path, number, error) from None
+        end += len(line)
+        yield Entry(number, event, fields, previous, end)
+
+
+def damaged(path: Path, number: int, why: object) -> ConfigError:
+    """The refusal of a line."""
+    return ConfigError(f"{path / LOG}:{number}: damaged line ({why}); restore it from a copy, or give another --out")
+
+
+def _check_format(path: Path, lines: list[bytes]) -> None:
+    found = fmt.format_of(lines[0]) if lines else None
+    if found is None:
+        if lines and lines[0].startswith(fmt.OPENING[:20]):
+            raise damaged(path, 1, "it does not name a format")
+        raise ConfigError(
+            f"{path}: not a directory of results (its {LOG} is another program's); give another directory"
+        )
+    if found < FORMAT:
+        raise ConfigError(
+            f"{path}: results of format {found}, older than {FORMAT}; run the study again in another directory, or read "
+            "these with the version that wrote them"
+        )
+    if found > FORMAT:
+        raise ConfigError(f"{path}: results of format {found}, newer than {FORMAT}; update selfconsume")
