@@ -150,6 +150,17 @@ def test_a_line_that_was_not_written_to_its_end_commits_nothing(whole, tmp_path,
         agree(whole, copy)
 
 
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_lost_lines_at_the_end_of_a_log_are_computed_again(whole, tmp_path, commit_often, lost):
+    """Although the whole fits from which the lost generations were computed are removed already."""
+    out = tmp_path / "out"
+    run(study(), out)
+    lines = (out / LOG).read_bytes().splitlines(keepends=True)
+    (out / LOG).write_bytes(b"".join(lines[:-lost]) + lines[-lost][:-7])
+    run(study(), out)
+    agree(whole, out)
+
+
 WALK = """
     import dataclasses, sys
     import jax, jax.numpy as jnp
