@@ -51,12 +51,9 @@ def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
 
 def most_compared(metrics: Sequence[Metric], run: Run) -> dict[str, int]:
     """How many samples metrics compare where all are valid, by `metric_key`; without those that compare with no real data."""
-    sizes = real_sizes(run.source)
-    return {
-        metric_key(metric): compared_counts(metric, run.sample_size, sizes)[0]
-        for metric in metrics
-        if metric.compares_with
-    }
+    sizes, n = real_sizes(run.source), run.sample_size
+    chosen = [metric for metric in metrics if metric.compares_with]
+    return {metric_key(metric): compared_counts(metric, n, sizes)[0] for metric in chosen}
 
 
 def fewest(
