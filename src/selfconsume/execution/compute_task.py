@@ -64,7 +64,7 @@ def _retrained(task: Task, start: Start, batch: LaneBatch) -> Iterator[Message]:
     ):
         if isinstance(item, PartialFit):
             # Hosts checkpoint together: all of them have a part in fetching the arrays.
-            if layout.agreed(time.monotonic() - since > CHECKPOINT_SECONDS):
+            if layout.agree(time.monotonic() - since > CHECKPOINT_SECONDS):
                 unfinished = jax.tree.map(lambda leaf: leaf[: batch.count], layout.fetch(item.fit))
                 yield Checkpoint(item.t, pytrees.named(unfinished))
                 since = time.monotonic()
