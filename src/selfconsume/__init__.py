@@ -43,6 +43,7 @@ _NAMES = {
     "study.toml_file": "load",
     "models.checkpoints.pytrees": "load_generator save_generator",
     "models.training.sufficient_statistics": "SufficientStatisticsFamily",
+    "contracts": "check",
     "errors": "ConfigError",
     "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Source",
 }

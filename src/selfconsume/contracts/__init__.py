@@ -1,0 +1,36 @@
+"""Contracts: what each role promises beyond its signatures, checked on tiny data.
+
+Imports sources and everything below. Tests hold every kind of the package to it; a recipe of your own is checked where it is
+registered or used in a study.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from selfconsume.errors import ConfigError
+from selfconsume.types import Family, Metric, Regime, Source
+
+
+def check(recipe: Any) -> None:
+    """Checks a recipe of your own against the contract of its role; takes seconds for a neural family.
+
+    A family must ignore rows of weight 0, weigh the others, be traceable and give finite samples; a regime must plan only
+    blocks that its ``lookback`` keeps; a metric must be finite on a point mass; a source must keep training, held-out and
+    fresh data apart and must be reproducible.
+
+    Args:
+        recipe: An instance of a source, family, regime or metric.
+
+    Raises:
+        ConfigError: The first promise that is broken, in one line that names the class.
+    """
+    from selfconsume.contracts import family, metric, regime, source
+
+    for role, module in ((Family, family), (Metric, metric), (Regime, regime), (Source, source)):
+        if isinstance(recipe, role):
+            return module.check(recipe)
+    raise ConfigError(
+        f"check: expected an instance of a source, family, regime or metric, got {type(recipe).__name__}; "
+        "make one, such as check(MyFamily())"
+    )

@@ -1,0 +1,127 @@
+"""The contract of families: weights mean multiplicities, and rows of weight 0 are absent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from selfconsume.errors import ConfigError
+from selfconsume.sources.categorical import Categorical
+from selfconsume.sources.gaussian import Gaussian
+from selfconsume.sources.linear import Linear
+from selfconsume.types import Family, Source
+
+N, PRESENT, SAMPLES = 12, 8, 64
+"""Rows, rows with a weight, and samples that are compared."""
+UPDATES = 20
+"""Updates of one fit, at most: enough for data to move a model, few enough for a check."""
+OFFSET = 3.0
+"""Mean of the rows, in standard deviations: around 0, a sum that is divided by a wrong number is still 0."""
+FAR = 1e3
+"""Where absent rows are placed, in standard deviations of the data."""
+TOLERANCE = 1e-3
+"""Largest difference of samples that rounding explains, in standard deviations of the data."""
+
+UNTRACEABLE = (
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.ConcretizationTypeError,
+    jax.errors.UnexpectedTracerError,
+)
+
+
+def check(family: Family) -> None:
+    """Fits the family to tiny weighted data, several times with the same key.
+
+    Raises:
+        ConfigError: It cannot be traced, sees rows of weight 0, or ignores weights.
+    """
+    name = type(family).__name__
+    source = tiny_source(family)
+    x = np.asarray(source.train(jax.random.key(5)), np.float32)
+    scale = max(float(x.std()), 1e-6)
+    if not getattr(source, "one_hot", False):
+        x = x + OFFSET * scale
+    present = np.arange(N) < PRESENT
+    rows = present.reshape(-1, *[1] * (x.ndim - 1))
+    try:
+        fit = functools.partial(_samples, family)
+        base = fit(x, present)
+        absent = [fit(np.where(rows, x, filling), present) for filling in _fillings(source, x)]
+        unequal = fit(x, np.where(np.arange(N) < N // 2, 2.0, 0.0))
+    except UNTRACEABLE as error:
+        raise ConfigError(
+            f"family {name}: fits must be pure JAX, but this leaves it ({type(error).__name__}); compute with jax.numpy"
+        ) from None
+    if not np.isfinite(base).all():
+        raise ConfigError(
+            f"family {name}: samples of a fit to {PRESENT} plain rows are not finite; mend sample or advance"
+        )
+    for samples in absent:
+        if not np.allclose(samples, base, atol=TOLERANCE * scale, rtol=0, equal_nan=True):
+            raise ConfigError(
+                f"family {name}: its fit changes with rows of weight 0, which are absent; use the argument weight of begin, "
+                "also in means, counts and draws of minibatches"
+            )
+    if np.isfinite(base).all() and np.array_equal(unequal, base):
+        raise ConfigError(f"family {name}: weights do not change its fit; weight 2 means the example twice")
+    if family.updates_of(False) == 1:
+        _check_multiplicity(family, x, scale)
+
+
+def tiny_source(family: Family) -> Source:
+    """The first tiny source that the family can be fitted to.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    refusals = []
+    for source in (Gaussian(dim=2, n=N), Categorical(p=(0.5, 0.3, 0.2), n=N), Linear(n=N, dim=2)):
+        try:
+            family.check(source)
+        except ConfigError as error:
+            refusals.append(str(error))
+        else:
+            return source
+    raise ConfigError(f"family {type(family).__name__}: refuses every tiny source it is checked on ({refusals[0]})")
+
+
+def _fillings(source: Source, x: np.ndarray) -> Iterator[np.ndarray | float]:
+    """Contents of absent rows: far away where examples are vectors, other rows where only one-hot rows are possible."""
+    if getattr(source, "one_hot", False):
+        yield np.roll(x, 1, axis=-1)
+    else:
+        yield FAR * max(float(x.std()), 1e-6)
+    yield 0.0
+
+
+def _samples(family: Family, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Samples of a cold fit with a fixed key, computed in one program as in a study."""
+
+    @eqx.filter_jit
+    def fit_and_sample(x, weight):
+        state = family.begin(jax.random.key(0), x, weight, None)
+        state = family.advance(state, min(family.updates_of(False), UPDATES))
+        return state.generator.sample(jax.random.key(1), SAMPLES)
+
+    return np.asarray(fit_and_sample(jnp.asarray(x), jnp.asarray(weight, jnp.float32)))
+
+
+def _check_multiplicity(family: Family, x: np.ndarray, scale: float) -> None:
+    """Weight 2 against the example twice, for fits in one update: their samples have the same mean and deviation."""
+    half = N // 2
+    weighted = _samples(family, x, np.where(np.arange(N) < half, 2.0, 0.0))
+    repeated = _samples(family, np.repeat(x[:half], 2, axis=0), np.ones(N))
+    # A sampler may choose rows by index, so that only moments agree: within six standard errors of the means.
+    difference = np.abs(weighted.mean(axis=0) - repeated.mean(axis=0)).max()
+    if difference > 6 * scale * np.sqrt(2 / SAMPLES):
+        raise ConfigError(
+            f"family {type(family).__name__}: weight 2 is not the example twice (means of samples differ by {difference:.3g}); "
+            "weigh every sum over rows"
+        )

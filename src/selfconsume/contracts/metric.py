@@ -1,0 +1,68 @@
+"""The contract of metrics: defined on duplicates, on a point mass and where samples are invalid."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from selfconsume.errors import ConfigError
+from selfconsume.models.distributions.exact import Normal
+from selfconsume.sources.gaussian_mixture import GaussianMixture
+from selfconsume.types import Generation, Metric, Samples
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedMixture(GaussianMixture):
+    """Two Gaussians whose training set is the same for every key, as a run's is."""
+
+    def train(self, key: PRNGKeyArray) -> Samples:
+        return super().train(jax.random.key(0))
+
+
+SOURCE = FixedMixture(k=2, n=40, n_test=40)
+
+
+def check(metric: Metric) -> None:
+    """Measures tiny generations: good samples, duplicates, a point mass, and some rows that are invalid.
+
+    Raises:
+        ConfigError: A value is not finite, depends on invalid rows, or has a name that a table cannot hold.
+    """
+    name = type(metric).__name__
+    if metric.runs_on not in ("lane", "host"):
+        raise ConfigError(f"metric {name}: runs_on is {metric.runs_on!r}; expected 'lane' or 'host'")
+    prepared = metric.prepare(jax.random.key(2), SOURCE)
+    samples = np.asarray(SOURCE.draw(jax.random.key(3), SOURCE.n, 0))
+    valid = np.ones(SOURCE.n, bool)
+    point = np.broadcast_to(samples[:1], samples.shape)
+    cases = {
+        "plain samples": (samples, valid),
+        "duplicates": (np.repeat(samples[: SOURCE.n // 4], 4, axis=0), valid),
+        "a point mass": (point, valid),
+        "a point mass far away": (np.full_like(samples, 1e3), valid),
+    }
+    for case, (x, rows) in cases.items():
+        for key, value in _values(metric, prepared, x, rows).items():
+            if key.endswith(".floor") or "/" in key or key != key.strip():
+                raise ConfigError(
+                    f"metric {name}: the value name {key!r} is reserved; choose one without '/' or '.floor'"
+                )
+            if not np.isfinite(value):
+                raise ConfigError(f"metric {name}: {key!r} is {value} on {case}; it must be defined there")
+    some = np.arange(SOURCE.n) % 4 != 1
+    first, second = (
+        _values(metric, prepared, np.where(some[:, None], samples, filling), some) for filling in (0.0, 7.0)
+    )
+    if first != second:
+        raise ConfigError(f"metric {name}: its value changes with invalid samples; use generation.valid")
+
+
+def _values(metric: Metric, prepared: object, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+    array = jnp.asarray if metric.runs_on == "lane" else np.asarray
+    generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2))
+    generation = Generation(array(1), generator, generator, array(x), array(valid))
+    return {name: float(value) for name, value in metric(jax.random.key(4), generation, prepared).items()}
