@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from selfconsume import curations, extractors, families, metrics, regimes, sources
     from selfconsume.api import Results, curation, family, load_results, metric, regime, run, source
+    from selfconsume.contracts import check, register
     from selfconsume.errors import ConfigError
     from selfconsume.loop.run import Run
     from selfconsume.loop.step import retrain, step
     from selfconsume.models.checkpoints.pytrees import load_generator, save_generator
     from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
-    from selfconsume.registry import register
     from selfconsume.study.study import Study
     from selfconsume.study.toml_file import load
     from selfconsume.types import (
@@ -37,13 +37,12 @@ if TYPE_CHECKING:
 _NAMES = {
     "api": "Results curation family load_results metric regime run source",
     "loop.run": "Run",
-    "registry": "register",
     "loop.step": "retrain step",
     "study.study": "Study",
     "study.toml_file": "load",
     "models.checkpoints.pytrees": "load_generator save_generator",
     "models.training.sufficient_statistics": "SufficientStatisticsFamily",
-    "contracts": "check",
+    "contracts": "check register",
     "errors": "ConfigError",
     "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Source",
 }
@@ -69,6 +68,7 @@ __all__ = [
     "Source",
     "Study",
     "SufficientStatisticsFamily",
+    "check",
     "curation",
     "curations",
     "extractors",

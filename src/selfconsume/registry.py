@@ -120,18 +120,19 @@ def _is_default(field: dataclasses.Field, value: Any) -> bool:
 
 
 def register(role: str, kind: str, cls: type) -> None:
-    """Makes a class of one's own a kind in this process. In a module of the entry-point group `GROUP`, for the command too.
+    """Gives a class a kind name in this process, see `contracts.register`."""
+    check_name(role, kind, cls)
+    _KINDS[role][kind] = cls
 
-    Raises:
-        ConfigError: The name is taken by another class, or the class is not of that role.
-    """
+
+def check_name(role: str, kind: str, cls: type) -> None:
+    """Raises `ConfigError` if the name is taken by another class, or the class is not of that role."""
     if role not in _KINDS:
         raise ConfigError(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
     if not (isinstance(cls, type) and issubclass(cls, ROLES[role])):
         raise ConfigError(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
     if kind in _KINDS[role] and find(role, kind) is not cls:
         raise ConfigError(f"register: {role} {kind!r} is taken; choose another name")
-    _KINDS[role][kind] = cls
 
 
 def comes_along(role: str, kind: str) -> bool:

@@ -6,8 +6,10 @@ registered or used in a study.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.types import Family, Metric, Regime, Source
 
@@ -34,3 +36,30 @@ def check(recipe: Any) -> None:
         f"check: expected an instance of a source, family, regime or metric, got {type(recipe).__name__}; "
         "make one, such as check(MyFamily())"
     )
+
+
+@functools.lru_cache(maxsize=256)
+def check_own(recipe: Any) -> None:
+    """Checks a recipe, once in a process, unless its class is part of this package (which tests check)."""
+    if not type(recipe).__module__.startswith("selfconsume."):
+        check(recipe)
+
+
+def register(role: str, kind: str, cls: type) -> None:
+    """Makes a class of one's own a kind in this process. In a module of the entry-point group `selfconsume`, also for commands.
+
+    The contract is checked on ``cls.tiny()`` where there is such a method, else on ``cls()`` where every field has a default,
+    else when a study uses the class.
+
+    Raises:
+        ConfigError: The name is taken by another class, the class is not of that role, or it breaks its contract, see `check`.
+    """
+    registry.check_name(role, kind, cls)
+    if role not in ("curation", "extractor"):
+        try:
+            recipe = getattr(cls, "tiny", cls)()
+        except TypeError:
+            recipe = None
+        if recipe is not None:
+            check_own(recipe)
+    registry.register(role, kind, cls)

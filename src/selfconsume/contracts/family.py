@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.loop.tracing import traced_in_lane
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.gaussian import Gaussian
 from selfconsume.sources.linear import Linear
@@ -46,7 +46,7 @@ def check(family: Family) -> None:
     source = tiny_source(family)
     x = np.asarray(source.train(jax.random.key(5)), np.float32)
     scale = max(float(x.std()), 1e-6)
-    if not getattr(source, "one_hot", False):
+    if not source.one_hot:
         x = x + OFFSET * scale
     present = np.arange(N) < PRESENT
     rows = present.reshape(-1, *[1] * (x.ndim - 1))
@@ -94,7 +94,7 @@ def tiny_source(family: Family) -> Source:
 
 def _fillings(source: Source, x: np.ndarray) -> Iterator[np.ndarray | float]:
     """Contents of absent rows: far away where examples are vectors, other rows where only one-hot rows are possible."""
-    if getattr(source, "one_hot", False):
+    if source.one_hot:
         yield np.roll(x, 1, axis=-1)
     else:
         yield FAR * max(float(x.std()), 1e-6)
@@ -104,13 +104,13 @@ def _fillings(source: Source, x: np.ndarray) -> Iterator[np.ndarray | float]:
 def _samples(family: Family, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Samples of a cold fit with a fixed key, computed in one program as in a study."""
 
-    @eqx.filter_jit
+    @traced_in_lane
     def fit_and_sample(x, weight):
         state = family.begin(jax.random.key(0), x, weight, None)
         state = family.advance(state, min(family.updates_of(False), UPDATES))
         return state.generator.sample(jax.random.key(1), SAMPLES)
 
-    return np.asarray(fit_and_sample(jnp.asarray(x), jnp.asarray(weight, jnp.float32)))
+    return np.asarray(jax.jit(fit_and_sample)(jnp.asarray(x), jnp.asarray(weight, jnp.float32)))
 
 
 def _check_multiplicity(family: Family, x: np.ndarray, scale: float) -> None:

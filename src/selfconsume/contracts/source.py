@@ -45,7 +45,7 @@ def check(source: Source) -> None:
 def _check_overlap(name: str, source: Source, data: dict[str, np.ndarray]) -> None:
     """Whether two roles share an example. Discrete data repeats itself, so only continuous examples are compared."""
     rows = {role: {row.tobytes() for row in x.reshape(len(x), -1)} for role, x in data.items()}
-    if getattr(source, "one_hot", False) or any(len(rows[role]) < len(x) for role, x in data.items()):
+    if source.one_hot or any(len(rows[role]) < len(x) for role, x in data.items()):
         return
     roles = list(rows)
     for i, first in enumerate(roles):

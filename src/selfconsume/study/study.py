@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfconsume import registry
+from selfconsume import contracts, registry
 from selfconsume.errors import ConfigError
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
@@ -183,8 +183,8 @@ class Study:
                     "would give the results stored before; return the data's sha256 from fingerprint()"
                 )
             run.family.check(run.source)
-            if not registry.comes_along("family", registry.kind_of("family", type(run.family))):
-                generation_zero.fit_structure(run, 1)  # a family of one's own that cannot be compiled is refused here
+            for recipe in (run.source, run.family, run.regime, *self.metrics):
+                contracts.check_own(recipe)
             run.regime.check(run.source, run.sample_size, self.settings.generations)
             # A plan that cannot be is refused before anything is computed; the first few show what a regime does.
             for t in range(1, min(4, self.settings.generations)):
