@@ -20,7 +20,7 @@ N, PRESENT, SAMPLES = 12, 8, 64
 """Rows, rows with a weight, and samples that are compared."""
 UPDATES = 20
 """Updates of one fit, at most: enough for data to move a model, few enough for a check."""
-OFFSET = 3.0
+OFFSET = 8.0
 """Mean of the rows, in standard deviations: around 0, a sum that is divided by a wrong number is still 0."""
 FAR = 1e3
 """Where absent rows are placed, in standard deviations of the data."""
