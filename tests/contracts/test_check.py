@@ -60,14 +60,14 @@ def test_a_family_that_weighs_its_rows_passes():
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("careless", "its fit changes with rows of weight 0"),
-        ("half", "weight 2 is not the example twice"),
-        ("host", "fits must be pure JAX"),
-        ("branch", "fits must be pure JAX"),
+        ("careless", "^family Mean: its fit changes with rows of weight 0"),
+        ("half", "^family Mean: weight 2 is not the example twice"),
+        ("host", "expected operations that JAX can compile"),
+        ("branch", "expected operations that JAX can compile"),
     ],
 )
 def test_a_family_that_cheats_is_refused_by_name(rule, message):
-    with pytest.raises(ConfigError, match=f"^family Mean: {message}"):
+    with pytest.raises(ConfigError, match=message):
         sc.check(Mean(rule))
 
 

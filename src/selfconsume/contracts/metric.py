@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,8 +62,8 @@ def check(metric: Metric) -> None:
         raise ConfigError(f"metric {name}: its value changes with invalid samples; use generation.valid")
 
 
-def _values(metric: Metric, prepared: object, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-    array = jnp.asarray if metric.runs_on == "lane" else np.asarray
+def _values(metric: Metric, prepared: Any, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+    array: Any = np.asarray if metric.runs_on == "host" else jnp.asarray
     generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2))
     generation = Generation(array(1), generator, generator, array(x), array(valid))
     return {name: float(value) for name, value in metric(jax.random.key(4), generation, prepared).items()}
