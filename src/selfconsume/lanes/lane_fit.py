@@ -74,10 +74,11 @@ class LaneFit:
 
     def generation_zero(self) -> FitState:
         """Generation 0 where it is not a fit: the truth or a checkpoint."""
-        iteration_and_loss: Any = (np.int32(0), np.float32(np.nan))
+        iteration: Any = np.int32(0)
+        loss: Any = np.float32(np.nan)
         return self._inputs.layout.put(
             self._inputs.stack(
-                lambda run: FitState(generation_zero.initial_generator(run), None, *iteration_and_loss, None)
+                lambda run: FitState(generation_zero.initial_generator(run), None, iteration, loss, None)
             )
         )
 
