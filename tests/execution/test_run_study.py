@@ -249,7 +249,7 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
         opened = store.Store(out)
         reached.append(max(opened.progress().values(), default=-1) + bool(opened.unfinished) / 2)
     assert reached == sorted(reached) and 0 < reached[-1] < 39
-    monkeypatch.setattr(fit_chunks, "CHUNK", 4)
+    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 4)
     for path in (out, tmp_path / "whole"):
         walking_study = dict(family=walking.Walk(), generations=40, start="warm")
         run(study(**walking_study), path)
@@ -259,7 +259,7 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", ["warm", "first"])
 def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path, monkeypatch, commit_often, start):
     """Every ten updates are three dispatches (4, 4, 2), with a checkpoint after the first and the second."""
-    monkeypatch.setattr(fit_chunks, "CHUNK", 4)
+    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 4)
     mine = study(family=walking.Walk(), start=start)
     run(mine, tmp_path / "whole")
     assert not list((tmp_path / "whole" / "data").glob("*unfinished*"))
@@ -296,7 +296,7 @@ def test_a_fit_that_dies_between_two_checkpoints_is_continued(walking, tmp_path,
 
 
 def test_checkpoints_do_not_pile_up(walking, tmp_path, monkeypatch):
-    monkeypatch.setattr(fit_chunks, "CHUNK", 1)
+    monkeypatch.setattr(fit_chunks, "CHUNK_UPDATES", 1)
     monkeypatch.setattr(compute_task, "CHECKPOINT_SECONDS", 0.0)
     most = []
     run(

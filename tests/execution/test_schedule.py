@@ -5,7 +5,7 @@ import pytest
 
 from selfconsume.execution import commit as commits
 from selfconsume.execution import run_study, schedule
-from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.lane_fit import LaneFit
 from selfconsume.loop.run import Run
 from selfconsume.results import store
 from selfconsume.results.format import DATA
@@ -33,13 +33,13 @@ def costly(monkeypatch):
 @pytest.fixture
 def fits(monkeypatch):
     """Generation and number of lanes of every fit there is."""
-    counted, fit = [], LaneBatch._fit
+    counted, fit = [], LaneFit.fit
 
     def counting(self, t, *rest):
-        counted.append((t, self.count))
+        counted.append((t, self._inputs.count))
         return (yield from fit(self, t, *rest))
 
-    monkeypatch.setattr(LaneBatch, "_fit", counting)
+    monkeypatch.setattr(LaneFit, "fit", counting)
     return counted
 
 
