@@ -16,8 +16,8 @@ from selfconsume.execution import run_study
 from selfconsume.results import table
 from selfconsume.study import toml_file
 
-PRESETS = sorted(Path("src/selfconsume/presets").glob("*.toml"))
-FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/demos").glob("*.toml"), *PRESETS])
+PRESETS = sorted(Path("src/selfconsume/study/presets").glob("*.toml"))
+FILES = sorted([*Path("studies").glob("*.toml"), *Path("src/selfconsume/cli/demos").glob("*.toml"), *PRESETS])
 SCALAR = ("source.n", "family.temperature", "curation.gamma", "study.extrapolation")
 NEURAL = ["family.updates=8", "family.batch=16", "family.width=8"]
 
@@ -78,6 +78,10 @@ def test_ratio_0_is_the_same_as_real_only_to_the_last_digit(tmp_path):
     frame = table.table(run_study.execute(wanted, tmp_path / "out"))
     first, second = (part["value"].to_list() for _, part in frame.group_by("regime", maintain_order=True))
     assert first == second
+
+
+def test_all_studies_are_tested():
+    assert len(PRESETS) == len(toml_file.presets()) > 10 and len(FILES) > len(PRESETS) + 10
 
 
 QUICK = ("ferbach_2024", "gillman_2024", "neon_2025", "yi_2025")

@@ -15,7 +15,7 @@ from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
 from selfconsume.regimes.window import Window
 from selfconsume.sources.gaussian import Gaussian as Normal
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 from selfconsume.theory.predictions.predict import Prediction, predict
 
 CELL = Cell(Run(Normal(n=20), Gaussian(), Mix(1.0)), {})

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from selfconsume.cli import console
+from selfconsume.cli.display import console, study_run
 from selfconsume.study import toml_file
 
 STUDY = """
@@ -31,7 +31,7 @@ regime = {kind = "mix"}
 )
 def test_a_plan_counts_in_words(tmp_path, capsys, changes, first, last):
     (tmp_path / "study.toml").write_text(STUDY)
-    console.plan(toml_file.load(tmp_path / "study.toml", changes), tmp_path / "out")
+    study_run.plan(toml_file.load(tmp_path / "study.toml", changes), tmp_path / "out")
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith(first) and out[-1] == last
 
@@ -45,7 +45,7 @@ def test_status_says_what_is_stored_and_hidden(tmp_path, command):
     facts = json.loads(command("status", out, "--json")[1])
     assert [facts[f"hidden_{what}"] for what in ("runs", "seeds", "generations")] == [1, 2, 1]
     shown = command("status", out)[1]
-    assert "also stored, but not named by the latest study: 1 run, 2 seeds, 1 generation; " in shown
+    assert "also stored, but not in the latest study: 1 run, 2 seeds, 1 generation; " in shown
     assert command("run", path, "--out", tmp_path / "new")[0] == 0
     assert "also stored" not in command("status", tmp_path / "new")[1]
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from selfconsume import registry
-from selfconsume.cli import list_kinds, main
+from selfconsume.cli import main
+from selfconsume.cli.display import kinds
 from selfconsume.regimes.mix import Mix
 from selfconsume.study import toml_file, validation
 
@@ -16,7 +17,7 @@ KINDS = [(role, kind) for role in registry.roles() for kind in registry.kinds(ro
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Runs `selfconsume list`; gives exit code, output and errors."""
-    monkeypatch.setattr(list_kinds.OUT, "width", 100)  # whoever imported it first has set it
+    monkeypatch.setattr(kinds.OUT, "width", 100)  # whoever imported it first has set it
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["selfconsume", "list", *words])
@@ -54,7 +55,7 @@ def test_metrics_that_take_features_say_so(call):
 @pytest.mark.parametrize(("role", "kind"), KINDS)
 def test_every_field_of_a_kind_is_explained(role, kind, capsys):
     """Those that it inherits too."""
-    list_kinds.show(role, kind)
+    kinds.show(role, kind)
     out = capsys.readouterr().out
     assert out.startswith(f"{role} {kind}\n") and "Attributes:" not in out and "Besides the fields" not in out
     explained = re.findall(r"^  (\w+) (?:= .*|\(required\))  \(.+\)\n      \S", out, re.M)
@@ -76,11 +77,11 @@ def test_one_kind_in_full(call):
 
 def test_lists_and_alternatives():
     schema = validation.kind_schema("regime", "fresh")["properties"]
-    assert list_kinds._allowed(schema["n_real"]) == ["integer >= 1", "[integer >= 1, ...]", "none"]
-    assert list_kinds._allowed({"type": "array", "items": {"anyOf": [{"type": "string"}, {"const": 3}]}}) == [
+    assert kinds._allowed(schema["n_real"]) == ["integer >= 1", "[integer >= 1, ...]", "none"]
+    assert kinds._allowed({"type": "array", "items": {"anyOf": [{"type": "string"}, {"const": 3}]}}) == [
         "[text | 3, ...]"
     ]
-    assert list_kinds._allowed({"type": "boolean"}) == ["true", "false"]
+    assert kinds._allowed({"type": "boolean"}) == ["true", "false"]
 
 
 def test_kinds_of_your_own_are_listed(monkeypatch, capsys):
@@ -91,7 +92,7 @@ def test_kinds_of_your_own_are_listed(monkeypatch, capsys):
         extra: int = 3
 
     registry.register("regime", "mine", Mine)
-    list_kinds.show("regime", "mine")
+    kinds.show("regime", "mine")
     out = capsys.readouterr().out
     # What is not explained is shown all the same.
     assert "\n  weight = 1.0  (number >= 0)\n      Weight of one" in out and "\n  extra = 3  (integer)\n" in out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from selfconsume.cli import console
+from selfconsume.cli.display import study_run
 
 STUDY = """
 [study]
@@ -46,10 +46,10 @@ def listening():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_a_run_is_told_how_to_go_on(folder, command, monkeypatch, listening, number):
-    monkeypatch.setattr(console, "execute", lambda *args, **options: signal.raise_signal(number))
+    monkeypatch.setattr(study_run, "execute", lambda *args, **options: signal.raise_signal(number))
     code, _, error = command("run", "study.toml", "--out", "out")
     assert code == 130
-    assert error == "stopped; what was finished is stored; run the same command again to continue\n"
+    assert error == "stopped; finished work is stored; run the same command again to continue\n"
 
 
 def test_mistakes_are_one_line(folder, command):
@@ -62,7 +62,7 @@ def test_too_little_device_memory_is_one_line(folder, command, monkeypatch):
     def full(*args, **options):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 71 GiB.\nmore lines")
 
-    monkeypatch.setattr(console, "execute", full)
+    monkeypatch.setattr(study_run, "execute", full)
     code, _, error = command("run", "study.toml", "--out", "out")
     assert code == 2 and error.count("\n") == 1
     assert "allocate 71 GiB" in error and "set family.grad_accumulation" in error

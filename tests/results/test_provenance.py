@@ -14,7 +14,7 @@ from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace
 from selfconsume.results import provenance
 from selfconsume.sources.digits import Digits
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 
 FRECHET = "Featured(Frechet)"
 

@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 
 import jax.numpy as jnp
 import pytest
@@ -145,6 +146,15 @@ BAD = [
     # The same thing twice.
     (("metrics", [{"kind": "moments"}] * 2), "metrics[1]: 'moments' is there twice"),
     (("axes", {"source.n": [10, 10]}), "axes: {'source.n': 10} and {'source.n': 10} are the same run; drop one"),
+    # Tables that an axis replaces are checked too.
+    (("axes", {"regime": [{"kind": "replace"}], "source.m": [3]}), "axes.source.m: 'gaussian' has no 'm'"),
+    (("study", "initial", "a\0b"), "study.initial: expected text without null bytes, got 'a\\x00b'"),
+    (("study", "initial", "/dev/null"), "study.initial: '/dev/null' is not a regular file; give a checkpoint"),
+    (("axes", {"regime.ratio": ["x" * 1000]}), "regime.ratio: expected a valid number"),
+    (
+        ("axes", {name: list(range(1000)) for name in ("regime.ratio", "family.temperature", "study.extrapolation")}),
+        "axes: 1000 x 1000 x 1000 values are 1000000000 runs, at most 100000 are allowed; shorten an axis",
+    ),
     (("study", "seeds", [3, 4, 3]), "study.seeds: 3 is there 2 times; give each seed once"),
     (("axes", {"source.n": []}), "axes.source.n: expected a list of values, got []"),
 ]
@@ -157,6 +167,16 @@ def test_mistakes_are_told_in_one_line(change, message):
         from_tables(changed(*change))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("role", ["source", "family", "regime"])
+def test_a_table_that_an_axis_replaces_is_checked(role):
+    wrong = {**BASE, role: {"kind": BASE[role]["kind"], "wrong": 1}, "axes": {role: [BASE[role]]}}
+    with pytest.raises(ConfigError, match=f"{role}: unknown 'wrong'"):
+        from_tables(wrong)
+    made = from_tables({**BASE, "axes": {role: [BASE[role]]}})
+    absent = from_tables({name: table for name, table in made.table().items() if name != role})
+    assert [cell.id for cell in absent.cells] == [cell.id for cell in made.cells] == [from_tables(BASE).cells[0].id]
 
 
 @pytest.mark.parametrize(
@@ -337,8 +357,10 @@ def test_bad_files(tmp_path):
     path.write_bytes(b"axes = 3\n")
     with pytest.raises(ConfigError, match=r"axes\.source is not a table"):
         load(path, ["axes.source.n=[3]"])
-    with pytest.raises(ConfigError, match="cannot be read"):
-        load(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for unreadable in (tmp_path, tmp_path / "pipe", "/dev/zero", "a\0b"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            load(unreadable)
 
 
 def test_settings_have_the_documented_defaults():

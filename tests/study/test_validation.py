@@ -81,7 +81,7 @@ def test_recipes_go_through_tables_and_back():
 def test_labels_show_what_is_not_a_default_or_differs_from_neighbours():
     assert validation.label("regime", RealOnly()) == "real_only"
     assert validation.label("regime", Mix()) == "mix(ratio=1)", "what it is about is always said"
-    assert validation.label("regime", Mix(0.5, weight=2.0), elsewhere=["ratio"]) == "mix(weight=2)"
+    assert validation.label("regime", Mix(0.5, weight=2.0), omit=["ratio"]) == "mix(weight=2)"
     assert validation.label("regime", Mix(0.25, weight=2.0)) == "mix(ratio=0.25, weight=2)"
     assert validation.label("regime", Mix(), [Mix(), Mix(0.5), Window()]) == "mix(ratio=1)"
     assert validation.label("regime", Window(), [Mix(0.5)]) == "window"

@@ -15,7 +15,7 @@ import polars as pl
 
 from selfconsume.analysis import intervals
 from selfconsume.loop.run import Run
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 from selfconsume.theory.predictions.prediction import Prediction, Statistic
 from selfconsume.theory.run_facts import family_facts
 from selfconsume.theory.stability.rates import stability_of

@@ -22,8 +22,9 @@ from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.loop.run import Run
 from selfconsume.regimes.mix import Mix
+from selfconsume.study.cells import Cell
 from selfconsume.study.settings import PARTS
-from selfconsume.study.study import Cell, Study
+from selfconsume.study.study import Study
 from selfconsume.theory.run_facts import family_facts
 from selfconsume.theory.stability import bounds
 

@@ -34,7 +34,7 @@ from selfconsume.execution import restore
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results.store import Store
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 from selfconsume.theory.setting import setting_of
 
 MOST_COORDINATES = 8

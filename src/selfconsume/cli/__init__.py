@@ -1,4 +1,4 @@
-"""The command line: one file for each command, and what they share.
+"""The command line: `main`, a file for each command, and `display`, what commands print and write.
 
 Imports everything else; nothing imports it.
 """

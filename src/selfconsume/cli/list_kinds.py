@@ -1,165 +1,23 @@
-"""What `selfconsume list` prints: kinds, their fields, what these may be and what they mean; and presets."""
+"""`selfconsume list`."""
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
-import textwrap
-from typing import Any
+import sys
+from typing import Annotated
 
-from rich.markup import escape
-
-from selfconsume import registry
-from selfconsume.cli.console import OUT
-from selfconsume.errors import ConfigError
-from selfconsume.study import toml_file, validation
-
-WIDEST = 120
-"""Columns of text, however wide the terminal is."""
-TYPES = {"integer": "integer", "number": "number", "string": "text", "object": "table"}
-"""What the JSON schema's types are called."""
-BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+import typer
 
 
-def show(role: str | None = None, kind: str | None = None) -> None:
-    """Prints all kinds of one role, or of all, or the presets; with a kind or the name of a preset, this one in full.
+def list_kinds(
+    role: Annotated[
+        str | None, typer.Argument(help="source, family, regime, curation, extractor, metric or presets; default: all.")
+    ] = None,
+    kind: Annotated[str | None, typer.Argument(help="One of them, in full.")] = None,
+) -> None:
+    """List all kinds with their fields, defaults and choices; with a kind, its description and that of each field."""
+    from selfconsume import registry
+    from selfconsume.cli.display import kinds
 
-    Raises:
-        ConfigError: There is no such role, kind or preset.
-    """
-    if role is None:
-        for each in registry.roles():
-            _kinds(each)
-        return
-    known = [*registry.roles(), "presets"]
-    found = next((each for each in known if each.removesuffix("s") == role.removesuffix("s")), None)
-    if found is None:
-        raise ConfigError(f"list: unknown {role!r}; {registry.suggest(role, known)}")
-    if found == "presets":
-        _presets(kind)
-    elif kind is None:
-        _kinds(found)
-    else:
-        _kind(found, kind)
-
-
-def _presets(name: str | None) -> None:
-    presets = toml_file.presets()
-    if name is None:
-        OUT.print("studies that come with the package; run one with `selfconsume run NAME --out DIR`")
-        for each, text in presets.items():
-            OUT.print(f"  [cyan]{each}[/cyan]  {escape(toml_file.question(text))}")
-    elif name in presets:
-        OUT.print(escape(presets[name].rstrip()))
-    else:
-        raise ConfigError(f"list presets: unknown {name!r}; {registry.suggest(name, presets)}")
-
-
-def _kinds(role: str) -> None:
-    """Every kind: its first line, and its fields with their defaults and named choices."""
-    OUT.print(f"[bold]{role}[/bold]")
-    for kind in registry.kinds(role):
-        OUT.print(f"  [cyan]{kind}[/cyan]  {escape(validation.summary(registry.find(role, kind)).replace('`', ''))}")
-        shown = []
-        for start, field in _fields(role, kind).values():
-            named = any(part.keys() & {"enum", "const"} for part in field.get("anyOf", [field]))
-            others = [each for each in _allowed(field) if not start.endswith(f"= {each}")] if named else []
-            shown.append(" | ".join([start, *others]))
-        if shown:
-            OUT.print(f"      {escape(', '.join(shown))}", style="dim")
-
-
-def _kind(role: str, kind: str) -> None:
-    """One kind: all of its docstring, and each field with what it may be and means, also those that it inherits."""
-    cls = registry.find(role, kind)
-    text, meanings = "", {}
-    for base in reversed(cls.__mro__):
-        text, own = _parts(base.__doc__ or "")
-        meanings |= own
-    OUT.print(f"[bold]{role}[/bold] [cyan]{kind}[/cyan]")
-    _paragraphs(text)
-    for name, (start, field) in _fields(role, kind).items():
-        OUT.print(f"\n  [cyan]{escape(start)}[/cyan]  ({escape(' | '.join(_allowed(field)))})")
-        _paragraphs(_plain(meanings.get(name, field.get("description", ""))), "      ")
-
-
-def _fields(role: str, kind: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Field -> its name with its default, and its JSON schema."""
-    schema = validation.kind_schema(role, kind)
-    return {
-        name: (
-            f"{name} (required)" if name in schema["required"] else f"{name} = {_value(field.get('default'))}",
-            field,
-        )
-        for name, field in schema["properties"].items()
-        if name != "kind"
-    }
-
-
-def _allowed(field: dict[str, Any]) -> list[str]:
-    """What a JSON schema allows: values, or types with their bounds."""
-    if "anyOf" in field:
-        return list(dict.fromkeys(each for part in field["anyOf"] for each in _allowed(part)))
-    if values := field.get("enum", [field["const"]] if "const" in field else []):
-        return [_value(value) for value in values]
-    if field["type"] == "null":
-        return ["none"]
-    if field["type"] == "boolean":
-        return ["true", "false"]
-    if field["type"] == "array":
-        return [f"[{' | '.join(_allowed(field['items']))}, ...]"]
-    bounds = " and ".join(f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field)
-    return [f"{TYPES[field['type']]} {bounds}".rstrip()]
-
-
-def _value(value: Any) -> str:
-    return "none" if value is None else json.dumps(value)
-
-
-def _parts(doc: str) -> tuple[str, dict[str, str]]:
-    """The text of a docstring, and what it says of each attribute, in one line each."""
-    text: list[str] = []
-    meanings: dict[str, str] = {}
-    inside = False
-    for line in inspect.cleandoc(doc).splitlines():
-        if line == "Attributes:":
-            inside = True
-            continue
-        inside = inside and (not line or line.startswith(" "))
-        if not inside:
-            # Fields that are inherited are printed too.
-            if not line.startswith("Besides the fields of "):
-                text.append(line)
-        elif entry := re.fullmatch(r"    (\w+): (.*)", line):
-            meanings[entry[1]] = entry[2]
-        elif line and meanings:
-            meanings[next(reversed(meanings))] += f" {line.strip()}"
-    return re.sub(r"\n{3,}", "\n\n", _plain("\n".join(text)).strip()), meanings
-
-
-def _plain(text: str) -> str:
-    """Without markup but for quotes around names."""
-    return re.sub(r"\.\. math:: |:math:", "", text).replace("``", "`")
-
-
-def _paragraphs(text: str, indent: str = "") -> None:
-    """Prints a text, its paragraphs and entries of lists broken anew for this terminal."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        bare = line.strip()
-        if lines and lines[-1] and bare and not bare.startswith("- ") and not re.fullmatch(r"\w+:", lines[-1]):
-            lines[-1] += f" {bare}"
-        else:
-            lines.append(line.rstrip())
-    for line in lines:
-        inner = indent + " " * (len(line) - len(line.lstrip()))
-        hanging = inner + "  " * line.lstrip().startswith("- ")
-        shape = textwrap.TextWrapper(
-            min(OUT.width, WIDEST),
-            initial_indent=inner,
-            subsequent_indent=hanging,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        OUT.print(escape(shape.fill(line.strip())))
+    kinds.show(role, kind)
+    for line in registry.plug_in():
+        print(f"careful: {line}", file=sys.stderr)

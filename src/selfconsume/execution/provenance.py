@@ -12,7 +12,7 @@ from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import extractor_of
 from selfconsume.study import validation
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 from selfconsume.types import Metric, Source
 
 

@@ -13,7 +13,8 @@ from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results import format as fmt
 from selfconsume.results.format import Lane
 from selfconsume.results.store import Store
-from selfconsume.study.study import Cell, Study
+from selfconsume.study.cells import Cell
+from selfconsume.study.study import Study
 from selfconsume.types import Metric
 
 

@@ -17,7 +17,7 @@ from selfconsume.report import final_table
 from selfconsume.results import cell_labels, table
 from selfconsume.results.store import Store
 from selfconsume.study import toml_file
-from selfconsume.study.study import Cell
+from selfconsume.study.cells import Cell
 from selfconsume.theory.predictions.predict import Prediction, predict
 
 THEORY = {"exact": "theory", "asymptotic": "theory, to first order in 1/n"}

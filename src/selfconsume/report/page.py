@@ -166,7 +166,7 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
             if name in present and not name.endswith(".floor"):
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
-            better_of, about = validation.recipe("metric", given, "metrics").better_of, validation.about(given)
+            better_of, about = validation.recipe("metric", given, "metrics").better_of, validation.metric_summary(given)
         except ConfigError:
             better_of, about = lambda name: None, ""
         for members in families.values():

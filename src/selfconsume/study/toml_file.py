@@ -12,8 +12,10 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
+from selfconsume.study import validation
+from selfconsume.study.axes import flatten
 from selfconsume.study.settings import PARTS
-from selfconsume.study.study import Study, flat
+from selfconsume.study.study import Study
 
 
 def presets() -> dict[str, str]:
@@ -29,23 +31,27 @@ def read(path: str | Path) -> str:
         ConfigError: There is neither, or the file cannot be read.
     """
     try:
+        # Opening a pipe or a device could wait, or read, forever.
+        if Path(path).exists() and not Path(path).is_file():
+            raise ConfigError(f"{path}: cannot be read (not a regular file)")
         return Path(path).read_text()
     except FileNotFoundError:
-        if str(path) in (known := presets()):
-            return known[str(path)]
-        near = difflib.get_close_matches(str(path), known, n=1)
+        texts = presets()
+        if str(path) in texts:
+            return texts[str(path)]
+        near = difflib.get_close_matches(str(path), texts, n=1)
         hint = f"; did you mean the preset {near[0]!r}?" if near else ""
         raise ConfigError(f"{path}: there is no such file{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
 
 
 def question(text: str | None) -> str:
-    """What a study file says it asks, in a comment ``# Question: ...`` before its first table; "" if it does not."""
+    """The question of a study file: its comment ``# Question: ...`` before the first table; "" without one."""
     head = ("\n" + (text or "")).partition("\n[")[0]
-    asked = re.search(r"^# Question:(.*(?:\n#  .*)*)", head, re.MULTILINE)
-    words = asked[1].replace("\n#", " ").split() if asked else []
-    return " ".join(words)[:1].upper() + " ".join(words)[1:]
+    comment = re.search(r"^# Question:(.*(?:\n#  .*)*)", head, re.MULTILINE)
+    words = " ".join(comment[1].replace("\n#", " ").split()) if comment else ""
+    return words[:1].upper() + words[1:]
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
@@ -59,8 +65,13 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
     Raises:
         ConfigError: The file is missing or is not TOML, or see `Study`.
     """
+    return parse(read(path), str(path), changes)
+
+
+def parse(text: str, path: str, changes: Sequence[str] = ()) -> Study:
+    """The study of a study file's text; ``path`` names it in messages. See `load`."""
     try:
-        tables = tomllib.loads(read(path))
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     for change in changes:
@@ -74,32 +85,21 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     Raises:
         ConfigError: See `Study`.
     """
-    known = ["study", *PARTS, "metrics", "axes"]
+    names = ["study", *PARTS, "metrics", "axes"]
     for name in tables:
-        if name not in known:
-            raise ConfigError(f"unknown table [{name}]; {registry.suggest(name, known)}")
+        if name not in names:
+            raise ConfigError(f"unknown table [{name}]; {registry.suggest(name, names)}")
     for name in ("study", *PARTS, "axes"):
         if not isinstance(tables.get(name, {}), Mapping):
-            raise ConfigError(f"{name}: expected a table [{name}], got {tables[name]!r}")
+            raise ConfigError(f"{name}: expected a table [{name}], got {validation.short(tables[name])}")
     for name in tables.get("study", {}):
-        if name in known:
+        if name in names:
             raise ConfigError(f"study: unknown {name!r}; write it as a table of its own, [{name}]")
-    axes = flat(tables.get("axes", {}))
-    for role in ("source", "family"):
-        if role not in tables and role not in axes:
-            raise ConfigError(f"{role}: missing; add a [{role}] table with a kind")
     metrics = tables.get("metrics", [])
     if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
         raise ConfigError("metrics: expected [[metrics]] tables, each with a kind")
-    return Study(
-        tables.get("source", {}),
-        tables.get("family", {}),
-        tables.get("regime"),
-        metrics,
-        axes,
-        tables.get("curation"),
-        **tables.get("study", {}),
-    )
+    recipes = {role: tables.get(role) for role in PARTS}
+    return Study(**recipes, metrics=metrics, axes=tables.get("axes", {}), **tables.get("study", {}))
 
 
 def _override(tables: dict[str, Any], change: str) -> None:
@@ -114,7 +114,7 @@ def _override(tables: dict[str, Any], change: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
-        tables["axes"] = {**flat(tables.get("axes", {})), ".".join(parts[1:]): value}
+        tables["axes"] = {**flatten(tables.get("axes", {})), ".".join(parts[1:]): value}
         return
     table: Any = tables
     for part in parts[:-1]:

@@ -15,6 +15,9 @@ from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.on_features import Featured, extractor_of
 
+LONGEST = 80
+"""Characters of a value in a message."""
+
 
 @functools.cache
 def _adapter(cls: type) -> pydantic.TypeAdapter:
@@ -32,7 +35,7 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
         if name not in names:
             hint = registry.suggest(name, names) if names else "it takes no fields"
             raise ConfigError(f"{where}: unknown {name!r}; {hint}")
-    _refuse_nonfinite(table, where)
+    _check_values(table, where)
     try:
         # JSON mode accepts a list where a tuple is meant, and is strict in everything else.
         return _adapter(cls).validate_json(json.dumps(table), strict=True)
@@ -42,7 +45,7 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def recipe(role: str, given: Any, where: str) -> Any:
+def recipe(role: str, value: Any, where: str) -> Any:
     """A source, family, regime, curation, extractor or metric from a table with a ``kind``, or the checked copy of an instance.
 
     The table of a metric that compares vectors may say on which `features`: the table of an extractor, or its kind.
@@ -50,25 +53,25 @@ def recipe(role: str, given: Any, where: str) -> Any:
     Raises:
         ConfigError: No such kind, or see `validated`.
     """
-    if isinstance(given, Mapping):
-        if "kind" not in given:
+    if isinstance(value, Mapping):
+        if "kind" not in value:
             raise ConfigError(f"{where}.kind: missing; expected one of " + ", ".join(map(repr, registry.kinds(role))))
-        if not isinstance(given["kind"], str):
-            raise ConfigError(f"{where}.kind: expected a name, got {given['kind']!r}")
-        cls = registry.find(role, given["kind"], where)
-        table = {name: value for name, value in given.items() if name != "kind"}
+        if not isinstance(value["kind"], str):
+            raise ConfigError(f"{where}.kind: expected a name, got {short(value['kind'])}")
+        cls = registry.find(role, value["kind"], where)
+        table = {name: field for name, field in value.items() if name != "kind"}
         features = table.pop("features", None) if takes_features(role, cls) else None
-        made = validated(cls, table, where)
-        return made if features is None else Featured(made, _extractor(features, f"{where}.features"))
-    if isinstance(given, Featured):
-        if not takes_features(role, type(given.metric)):
-            raise ConfigError(f"{where}: {registry.kind_of('metric', type(given.metric))!r} does not compare features")
-        return Featured(recipe(role, given.metric, where), _extractor(given.features, f"{where}.features"))
-    if not dataclasses.is_dataclass(given) or isinstance(given, type):
-        raise ConfigError(f"{where}: expected a table with a 'kind' or a {role}, got {given!r}")
-    if not isinstance(given, registry.ROLES[role]):
-        raise ConfigError(f"{where}: expected a {role}, got a {type(given).__name__} of {type(given).__module__}")
-    return validated(type(given), dataclasses.asdict(given), where)
+        metric = validated(cls, table, where)
+        return metric if features is None else Featured(metric, _extractor(features, f"{where}.features"))
+    if isinstance(value, Featured):
+        if not takes_features(role, type(value.metric)):
+            raise ConfigError(f"{where}: {registry.kind_of('metric', type(value.metric))!r} does not compare features")
+        return Featured(recipe(role, value.metric, where), _extractor(value.features, f"{where}.features"))
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise ConfigError(f"{where}: expected a table with a 'kind' or a {role}, got {short(value)}")
+    if not isinstance(value, registry.ROLES[role]):
+        raise ConfigError(f"{where}: expected a {role}, got a {type(value).__name__} of {type(value).__module__}")
+    return validated(type(value), dataclasses.asdict(value), where)
 
 
 def table_of(role: str, recipe: Any) -> dict[str, Any]:
@@ -91,23 +94,27 @@ def takes_features(role: str, cls: type) -> bool:
     return role == "metric" and getattr(cls, "accepts_features", False)
 
 
-def label(role: str, recipe: Any, beside: Sequence[Any] = (), elsewhere: Collection[str] = ()) -> str:
-    """A short name, such as ``mix(ratio=0.5)``: the kind, and the fields that a reader needs.
+def label(role: str, recipe: Any, siblings: Sequence[Any] = (), omit: Collection[str] = ()) -> str:
+    """A short name, such as ``mix(ratio=0.5)``: the kind, and the fields that identify the recipe.
 
-    These are the fields that differ from their defaults or from recipes of the kind ``beside`` it, and those that its class
-    names in ``shown``; without those that are said ``elsewhere``.
+    Args:
+        role: The recipe's role.
+        recipe: The recipe.
+        siblings: Recipes to tell it from. Fields that differ from those of a sibling of the same kind, or from their
+            defaults, are shown, and those that the class names in ``shown``.
+        omit: Fields that are shown elsewhere, such as axes of their own.
     """
-    shown = []
+    texts = []
+    same_kind = [sibling for sibling in siblings if type(sibling) is type(recipe)]
     for field in dataclasses.fields(recipe):
-        if field.name in elsewhere:
+        if field.name in omit:
             continue
         value = getattr(recipe, field.name)
-        others = [getattr(other, field.name) for other in beside if type(other) is type(recipe)]
-        always = field.name in getattr(recipe, "shown", ())
-        if always or value != field.default or any(value != other for other in others):
-            shown.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
+        differs = any(value != getattr(sibling, field.name) for sibling in same_kind)
+        if field.name in getattr(recipe, "shown", ()) or value != field.default or differs:
+            texts.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
     kind = registry.kind_of(role, type(recipe))
-    return f"{kind}({', '.join(shown)})" if shown else kind
+    return f"{kind}({', '.join(texts)})" if texts else kind
 
 
 def kind_schema(role: str, kind: str) -> dict[str, Any]:
@@ -119,8 +126,8 @@ def kind_schema(role: str, kind: str) -> dict[str, Any]:
     if takes_features(role, cls):
         extractors = registry.kinds("extractor")
         schema["properties"]["features"] = {
-            "description": "What examples are turned into first: an extractor, or its kind; without it, nothing.",
-            "anyOf": [{"enum": list(extractors)}, *(kind_schema("extractor", each) for each in extractors)],
+            "description": "Feature extractor (a table, or its kind) applied to examples first; default: none.",
+            "anyOf": [{"enum": list(extractors)}, *(kind_schema("extractor", extractor) for extractor in extractors)],
         }
     schema["required"] = ["kind", *schema.get("required", [])]
     schema["additionalProperties"] = False
@@ -136,13 +143,13 @@ def settings_schema(cls: type) -> dict[str, Any]:
     return schema
 
 
-def about(metric: Mapping[str, Any]) -> str:
-    """What a metric is, from its table: the first line of its class, and of its extractor's."""
+def metric_summary(metric: Mapping[str, Any]) -> str:
+    """The first line of a metric's class and of its extractor's, from the metric's table."""
     text = summary(registry.find("metric", metric["kind"]))
     if "features" not in metric:
         return text
-    seen = registry.find("extractor", metric["features"]["kind"])
-    return f"{text} Examples are compared as `{metric['features']['kind']}`: {summary(seen)}"
+    kind = metric["features"]["kind"]
+    return f"{text} Examples are compared as `{kind}`: {summary(registry.find('extractor', kind))}"
 
 
 def summary(cls: type) -> str:
@@ -150,34 +157,46 @@ def summary(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
 
 
-def _extractor(given: Any, where: str) -> Any:
-    return recipe("extractor", {"kind": given} if isinstance(given, str) else given, where)
+def short(value: Any) -> str:
+    """A value as messages show it: long ones are cut."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
-def _refuse_nonfinite(value: Any, where: str) -> None:
+def _extractor(features: Any, where: str) -> Any:
+    return recipe("extractor", {"kind": features} if isinstance(features, str) else features, where)
+
+
+def _check_values(value: Any, where: str) -> None:
+    """Refuses numbers that are not finite, and text with null bytes, which no file name can have."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: expected a finite number, got {value}")
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{where}: expected text without null bytes, got {short(value)}")
     if isinstance(value, Mapping):
-        for name, part in value.items():
-            _refuse_nonfinite(part, f"{where}.{name}")
+        for name, entry in value.items():
+            _check_values(entry, f"{where}.{name}")
     elif isinstance(value, list | tuple):
-        for part in value:
-            _refuse_nonfinite(part, where)
+        for entry in value:
+            _check_values(entry, where)
 
 
 def _message(error: pydantic.ValidationError, table: Mapping[str, Any], where: str) -> str:
     # A union reports one error for each of its branches; the field is the same, so what they expect is joined.
-    first = error.errors()[0]
-    field = first["loc"][0] if first["loc"] else ""
-    same = [each for each in error.errors() if each["loc"][:1] == first["loc"][:1]]
-    if table.get(field):
-        # An entry that is wrong leaves the list shorter than allowed: only the entry is worth telling.
-        same = [each for each in same if each["type"] != "too_short"] or same
-    short = "at least {min_length} item"
-    wants = dict.fromkeys(
-        short.format(**each["ctx"]) if each["type"] == "too_short" else each["msg"].removeprefix("Input should be ")
-        for each in same
-    )
-    if first["type"].startswith("missing"):
+    errors = error.errors()
+    field = str(errors[0]["loc"][0]) if errors[0]["loc"] else ""
+    if errors[0]["type"].startswith("missing"):
         return f"{where}.{field}: missing; give it a value"
-    return f"{where}.{field}: expected {' or '.join(wants)}, got {table.get(field)!r}"
+    of_field = [entry for entry in errors if entry["loc"][:1] == errors[0]["loc"][:1]]
+    if table.get(field):
+        # A wrong entry leaves the list shorter than allowed: the entry is what matters.
+        of_field = [entry for entry in of_field if entry["type"] != "too_short"] or of_field
+    expected = " or ".join(dict.fromkeys(map(_expected, of_field)))
+    return f"{where}.{field}: expected {expected}, got {short(table.get(field))}"
+
+
+def _expected(error: Any) -> str:
+    """What one of pydantic's errors expects."""
+    if error["type"] == "too_short":
+        return f"at least {error['ctx']['min_length']} item"
+    return error["msg"].removeprefix("Input should be ")

@@ -1,0 +1,15 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="STUDY.toml", help="The study file, or the name of a preset (see `list presets`).")
+]
+Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory of results, written by `run`.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

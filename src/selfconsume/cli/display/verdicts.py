@@ -1,0 +1,69 @@
+"""Verdicts of all cells on all metrics, as a table or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from selfconsume.analysis.verdicts import verdicts
+from selfconsume.cli.display.console import say, show, warn
+from selfconsume.results.store import Store
+
+COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collapsed": "red", "diverged": "red"}
+
+
+def verdict(store: Store, as_json: bool) -> None:
+    """Prints the verdict of every cell on every metric.
+
+    Raises:
+        ConfigError: The directory holds no study yet.
+    """
+    judged = verdicts(store)
+    rows = judged.to_dicts()
+    if as_json:
+        print(json.dumps([{name: _plain(value) for name, value in row.items()} for row in rows], indent=2))
+        return
+    if not rows:
+        say("no metric of this study can be judged: none has a noise floor or a better direction")
+        return
+    axes = store.study["axes"]
+    first = axes or ["run"]
+    table = Table(*map(escape, first), "metric", "verdict", "change", "margin", "p", "seeds", "")
+    for row in rows:
+        colour = COLOURS.get(row["verdict"], "dim")
+        table.add_row(
+            *(escape(str(row[name])) for name in first),
+            escape(row["metric"]),
+            f"[{colour}]{row['verdict']}[/{colour}]",
+            _change(row),
+            _number(row["margin"]),
+            _number(row["p_holm"]),
+            str(row["seeds"]),
+            escape(row["reason"]),
+        )
+    table.columns[len(first) + 1].no_wrap = True
+    show(table)
+    say(
+        "change: over the tested generations, with a 95 % interval over seeds; p: of the trend, Holm-corrected over all rows"
+    )
+    warn(store)
+
+
+def _change(row: dict[str, Any]) -> str:
+    if math.isnan(row["slope"]):
+        return ""
+    change, low, high = (row[name] * row["span"] for name in ("slope", "low", "high"))
+    return f"{change:+.2g} [{low:.2g}, {high:.2g}]"
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2g}"
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no nan and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

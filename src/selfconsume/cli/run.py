@@ -1,0 +1,30 @@
+"""`selfconsume run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfconsume.cli.arguments import Changes, StudyFile
+
+
+def run(
+    study: StudyFile,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The directory of results; run again to continue.")],
+    changes: Changes = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be computed, and stop.")] = False,
+) -> None:
+    """Run a study, continue an interrupted one, or add seeds, generations, axes and metrics to a finished one."""
+    from selfconsume.cli.display import console, final_table, study_run
+    from selfconsume.study import toml_file
+
+    text = toml_file.read(study)
+    loaded = toml_file.parse(text, str(study), changes or [])
+    if dry_run:
+        study_run.plan(loaded, out)
+        return
+    store = study_run.execute(loaded, out, text=None if changes else text)
+    final_table.show(store)
+    console.say(f"results in {out}; next: selfconsume report {out}")

@@ -1,0 +1,34 @@
+"""`selfconsume table`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfconsume.cli.arguments import Results
+
+
+def table(
+    results: Results,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .csv, .json or .parquet file.")] = None,
+) -> None:
+    """Write all measured values as one tidy table; without --out, as csv to standard output.
+
+    Rows of a file also give the number of examples compared.
+    """
+    from selfconsume.cli.display import console
+    from selfconsume.results import table as tables
+    from selfconsume.results.store import Store
+
+    if out is not None:
+        tables.check_path(out)
+    store = Store(results)
+    frame = tables.table(store, measured=out is not None)
+    console.warn(store)
+    if out is None:
+        sys.stdout.write(frame.write_csv())
+    else:
+        tables.save(frame, out)

@@ -1,0 +1,108 @@
+"""Cells of a study: every combination of the axes' values, as a run that has been checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from selfconsume import contracts, registry
+from selfconsume.errors import ConfigError
+from selfconsume.loop import generation_zero
+from selfconsume.loop.run import Run
+from selfconsume.study import axes as grid
+from selfconsume.study import validation
+from selfconsume.study.identity import identity
+from selfconsume.study.settings import RUN, Settings
+from selfconsume.types import Metric, Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a study, seed aside, and its coordinates on the axes."""
+
+    run: Run
+    labels: dict[str, Any]
+    """Axis name -> value, as the table shows it."""
+
+    @functools.cached_property
+    def id(self) -> str:
+        """A hash of what the run is; the same in every directory and on every machine."""
+        return identity(self.run)
+
+
+def expand(base: Mapping[str, Any], settings: Settings, axes: grid.Axes) -> list[Cell]:
+    """The grid: a cell for each combination of the axes' values, the last axis fastest.
+
+    Args:
+        base: Role -> recipe of the base run.
+        settings: Settings of the base run.
+        axes: Axes by dotted name.
+
+    Raises:
+        ConfigError: An axis or a value is wrong, or two cells are the same run.
+    """
+    grid.check_axes(axes)
+    # Recipes first, so that an axis over a field of a recipe finds the field.
+    names, order = list(axes), sorted(axes, key=lambda name: "." in name)
+    labels_of: dict[Run, dict[str, Any]] = {}
+    cells = []
+    for combination in itertools.product(*(grid.values_of(name, axes) for name in names)):
+        values = dict(zip(names, combination, strict=True))
+        recipes, run_settings = dict(base), {name: getattr(settings, name) for name in RUN}
+        for name in order:
+            grid.assign(name, values[name].value, recipes, run_settings)
+        validated = validation.validated(Settings, run_settings, "study")
+        cell = Cell(
+            Run(**recipes, **{name: getattr(validated, name) for name in RUN}),
+            {name: value.label for name, value in values.items()},
+        )
+        if cell.run in labels_of:
+            raise ConfigError(f"axes: {cell.labels} and {labels_of[cell.run]} are the same run; drop one")
+        labels_of[cell.run] = cell.labels
+        cells.append(cell)
+    return cells
+
+
+def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
+    """Refuses a run that cannot be computed, before anything is.
+
+    Raises:
+        ConfigError: The data cannot be read, or recipes and settings contradict each other.
+    """
+    run.source.check()
+    source = type(run.source)
+    if run.source.fixed and source.fingerprint is Source.fingerprint:
+        raise ConfigError(
+            f"source: {registry.kind_of('source', source)!r} is fixed but has no fingerprint, so that changed data "
+            "would give the results stored before; return the data's sha256 from fingerprint()"
+        )
+    run.family.check(run.source)
+    for recipe in (run.source, run.family, run.regime, *metrics):
+        contracts.check_own(recipe)
+    run.regime.check(run.source, run.sample_size, generations)
+    # The first plans show what a regime does.
+    for t in range(1, min(4, generations)):
+        run.plan(t)
+    for metric in metrics:
+        metric.check(run.source, run.family)
+    if run.curation:
+        run.curation.check(run.source, run.family, run.block)
+    if run.extrapolation and not run.family.parametric:
+        kind = registry.kind_of("family", type(run.family))
+        raise ConfigError(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
+    if run.start != "cold" and not run.family.parametric:
+        kind = registry.kind_of("family", type(run.family))
+        raise ConfigError(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
+    if run.initial != "fit":
+        _check_checkpoint(run.initial)
+        generation_zero.initial_generator(run)
+
+
+def _check_checkpoint(path: str) -> None:
+    """Opening a pipe or a device could wait forever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(f"study.initial: {validation.short(path)} is not a regular file; give a checkpoint")
