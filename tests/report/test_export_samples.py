@@ -8,7 +8,7 @@ import selfconsume as sc
 from selfconsume.errors import ConfigError
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.report import export_samples
-from selfconsume.report.stored_samples import Kept
+from selfconsume.report.stored_samples import LaneSamples
 from selfconsume.results.export_generator import found
 from selfconsume.results.store import Store
 from selfconsume.results.stored_study import readable
@@ -174,7 +174,7 @@ def test_a_figure_shows_each_run_s_own_generations_beside_its_real_data(images, 
 
 def test_the_real_data_is_that_of_the_seed(points):
     store, (run, _) = points
-    kept = Kept(store, readable(store), [(run, 0), (run, 1)], 9)
+    kept = LaneSamples(store, readable(store), [(run, 0), (run, 1)], 9)
     for seed in (0, 1):
         expected = kept.runs[run].source.train(key_at(seed, 0, Role.TRAIN))[:9]
         np.testing.assert_array_equal(kept.real((run, seed)), expected)

@@ -58,7 +58,7 @@ def shot(store, study="same", most=20):
     cells = store.study["cells"]
     study = stored_study.readable(store) if study == "same" else study
     names = [str(cell["labels"]) for cell in cells]
-    return sample_strip.shoot(store, study, cells, names, {cell["id"]: "#0072b2" for cell in cells}, most)
+    return sample_strip.sample_strip(store, study, cells, names, {cell["id"]: "#0072b2" for cell in cells}, most)
 
 
 def pixels(uri):
@@ -80,7 +80,7 @@ def test_every_cell_and_generation_has_a_panel(store):
         "{'regime': 'replace'}",
         "{'regime': 'accumulate'}",
     ]
-    assert made.notes == ["Grey: real data."] and not made.sheets
+    assert made.notes == ["Grey: real data."] and not made.has_sheets
     for row in made.rows:
         assert row.seed == 0 and row.real.startswith("data:") and list(row.panels) == made.generations
     image = pixels(made.rows[0].panels[3])
@@ -112,7 +112,7 @@ def test_nothing_run_and_nothing_alive_give_no_film(tmp_path):
 
 
 def test_long_runs_are_thinned(tmp_path, monkeypatch):
-    monkeypatch.setattr(sample_strip, "MOST_PANELS", 30)
+    monkeypatch.setattr(sample_strip, "MAX_PANELS", 30)
     tables = {**TABLES, "study": {"generations": 41, "seeds": 1}}
     made = shot(filled(tmp_path / "out", tables))
     assert made.strip == [0, 8, 16, 24, 32, 40] and set(made.strip) <= set(made.generations)
@@ -129,7 +129,7 @@ def test_flat_digits_are_sheets_of_ink(tmp_path):
     }
     store = filled(tmp_path / "out", tables, samples=lambda *_: np.zeros((30, 64), np.float32))
     made = shot(store)
-    assert made.sheets and made.aspect == 1.0
+    assert made.has_sheets and made.aspect == 1.0
     blank = pixels(made.rows[0].panels[1])[..., :3]
     assert set(np.unique(blank.round(2)).tolist()) == {np.float32(0.9).round(2), 1.0}
     assert pixels(made.rows[0].real)[..., :3].min() == 0.0
@@ -141,7 +141,7 @@ def test_large_images_get_smaller_sheets_then_fewer_panels():
     assert side == 3 and 100 < panels < 200
     side, panels = sample_strip._sheet([(64, 64, 3)], 200)
     assert side == 3 and panels < 40
-    assert sample_strip._sheet([(2,)], 10_000) == (5, sample_strip.MOST_PANELS)
+    assert sample_strip._sheet([(2,)], 10_000) == (5, sample_strip.MAX_PANELS)
 
 
 @pytest.mark.parametrize(("last", "strip"), [(0, [0]), (1, [0, 1]), (5, [0, 1, 2, 3, 4, 5]), (11, [0, 3, 6, 9, 11])])
@@ -152,5 +152,5 @@ def test_strip(last, strip):
 def test_only_valid_rows_are_read(tmp_path):
     store = filled(tmp_path / "out")
     segment = store.segments[0]
-    reader = stored_samples.Kept(store, None, [store.lanes[segment.lanes][0]], 5)
+    reader = stored_samples.LaneSamples(store, None, [store.lanes[segment.lanes][0]], 5)
     assert reader.rows(store.lanes[segment.lanes][0], 2).shape == (5, 2)

@@ -1,4 +1,4 @@
-"""Examples out of a directory of results: of one generation as a picture, a folder of pictures or an array, or of all."""
+"""Export of samples: one generation as a picture, a folder of images or an array; all generations as a figure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from selfconsume.errors import ConfigError
 from selfconsume.plots import sample_panels
 from selfconsume.plots.style import PALETTE, STYLE
 from selfconsume.report import sample_strip
-from selfconsume.report.stored_samples import Kept
+from selfconsume.report.stored_samples import LaneSamples
 from selfconsume.results import cell_labels
 from selfconsume.results.format import Lane
 from selfconsume.results.store import Store
 from selfconsume.results.stored_study import readable
 
-EVERY = 10**9
+ALL = 10**9
 FIGURES = (".png", ".svg", ".pdf")
-MOST_POINTS = 500
+MAX_POINTS = 500
 """Examples in a panel of a figure."""
 SIDE = 10
 """Images along the side of a sheet, at most."""
@@ -40,31 +40,33 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
 
     Args:
         store: The directory of results.
-        out: What is written follows from the name. ``.npy``: all examples as they are, one array. ``.png``: a sheet of the
+        out: The suffix chooses the format. ``.npy``: all examples, one array. ``.png``: a sheet of the
             first 100 images, as the report shows them, or the points over the real data. A name without a suffix: a
             folder, of one ``.png`` for each image, which must not exist or be empty.
         lane: Run and seed.
         generation: Which generation.
 
     Returns:
-        What was written.
+        The path written.
 
     Raises:
-        ConfigError: The examples are not there and cannot be drawn again, they do not suit the name, or nothing can be written.
+        ConfigError: The examples are not stored and cannot be sampled again, their shape does not suit the format, or the path
+            cannot be written.
     """
     out = Path(out)
     study = readable(store)
-    kept = Kept(store, study, [lane], EVERY)
-    rows = kept.rows(lane, generation)
+    reader = LaneSamples(store, study, [lane], ALL)
+    rows = reader.rows(lane, generation)
     if isinstance(rows, str):
         raise ConfigError(f"export: examples of generation {generation} of run {lane[0]}, seed {lane[1]}: {rows}")
+    options = sample_strip.display_options(study, rows.shape[1:])
     try:
         if out.suffix == ".npy":
             np.save(out, rows)
         elif out.suffix == ".png":
-            _picture(out, rows, kept.real(lane), sample_strip.manner(study, rows.shape[1:]), f"generation {generation}")
+            _picture(out, rows, reader.real(lane), options, f"generation {generation}")
         elif not out.suffix:
-            _folder(out, rows, sample_strip.manner(study, rows.shape[1:])["image"])
+            _folder(out, rows, options["image"])
         else:
             raise ConfigError(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
     except OSError as error:
@@ -80,70 +82,70 @@ def figure(store: Store, out: str | Path) -> Path:
         out: A name that ends in ``.png``, ``.svg`` or ``.pdf``.
 
     Returns:
-        What was written.
+        The path written.
 
     Raises:
-        ConfigError: Another name, nothing to be drawn, or nothing can be written.
+        ConfigError: Another suffix, no samples, or the path cannot be written.
     """
     out = Path(out)
     check_path(out)
     study, cells, axes = readable(store), store.study["cells"], store.study["axes"]
     labels = [cell["labels"] for cell in cells]
     names = cell_labels.labels(labels, axes) if len(cells) > 1 else [""]
-    chosen = cell_labels.selection(labels, axes, sample_strip.MOST_ROWS)
-    lanes = sample_strip.first_lanes(store, [cells[i] for i in chosen])
-    shown = {names[i]: lane for i, lane in zip(chosen, lanes, strict=True) if lane is not None}
-    if not shown:
+    rows = cell_labels.selection(labels, axes, sample_strip.MAX_ROWS)
+    first_lanes = sample_strip.first_lanes(store, [cells[i] for i in rows])
+    lanes = {names[i]: lane for i, lane in zip(rows, first_lanes, strict=True) if lane is not None}
+    if not lanes:
         raise ConfigError(f"{store.path}: holds no generation yet; run the study")
-    kept = Kept(store, study, list(shown.values()), MOST_POINTS)
+    reader = LaneSamples(store, study, list(lanes.values()), MAX_POINTS)
     progress = store.progress()
-    generations = sample_strip.strip_of(max(progress[lane] for lane in shown.values()))
-    found = {name: {t: kept.rows(lane, t) for t in generations} for name, lane in shown.items()}
+    generations = sample_strip.strip_of(max(progress[lane] for lane in lanes.values()))
     samples = {
-        name: {t: rows for t, rows in each.items() if isinstance(rows, np.ndarray)} for name, each in found.items()
+        name: {t: points for t in generations if isinstance(points := reader.rows(lane, t), np.ndarray)}
+        for name, lane in lanes.items()
     }
-    shapes = {rows.shape[1:] for each in samples.values() for rows in each.values()}
+    shapes = {points.shape[1:] for panels in samples.values() for points in panels.values()}
     if len(shapes) != 1:
-        raise ConfigError(f"--figure {out}: expected examples of one shape, found {len(shapes)}; see the report")
+        raise ConfigError(f"--figure {out}: expected examples of one shape, got {len(shapes)}; see the report")
     (shape,) = shapes
-    real = {name: kept.real(lane) for name, lane in shown.items()}
-    drawn = sample_panels.sample_grid(samples, shape, real=real, **sample_strip.manner(study, shape))
+    real = {name: reader.real(lane) for name, lane in lanes.items()}
+    grid = sample_panels.sample_grid(samples, shape, real=real, **sample_strip.display_options(study, shape))
     try:
-        drawn.savefig(out, dpi=DPI)
+        grid.savefig(out, dpi=DPI)
     except OSError as error:
         raise ConfigError(f"--figure {out}: cannot be written ({error.strerror})") from None
     return out
 
 
 def check_path(path: Path) -> None:
-    """Refuses a name that `figure` could not write, before anything is drawn.
+    """Refuses a name that `figure` cannot write, before the figure is drawn.
 
     Raises:
-        ConfigError: It ends in something else than ``.png``, ``.svg`` or ``.pdf``.
+        ConfigError: It does not end in ``.png``, ``.svg`` or ``.pdf``.
     """
     if path.suffix not in FIGURES:
         raise ConfigError(f"--figure {path}: expected a file ending in {', '.join(FIGURES)}")
 
 
-def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, manner: dict[str, Any], title: str) -> None:
+def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, options: dict[str, Any], title: str) -> None:
     side = min(SIDE, math.ceil(math.sqrt(len(rows))))
-    look = sample_panels.view(rows if real is None else real, **manner, side=side)
-    if isinstance(look, sample_panels.Images):
-        sheet = look.sheet(rows)
+    view = sample_panels.view(rows if real is None else real, **options, side=side)
+    if isinstance(view, sample_panels.Images):
+        sheet = view.sheet(rows)
         lines = math.ceil(min(len(rows), side**2) / side)
-        sheet = sheet[: lines * (look.shape[0] + 1) + 1]
+        sheet = sheet[: lines * (view.shape[0] + 1) + 1]
         # Whole pixels, magnified here: readers would blur them.
         factor = max(1, round(INCHES * DPI / sheet.shape[1]))
         pixels = (255 * sheet).round().astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
         Image.fromarray(pixels).save(out, dpi=(DPI, DPI))
         return
-    figure = Figure((INCHES, INCHES / look.aspect + 0.7), layout="constrained")
+    figure = Figure((INCHES, INCHES / view.aspect + 0.7), layout="constrained")
     FigureCanvasAgg(figure)
     with matplotlib.rc_context(STYLE):
         ax = figure.subplots()
         ax.set_title(title)
-        look.draw(ax, rows, real, PALETTE[0])
-        ax.set_xlabel(textwrap.fill(look.note if real is not None else "", 60), fontsize=7)
+        view.draw(ax, rows, real, PALETTE[0])
+        ax.set_xlabel(textwrap.fill(view.note if real is not None else "", 60), fontsize=7)
         figure.savefig(out, dpi=DPI)
 
 

@@ -1,4 +1,4 @@
-"""The report: one page that opens offline and prints, made from what is stored and nothing else."""
+"""The report: one self-contained page, made from stored results alone."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from selfconsume.study import toml_file, validation
 from selfconsume.study.settings import PARTS
 
 FILE = "report.html"
-MOST_LINES = 200
-"""Cells in the final table; the tidy table has all."""
-MOST_OF_FAMILY = 4
+MAX_TABLE_ROWS = 200
+"""Cells in the final table; `selfconsume table` writes all."""
+MAX_OF_FAMILY = 4
 """Values shown of a family of names that differ in indices only, such as the entries of a covariance."""
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
@@ -41,13 +41,14 @@ def write(
 ) -> Path:
     """Writes ``report.html`` into a directory of results, whole or not at all.
 
-    The page is one file of a few megabytes at most: it limits the cells in its figures (`plots.MOST_CELLS`), the sample panels
-    (`film.MOST_ROWS`, `film.MOST_PANELS`) and the lines of its table (`MOST_LINES`), and says where it does.
+    The page is one file of a few megabytes at most: it limits the cells in its figures (`metric_curves.MOST_CELLS`), the
+    sample panels (`sample_strip.MAX_ROWS`, `sample_strip.MAX_PANELS`) and the rows of its table (`MAX_TABLE_ROWS`), and
+    says where it does.
 
     Args:
         store: The results; they may be unfinished.
         samples_per_panel: Examples in a scatter or histogram.
-        findings: Predictions of theory and verdicts to be shown beside what was measured: `findings.gather(store)`.
+        findings: Predictions of theory and verdicts to be shown beside the measurements: `findings.gather(store)`.
 
     Returns:
         The page's path.
@@ -57,66 +58,95 @@ def write(
     """
     if not store.studies:
         raise ConfigError(f"{store.path}: holds no study yet; run one")
-    study, frame = store.study, table.table(store)
-    axes, cells = study["axes"], _cells(study)
-    names = cell_labels.labels(cells, axes)
-    if len(set(names)) < 2:
-        names = [_only(study)] * len(cells)
-    metrics, hidden = _metrics(store, frame)
-    constant = _constant(frame, [metric.name for metric in metrics])
-    drawn = cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)
-    colours = panels.colours([cells[i] for i in drawn], axes)
-    filmed = [drawn[i] for i in cell_labels.selection([cells[i] for i in drawn], axes, sample_strip.MOST_ROWS)]
+    frame = table.table(store)
     fates = description.fates(store)
     page = {
-        "title": stored_study.title(study),
-        "question": toml_file.question(study["text"]),
-        "name": stored_study.name(study),
-        "directory": store.path.resolve().name,
-        "summary": description.summary(study),
-        "study": study,
-        "metrics": metrics,
-        "hidden": hidden,
-        "tables": final_table.pieces(frame, metrics, cells[:MOST_LINES], names),
-        "compared": provenance.lines(store),
-        "warnings": provenance.warnings(store),
-        "cells": len(cells),
-        "listed": MOST_LINES,
-        "drawn": len(drawn),
-        "filmed": len(filmed),
-        "curves": [
-            (metric, *_curve(frame, metric, axes, findings.predictions.get(metric.name, ()) if findings else ()))
-            for metric in metrics
-            if metric.name not in constant
-        ],
-        "constant": constant,
-        "film": sample_strip.shoot(
-            store,
-            stored_study.readable(store),
-            [study["cells"][i] for i in filmed],
-            [names[i] for i in filmed],
-            colours,
-            samples_per_panel,
-        ),
+        **_head(store),
+        **_measurements(store, frame, findings),
+        **_samples(store, samples_per_panel),
+        **_reproduction(store),
         "fate": fates,
-        "verdict": findings.verdicts if findings else None,
+        "fates": _fates(fates, store.study["generations"] - 1),
         "findings": findings,
-        "statistics": _statistics(findings, axes) if findings else [],
-        "fates": _fates(fates, study["generations"] - 1),
-        "text": study["text"] or description.toml(study["tables"]),
-        "given": bool(study["text"]),
-        "foreign": _foreign(study["tables"]),
-        "layouts": description.layouts(store),
-        "seconds": description.seconds(store),
-        "duration": description.duration,
+        "verdict": findings.verdicts if findings else None,
+        "statistics": _statistics(findings, store.study["axes"]) if findings else [],
         "arrows": ARROWS,
-        "seeds": len(seeds_of(study)),
     }
     loader = jinja2.PackageLoader("selfconsume.report", "templates")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     return _put(store.path / FILE, pages.get_template(FILE).render(page))
+
+
+def _head(store: Store) -> dict[str, Any]:
+    """Title, question and summary, and the sizes of the study."""
+    study = store.study
+    return {
+        "title": stored_study.title(study),
+        "question": toml_file.question(study["text"]),
+        "name": stored_study.name(study),
+        "directory": store.path.resolve().name,
+        "summary": description.summary(study),
+        "study": study,
+        "cells": len(study["cells"]),
+        "seeds": len(seeds_of(study)),
+    }
+
+
+def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) -> dict[str, Any]:
+    """The final table and the curves of all metrics."""
+    study = store.study
+    axes, cells = study["axes"], _cells(study)
+    metrics, hidden = _metrics(store, frame)
+    constant = _constant(frame, [metric.name for metric in metrics])
+    predictions = findings.predictions if findings else {}
+    return {
+        "metrics": metrics,
+        "hidden": hidden,
+        "tables": final_table.pieces(frame, metrics, cells[:MAX_TABLE_ROWS], _names(study)),
+        "max_rows": MAX_TABLE_ROWS,
+        "compared": provenance.lines(store),
+        "warnings": provenance.warnings(store),
+        "constant": constant,
+        "n_curves": len(cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)),
+        "curves": [
+            (metric, *_curve(frame, metric, axes, predictions.get(metric.name, ())))
+            for metric in metrics
+            if metric.name not in constant
+        ],
+    }
+
+
+def _samples(store: Store, samples_per_panel: int) -> dict[str, Any]:
+    """Samples by generation, of some of the cells with curves."""
+    study = store.study
+    axes, cells, names = study["axes"], _cells(study), _names(study)
+    curves = cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)
+    colours = panels.colours([cells[i] for i in curves], axes)
+    rows = [curves[i] for i in cell_labels.selection([cells[i] for i in curves], axes, sample_strip.MAX_ROWS)]
+    strip = sample_strip.sample_strip(
+        store,
+        stored_study.readable(store),
+        [study["cells"][i] for i in rows],
+        [names[i] for i in rows],
+        colours,
+        samples_per_panel,
+    )
+    return {"samples": strip, "n_sample_rows": len(rows)}
+
+
+def _reproduction(store: Store) -> dict[str, Any]:
+    """The study file, the kinds that it needs, devices and durations."""
+    study = store.study
+    return {
+        "text": study["text"] or description.toml(study["tables"]),
+        "is_original": bool(study["text"]),
+        "foreign_kinds": _foreign_kinds(study["tables"]),
+        "layouts": description.layouts(store),
+        "seconds": description.seconds(store),
+        "duration": description.duration,
+    }
 
 
 def _put(path: Path, text: str) -> Path:
@@ -135,8 +165,13 @@ def _cells(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
 
 
-def _only(study: Mapping[str, Any]) -> str:
-    """The label of a study's only cell: its regime."""
+def _names(study: Mapping[str, Any]) -> list[str]:
+    """Labels of the cells; of an only cell, its regime."""
+    names = cell_labels.labels(_cells(study), study["axes"])
+    return names if len(set(names)) > 1 else [_regime(study)] * len(names)
+
+
+def _regime(study: Mapping[str, Any]) -> str:
     tables = study["tables"].get("regime", {})
     try:
         return validation.label("regime", validation.recipe("regime", tables, "regime"))
@@ -144,41 +179,44 @@ def _only(study: Mapping[str, Any]) -> str:
         return str(tables.get("kind", "the run"))
 
 
-def _foreign(tables: Mapping[str, Any]) -> list[str]:
-    """The kinds of a study that do not come with this package, such as ``source 'ring'``."""
-    given = [(role, tables.get(role)) for role in PARTS]
-    given += [(role, value) for role in PARTS for value in tables["axes"].get(role, ())]
+def _foreign_kinds(tables: Mapping[str, Any]) -> list[str]:
+    """Kinds of a study that are not this package's, such as ``source 'ring'``."""
+    recipes = [(role, tables.get(role)) for role in PARTS]
+    recipes += [(role, value) for role in PARTS for value in tables["axes"].get(role, ())]
     for metric in tables["metrics"]:
-        given += [("metric", metric), ("extractor", metric.get("features"))]
-    named = [(role, table["kind"]) for role, table in given if isinstance(table, Mapping) and "kind" in table]
-    return list(dict.fromkeys(f"{role} {kind!r}" for role, kind in named if not registry.comes_along(role, kind)))
+        recipes += [("metric", metric), ("extractor", metric.get("features"))]
+    kinds = [(role, recipe["kind"]) for role, recipe in recipes if isinstance(recipe, Mapping) and "kind" in recipe]
+    return list(dict.fromkeys(f"{role} {kind!r}" for role, kind in kinds if not registry.comes_along(role, kind)))
 
 
 def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
-    """Metrics in the study's order, at most a few of a family of names; and how many are left out."""
-    present = set(frame["metric"].unique())
-    shown: list[Shown] = []
+    """Metrics in the study's order, at most a few of a family of names; and the number of those left out."""
+    measured = set(frame["metric"].unique())
+    columns: list[Shown] = []
     hidden = 0
-    for text, given in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
+    for text, recipe in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
         names = dict.fromkeys(name for s in store.segments for name in s.metrics.get(text, ()))
         families: dict[str, list[str]] = {}
         for name in names:
-            if name in present and not name.endswith(".floor"):
+            if name in measured and not name.endswith(".floor"):
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
-            better_of, about = validation.recipe("metric", given, "metrics").better_of, validation.metric_summary(given)
+            better_of, about = (
+                validation.recipe("metric", recipe, "metrics").better_of,
+                validation.metric_summary(recipe),
+            )
         except ConfigError:
             better_of, about = lambda name: None, ""
         for members in families.values():
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
             members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
-            hidden += len(members[MOST_OF_FAMILY:])
-            shown += [Shown(name, better_of(name), about) for name in members[:MOST_OF_FAMILY]]
-    return shown, hidden
+            hidden += len(members[MAX_OF_FAMILY:])
+            columns += [Shown(name, better_of(name), about) for name in members[:MAX_OF_FAMILY]]
+    return columns, hidden
 
 
 def _constant(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, str]:
-    """Metrics that have the same value in all cells, seeds and generations, and this value."""
+    """Metrics with one value in all cells, seeds and generations, and this value."""
     range_of = frame.group_by("metric").agg(pl.col("value").min().alias("low"), pl.col("value").max().alias("high"))
     nan = set(frame.filter(pl.col("value").is_nan())["metric"])
     same = {name: low for name, low, high in range_of.iter_rows() if low == high and name not in nan}

@@ -1,4 +1,4 @@
-"""Examples of single lanes: read from a directory of results, or drawn again from the generator that was kept."""
+"""Samples of single lanes: read from a directory of results, or sampled again from the stored generator."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from selfconsume.results.store import Segment, Store
 from selfconsume.study.study import Study
 
 
-class Kept:
-    """The first valid examples of single lanes, generation by generation, at most ``most`` of each."""
+class LaneSamples:
+    """The first valid samples of single lanes by generation, at most ``limit`` of each."""
 
-    def __init__(self, store: Store, study: Study | None, lanes: Sequence[Lane], most: int) -> None:
+    def __init__(self, store: Store, study: Study | None, lanes: Sequence[Lane], limit: int) -> None:
         self.store = store
-        self.most = most
+        self.limit = limit
         self.runs = {cell.id: cell.run for cell in study.cells} if study else {}
-        wanted = set(lanes)
+        selected = set(lanes)
         self.places: dict[Lane, list[tuple[Segment, int]]] = {lane: [] for lane in lanes}
         rows = {
-            name: [(row, lane) for row, lane in enumerate(batch) if lane in wanted]
+            name: [(row, lane) for row, lane in enumerate(batch) if lane in selected]
             for name, batch in store.lanes.items()
         }
         for segment in reversed(store.segments):
@@ -32,7 +32,7 @@ class Kept:
         self._real: dict[Any, np.ndarray] = {}
 
     def rows(self, lane: Lane, t: int) -> np.ndarray | str:
-        """Examples of a generation, or a word for why there are none."""
+        """Valid samples of a generation, ``(n, *shape)``; or the reason why there are none, in a few words."""
         for segment, row in self.places[lane]:
             if segment.first <= t <= segment.last:
                 with self.store.tensors(segment.file, segment.sha256) as tensors:
@@ -42,12 +42,12 @@ class Kept:
                         samples, valid = (
                             tensors.get_slice(name(t))[row : row + 1][0] for name in (fmt.samples, fmt.valid)
                         )
-                        return samples[valid][: self.most]
-                return self._again(lane, t)
+                        return samples[valid][: self.limit]
+                return self._sample_again(lane, t)
         return "not run yet"
 
     def real(self, lane: Lane) -> np.ndarray | None:
-        """The real training data of a lane, if it can still be had."""
+        """The real training data of a lane; None if it cannot be read."""
         run, seed = self.runs.get(lane[0]), lane[1]
         if run is None:
             return None
@@ -56,10 +56,10 @@ class Kept:
         key = (run.source, None if run.source.fixed else seed)
         if key not in self._real:
             self._real[key] = np.asarray(run.source.train(key_at(seed, 0, Role.TRAIN)))
-        return self._real[key][: self.most]
+        return self._real[key][: self.limit]
 
-    def _again(self, lane: Lane, t: int) -> np.ndarray | str:
-        """Examples that were not kept, drawn again from the stored generator."""
+    def _sample_again(self, lane: Lane, t: int) -> np.ndarray | str:
+        """Samples that were not stored, from the stored generator and the same key."""
         if lane[0] not in self.runs:
             return "not kept"
         from selfconsume.execution import restore
@@ -68,4 +68,4 @@ class Kept:
 
         batch = LaneBatch([self.runs[lane[0]]], [lane[1]], DeviceLayout.default())
         record = restore.generation(self.store, batch, [lane], t, generators=False)
-        return record.samples[0][record.valid[0]][: self.most]
+        return record.samples[0][record.valid[0]][: self.limit]
