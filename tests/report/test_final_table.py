@@ -69,7 +69,7 @@ def test_a_single_generation_has_no_start():
 def test_diverged_seeds_are_counted_and_one_seed_has_no_bounds():
     nan = math.nan
     entries = pieces(tidy(lambda run, seed, t: nan if t == 2 and seed < run * 2 else value(run, seed, t)))[0].lines
-    assert [line.entries[0].lost for line in entries] == ["", "2 of 4 seeds diverged", "4 of 4 seeds diverged"]
+    assert [line.entries[0].diverged for line in entries] == ["", "2 of 4 seeds diverged", "4 of 4 seeds diverged"]
     assert entries[2].entries[0].last == "diverged" and entries[2].entries[0].bounds == ""
     assert pieces(tidy(value, seeds=1))[0].lines[0].entries[0].bounds == ""
 

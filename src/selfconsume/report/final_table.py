@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import polars as pl
 from selfconsume.analysis import intervals
 
 COLUMNS = 4
-"""Metrics side by side at most; more are put below."""
+"""Most metrics side by side."""
 APART = 100
 """Columns whose half-widths differ by more than this factor are rounded entry by entry, not all to the same place."""
 
@@ -20,7 +20,7 @@ Summary = Mapping[str, Any]
 
 
 class Shown(NamedTuple):
-    """A metric of the report: its name, which direction is better, and what its class says about it."""
+    """A metric of the report: its name, the better direction, and the first line of its class."""
 
     name: str
     better: str | None
@@ -28,12 +28,12 @@ class Shown(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A mean and its interval as text, and in small print what it started from, its floor and the seeds it lost."""
+    """A mean and its interval as text; in small print generation 0, the noise floor and the number of diverged seeds."""
 
     last: str
     bounds: str = ""
     small: str = ""
-    lost: str = ""
+    diverged: str = ""
 
 
 class FinalRow(NamedTuple):
@@ -66,11 +66,11 @@ def pieces(
         names: Their labels.
     """
     runs = [cell["run"] for cell in cells]
-    wanted = frame.filter(pl.col("run").is_in(runs) & ~pl.col("metric").str.ends_with(".floor"))
+    values = frame.filter(pl.col("run").is_in(runs) & ~pl.col("metric").str.ends_with(".floor"))
     is_last = pl.col("generation") == pl.col("generation").max().over("run")
     by = ["run", "metric"]
-    last = _table(intervals.summarise(wanted.filter(is_last), by))
-    start = _table(intervals.summarise(wanted.filter((pl.col("generation") == 0) & ~is_last), by))
+    last = _table(intervals.summarise(values.filter(is_last), by))
+    start = _table(intervals.summarise(values.filter((pl.col("generation") == 0) & ~is_last), by))
     floor = _table(
         intervals.summarise(frame.filter(pl.col("run").is_in(runs) & pl.col("metric").str.ends_with(".floor")), by)
     )
@@ -98,11 +98,11 @@ def number(value: float, half: float = math.nan) -> str:
     """A number to two significant digits of its uncertainty, or to four digits where that is not known or absurd."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    known = math.isfinite(half) and half > 0
-    if abs(value) >= 1e6 or (0 < abs(value) < 1e-4 and not (known and half > 1e-5)):
+    has_half = math.isfinite(half) and half > 0
+    if abs(value) >= 1e6 or (0 < abs(value) < 1e-4 and not (has_half and half > 1e-5)):
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", "−")
-    if known:
+    if has_half:
         places = int(np.clip(1 - math.floor(math.log10(half)), 0, 6))
         text = f"{value:.{places}f}"
         return (text.removeprefix("-") if float(text) == 0 else text).replace("-", "−")
@@ -136,10 +136,10 @@ def _column(
             small.append(f"from {_mean(own, place)}")
         if low and not level:
             small.append(f"floor {_mean(low, place)}")
-        lost = f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else ""
-        whole = "diverged" if math.isnan(end["mean"]) else _mean(end, place)
-        entries.append(Entry(whole, _bounds(end, place), " · ".join(small), lost))
-    common = [Entry(_mean(each, place), _bounds(each, place)) if each else Entry("") for each in (first, level)]
+        diverged = f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else ""
+        mean = "diverged" if math.isnan(end["mean"]) else _mean(end, place)
+        entries.append(Entry(mean, _bounds(end, place), " · ".join(small), diverged))
+    common = [Entry(_mean(row, place), _bounds(row, place)) if row else Entry("") for row in (first, level)]
     return entries, common[0], common[1]
 
 
@@ -160,10 +160,10 @@ def _bounds(row: Summary, place: float) -> str:
     return f"[{', '.join(number(row[side], place if math.isfinite(place) else half) for side in ('low', 'high'))}]"
 
 
-def _shared(rows: Iterable[Summary | None]) -> Summary | None:
-    """The one summary that all cells have, up to rounding; None if they differ or lack it."""
-    rows = list(rows)
-    if len(rows) < 2 or any(row is None for row in rows):
+def _shared(rows: Sequence[Summary | None]) -> Summary | None:
+    """The summary that is equal in all cells, up to rounding; None if they differ or one has none."""
+    summaries = [row for row in rows if row is not None]
+    if len(rows) < 2 or len(summaries) < len(rows):
         return None
-    means = np.array([row["mean"] for row in rows])
-    return rows[0] if np.allclose(means, means[0], rtol=1e-6, atol=0, equal_nan=True) else None
+    means = np.array([row["mean"] for row in summaries])
+    return summaries[0] if np.allclose(means, means[0], rtol=1e-6, atol=0, equal_nan=True) else None

@@ -1,10 +1,10 @@
-"""What theory and tests say of a directory of results, beside what was measured: the report's predictions and verdicts."""
+"""The report's theory: predictions compared with the measurements, and verdicts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ from selfconsume.theory.predictions.predict import Prediction, predict
 
 THEORY = {"exact": "theory", "asymptotic": "theory, to first order in 1/n"}
 """Names of the curves that are drawn: the rest of a prediction's label is the cell's own."""
-MOST_LINES = 60
+MAX_LINES = 60
 """Comparisons listed."""
 
 
@@ -57,13 +57,13 @@ class Finding(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What `report.write` draws and lists besides the measurements.
+    """Curves, comparisons and verdicts that `page.write` shows beside the measurements.
 
     Attributes:
         predictions: Metric -> curves of theory.
         statistics: Tidy rows of what theory predicts the mean of where it is not the metric itself, a square or a root.
         about: Metric of `statistics` -> what it is.
-        lines: Every comparison with an exact prediction, at most `MOST_LINES`; those that depart first.
+        lines: Every comparison with an exact prediction, at most `MAX_LINES`; those that depart first.
         compared: How many there are.
         judged: How many of these could be judged.
         departing: How many of these depart.
@@ -81,115 +81,121 @@ class Findings(NamedTuple):
 
 
 def gather(store: Store) -> Findings:
-    """Predictions that apply to the cells that the report draws, beside what was measured, and verdicts on all cells.
+    """Predictions for the cells that the report draws, compared with the measurements, and verdicts on all cells.
 
-    A study that cannot be read here (a kind that is not registered in this process, a data file that has gone) has no
-    predictions.
+    A study that cannot be read here (an unregistered kind, a missing data file) has no predictions.
 
     Raises:
         ConfigError: The directory holds no study yet.
     """
     if not store.studies:
         raise ConfigError(f"{store.path}: holds no study yet; run one")
-    frame, study = table.table(store), store.study
-    judged = verdict.verdicts(frame, better=verdict.directions(store))
-    found = Findings({}, frame.clear(), {}, [], 0, 0, 0, verdict.overall(judged) or None)
+    frame, stored = table.table(store), store.study
+    verdicts = verdict.overall(verdict.verdicts(frame, better=verdict.directions(store))) or None
+    findings = Findings({}, frame.clear(), {}, [], 0, 0, 0, verdicts)
     try:
-        read = toml_file.from_tables(study["tables"])
+        study = toml_file.from_tables(stored["tables"])
     except ConfigError:
-        return found
-    axes = study["axes"]
-    labels = [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
-    names = dict(zip((cell["run"] for cell in labels), cell_labels.labels(labels, axes), strict=True))
-    drawn = {labels[i]["run"] for i in cell_labels.selection(labels, axes, metric_curves.MOST_CELLS)}
-    present = set(frame["metric"].unique())
-    rows, lines, seen = [], [], {}
-    for cell in read.cells:
-        if cell.id not in drawn:
+        return findings
+    names, plotted = _cells(stored)
+    metrics = set(frame["metric"].unique())
+    rows, lines, coordinates = [], [], {}
+    for cell in study.cells:
+        if cell.id not in plotted:
             continue
-        own = [
-            each
-            for each in predict(cell.run, study["generations"], read.metrics)
-            if each.metric in present and np.isfinite(each.generations).all()
+        predictions = [
+            prediction
+            for prediction in predict(cell.run, stored["generations"], study.metrics)
+            if prediction.metric in metrics and np.isfinite(prediction.generations).all()
         ]
         part = frame.filter(pl.col("run") == cell.id)
-        for each in own:
-            rows += _draw(found, part, cell, each, seen)
-        lines += _lines(part, cell, names[cell.id], own)
+        for prediction in predictions:
+            rows += _add_curve(findings, part, cell, prediction, coordinates)
+        lines += _lines(part, cell, names[cell.id], predictions)
     lines.sort(key=lambda line: not line.departs)
-    return found._replace(
-        statistics=pl.concat([found.statistics, *rows]),
-        lines=lines[:MOST_LINES],
+    return findings._replace(
+        statistics=pl.concat([findings.statistics, *rows]),
+        lines=lines[:MAX_LINES],
         compared=len(lines),
         judged=sum(line.judged for line in lines),
         departing=sum(line.departs for line in lines),
     )
 
 
-def _draw(
-    found: Findings, frame: pl.DataFrame, cell: Cell, prediction: Prediction, seen: dict[str, str]
+def _cells(study: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
+    """Run -> label of its cell, and the runs that the report draws."""
+    axes = study["axes"]
+    cells = [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
+    names = dict(zip((cell["run"] for cell in cells), cell_labels.labels(cells, axes), strict=True))
+    return names, {cells[i]["run"] for i in cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)}
+
+
+def _add_curve(
+    findings: Findings, frame: pl.DataFrame, cell: Cell, prediction: Prediction, coordinates: dict[str, str]
 ) -> list[pl.DataFrame]:
-    """Adds a curve to those drawn; returns the rows it is drawn over where these are no metric of the study."""
+    """Adds a predicted curve to the findings; returns the measured rows where its statistic is no metric of the study."""
     if prediction.kind not in THEORY or len(prediction.generations) < 2:
         return []
     name, rows = prediction.metric, []
     if prediction.statistic != "mean":
         # One coordinate of several that are alike.
         family = f"{prediction.statistic} {_family(prediction.metric)}"
-        if seen.setdefault(family, prediction.metric) != prediction.metric or prediction.kind != "exact":
+        if coordinates.setdefault(family, prediction.metric) != prediction.metric or prediction.kind != "exact":
             return []
         name = prediction.expression
-        found.about.setdefault(name, f"{prediction.label.split(',')[0].capitalize()} ({prediction.citation}).")
+        findings.about.setdefault(name, f"{prediction.label.split(',')[0].capitalize()} ({prediction.citation}).")
         own = frame.filter(pl.col("metric") == prediction.metric)
         values = against_theory.statistic_of(own["value"].to_numpy(), prediction.statistic, prediction.centre)
         rows = [own.with_columns(pl.lit(name).alias("metric"), pl.Series("value", values))]
-    curve = metric_curves.PredictedCurve(THEORY[prediction.kind], prediction.generations, prediction.values, cell.id)
-    found.predictions.setdefault(name, []).append(curve)
+    generations, values = prediction.generations.tolist(), prediction.values.tolist()
+    curve = metric_curves.PredictedCurve(THEORY[prediction.kind], generations, values, cell.id)
+    findings.predictions.setdefault(name, []).append(curve)
     return rows
 
 
 def _lines(frame: pl.DataFrame, cell: Cell, name: str, predictions: Sequence[Prediction]) -> list[Finding]:
-    """A line for each exact prediction; coordinates of which the same is said share one."""
+    """A line for each exact prediction; coordinates with equal predictions share one."""
     groups: dict[tuple, list[tuple[Prediction, pl.DataFrame]]] = {}
-    for each in predictions:
-        if each.kind != "exact":
+    for prediction in predictions:
+        if prediction.kind != "exact":
             continue
-        beside = against_theory.compare(frame, cell, [each])
-        if len(beside):
-            key = (each.label, each.statistic, _family(each.metric), tuple(np.round(each.values, 12)))
-            groups.setdefault(key, []).append((each, beside))
+        comparison = against_theory.compare(frame, cell, [prediction])
+        if len(comparison):
+            values = tuple(np.round(prediction.values, 12))
+            key = (prediction.label, prediction.statistic, _family(prediction.metric), values)
+            groups.setdefault(key, []).append((prediction, comparison))
     return [_line(name, group) for group in groups.values()]
 
 
 def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Finding:
     prediction = group[0][0]
-    beside = max((beside for _, beside in group), key=lambda one: int(one["departs"].sum() or 0))
-    row = beside.row(-1, named=True)
-    gone = sorted({t for _, one in group for t in one.filter(pl.col("departs"))["generation"]})
-    judged = len(beside) - beside["departs"].null_count()
+    comparison = max((frame for _, frame in group), key=lambda frame: int(frame["departs"].sum() or 0))
+    row = comparison.row(-1, named=True)
+    departures = sorted({t for _, frame in group for t in frame.filter(pl.col("departs"))["generation"]})
+    judged = len(comparison) - comparison["departs"].null_count()
     if row["seeds"] < against_theory.FEWEST:
         outcome = f"not judged: fewer than {against_theory.FEWEST} seeds"
-    elif gone:
-        outcome = f"departs at t = {_listed(gone)}"
+    elif departures:
+        outcome = f"departs at t = {_listed(departures)}"
     elif not judged:
         outcome = "not judged: skewed, or diverged"
     else:
-        outcome = "agrees" if judged == len(beside) else f"agrees ({judged} of {len(beside)} t judged)"
+        outcome = "agrees" if judged == len(comparison) else f"agrees ({judged} of {len(comparison)} t judged)"
     half = row["high"] - row["measured"]
-    known = np.isfinite(half) and half > 0
-    bounds = f"[{final_table.number(row['low'], half)}, {final_table.number(row['high'], half)}]" if known else ""
+    has_half = bool(np.isfinite(half) and half > 0)
+    bounds = f"[{final_table.number(row['low'], half)}, {final_table.number(row['high'], half)}]" if has_half else ""
     more = f" (+ {len(group) - 1} more)" if len(group) > 1 else ""
     return Finding(
         name,
         prediction.label,
         prediction.expression + more,
         row["generation"],
-        final_table.number(row["predicted"], half if known else np.nan),
+        final_table.number(row["predicted"], half if has_half else np.nan),
         final_table.number(row["measured"], half),
         bounds,
         outcome,
         bool(judged),
-        bool(gone),
+        bool(departures),
         prediction.citation,
     )
 
