@@ -44,7 +44,7 @@ def test_every_prediction_is_compared_once_however_many_coordinates(store):
     found = findings.gather(store)
     assert found.compared == len(found.lines) >= found.judged
     squared = [line for line in found.lines if line.label == "squared error of the mean, fully synthetic"]
-    assert len(squared) == 1 and squared[0].what == "mean.0^2 (+ 1 more)" and squared[0].generation == 3
+    assert len(squared) == 1 and squared[0].statistic == "mean.0^2 (+ 1 more)" and squared[0].generation == 3
     assert squared[0].predicted.startswith("0.4") and squared[0].bounds
     assert {line.outcome for line in found.lines} >= {"agrees"}
     assert found.verdicts.keys() == {cell["id"] for cell in store.study["cells"]}

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     Attributes:
         cell: The cell's label.
         label: What is predicted.
-        what: The statistic whose mean it is; and how many more coordinates were compared with it.
+        statistic: The statistic whose mean is predicted, and the number of further coordinates compared.
         generation: The generation that the numbers are of.
         predicted: Theory's number.
         measured: The mean over seeds.
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
     cell: str
     label: str
-    what: str
+    statistic: str
     generation: int
     predicted: str
     measured: str
