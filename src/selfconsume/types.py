@@ -49,6 +49,13 @@ class Source(Recipe, abc.ABC):
     """Whether every example is a one-hot row, the indicator of a category."""
     standard_inputs: ClassVar[bool] = False
     """Whether an example is a regression pair ``(x, y)`` with standard normal inputs x."""
+    ink_on_paper: ClassVar[bool] = False
+    """Whether grey levels are amounts of ink: figures show 0 as white."""
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Height and width of images that are flat vectors, for figures; None for all other examples."""
+        return None
 
     @property
     @abc.abstractmethod

@@ -149,9 +149,18 @@ def _views(
 
 
 def display_options(study: Study | None, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Options of `sample_panels.view`: scikit-learn's digits as ink on paper, flat ones as images."""
-    ink = study is not None and {type(cell.run.source).__name__ for cell in study.cells} == {"Digits"}
-    return {"image": (8, 8) if ink and shape == (64,) else None, "ink": ink}
+    """Options of `sample_panels.view` that all sources of a study agree on.
+
+    Args:
+        study: The study; None if it cannot be built.
+        shape: Shape of one example.
+    """
+    sources = [cell.run.source for cell in study.cells] if study else []
+    image_shapes = {source.image_shape for source in sources if source.shape == shape}
+    return {
+        "image": image_shapes.pop() if len(image_shapes) == 1 else None,
+        "ink": bool(sources) and all(source.ink_on_paper for source in sources),
+    }
 
 
 def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:

@@ -33,6 +33,12 @@ class Digits(DatasetSource):
     n_test: Annotated[int, Ge(2)] = 500
     form: Literal["flat", "image"] = "flat"
 
+    ink_on_paper = True
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        return (8, 8) if self.form == "flat" else None
+
     @classmethod
     def tiny(cls) -> Digits:
         return cls(n=40, n_test=20)
