@@ -1,5 +1,7 @@
 """What the command itself does: signals, exit codes, one line for every mistake."""
 
+import inspect
+import os
 import re
 import signal
 import tomllib
@@ -85,3 +87,50 @@ def test_help_says_what_it_does(command):
     code, out, _ = command("--help")
     text = " ".join(out.split())
     assert code == 0 and "retrained on real data mixed with its own samples?" in text and "--version" in text
+
+
+def test_every_command_is_in_the_file_of_its_name():
+    for name, function in main.COMMANDS.items():
+        module = "list_kinds" if name == "list" else name
+        assert (function.__module__, function.__name__) == (f"selfconsume.cli.{module}", module)
+
+
+@pytest.mark.parametrize("name", [n for n, f in main.COMMANDS.items() if "study" in inspect.signature(f).parameters])
+def test_commands_that_take_a_study_file_take_a_preset(name, command, monkeypatch, tmp_path):
+    texts = []
+
+    def parse(text, path, changes=()):
+        texts.append(text)
+        raise ConfigError("parsed")
+
+    monkeypatch.setattr(toml_file, "parse", parse)
+    words = ["--out", tmp_path] if name == "run" else []
+    assert command(name, "khelifa_2026", *words) == (2, "", "error: parsed\n")
+    assert texts == [toml_file.presets()["khelifa_2026"]]
+
+
+def test_numeric_settings_of_jax_are_ignored(command, monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    code, _, error = command("schema")
+    assert (code, error.count("\n")) == (0, 1) and error.startswith("note: JAX_ENABLE_X64 ignored")
+    assert "JAX_ENABLE_X64" not in os.environ
+
+
+def test_a_missing_device_is_one_line(folder, command, monkeypatch):
+    def start(*args, **options):
+        raise RuntimeError("Unable to initialize backend 'cuda': no visible device\n(set JAX_PLATFORMS='')")
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(study_run, "execute", start)
+    code, _, error = command("run", "study.toml", "--out", "out")
+    assert code == 2 and error.count("\n") == 1 and error.startswith("error: JAX_PLATFORMS=cuda: JAX finds no such")
+
+
+def test_long_messages_lose_their_middle(folder, command, monkeypatch):
+    def refuse(*args, **options):
+        raise ConfigError("source.path: " + "x" * 5000 + "; give it a value")
+
+    monkeypatch.setattr(study_run, "execute", refuse)
+    code, _, error = command("run", "study.toml", "--out", "out")
+    assert code == 2 and len(error) <= 300
+    assert error.startswith("error: source.path: x") and error.endswith("; give it a value\n")
