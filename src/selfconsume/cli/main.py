@@ -37,8 +37,8 @@ COMMANDS = {
     "schema": schema,
 }
 STOPPED = "stopped; finished work is stored; run the same command again to continue"
-LONGEST = 300
-"""Characters of a message: longer ones lose their middle."""
+LONGEST = 290
+"""Most characters of a message; longer ones lose their middle."""
 NUMERIC_SETTINGS = (
     "JAX_ENABLE_X64",
     "JAX_DEFAULT_DTYPE_BITS",
@@ -136,6 +136,7 @@ def _explanation(error: Exception) -> tuple[str, int]:
 def _fail(text: str, code: int) -> NoReturn:
     text = " ".join(text.split())
     if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 + 12 :]}"
+        half = LONGEST // 2 - 3
+        text = f"{text[:half]} ... {text[-half:]}"
     print(f"error: {text}" if code == 2 else text, file=sys.stderr)
     sys.exit(code)
