@@ -146,8 +146,6 @@ BAD = [
     # The same thing twice.
     (("metrics", [{"kind": "moments"}] * 2), "metrics[1]: 'moments' is there twice"),
     (("axes", {"source.n": [10, 10]}), "axes: {'source.n': 10} and {'source.n': 10} are the same run; drop one"),
-    # Tables that an axis replaces are checked too.
-    (("axes", {"regime": [{"kind": "replace"}], "source.m": [3]}), "axes.source.m: 'gaussian' has no 'm'"),
     (("study", "initial", "a\0b"), "study.initial: expected text without null bytes, got 'a\\x00b'"),
     (("study", "initial", "/dev/null"), "study.initial: '/dev/null' is not a regular file; give a checkpoint"),
     (("axes", {"regime.ratio": ["x" * 1000]}), "regime.ratio: expected a valid number"),

@@ -16,14 +16,14 @@ class Settings:
 
     Attributes:
         generations: Number of generations, generation 0 included: 21 is generation 0 to 20.
-        seeds: How many seeds (0, 1, ...), or a list of them.
+        seeds: Number of seeds (0, 1, ...), or a list of them.
         initial: Generation 0: "fit", "truth", or the path of a checkpoint.
-        start: "cold", "warm" or "first".
-        n_synthetic: Examples sampled in each generation; default: the size of the real set.
-        extrapolation: How far every retrained model is moved on, away from what the retraining did to it (Neon): its
-            weights are (1 + w) times the last generation's minus w times the retrained ones; 0 is not at all.
-        keep: What is stored of each generation: "all"; "samples" (metrics added later cannot ask for the generators);
-            or "generators" (samples are made again from them when they are needed).
+        start: Where each fit starts: "cold", "warm" or "first".
+        n_synthetic: Samples of each generation; default: the size of the real set.
+        extrapolation: Weight w of negative extrapolation (Neon): the new weights are (1 + w) times the last generation's
+            minus w times the retrained ones; 0: none.
+        keep: What is stored of each generation: "all"; "samples" (metrics added later cannot use generators); or
+            "generators" (samples are sampled again when needed).
     """
 
     generations: Annotated[int, Ge(1), Le(1_000_000)] = 11
@@ -36,7 +36,7 @@ class Settings:
 
 
 RUN = ("start", "initial", "n_synthetic", "extrapolation")
-"""Settings that belong to a run, and can so be axes."""
+"""Settings of a run: they can be axes."""
 
 PARTS = ("source", "family", "regime", "curation")
-"""Recipes that belong to a run."""
+"""Recipes of a run."""

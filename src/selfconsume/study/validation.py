@@ -61,8 +61,8 @@ def recipe(role: str, value: Any, where: str) -> Any:
         cls = registry.find(role, value["kind"], where)
         table = {name: field for name, field in value.items() if name != "kind"}
         features = table.pop("features", None) if takes_features(role, cls) else None
-        metric = validated(cls, table, where)
-        return metric if features is None else Featured(metric, _extractor(features, f"{where}.features"))
+        instance = validated(cls, table, where)
+        return instance if features is None else Featured(instance, _extractor(features, f"{where}.features"))
     if isinstance(value, Featured):
         if not takes_features(role, type(value.metric)):
             raise ConfigError(f"{where}: {registry.kind_of('metric', type(value.metric))!r} does not compare features")
