@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from selfconsume.cli import main
 from selfconsume.cli.display import study_run
+from selfconsume.errors import ConfigError
+from selfconsume.study import toml_file
 
 STUDY = """
 [study]

@@ -213,7 +213,7 @@ def sample_grid(
     samples: Mapping[str, Mapping[int, np.ndarray]],
     shape: tuple[int, ...],
     *,
-    real: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    real: np.ndarray | Mapping[str, np.ndarray | None] | None = None,
     image: tuple[int, int] | None = None,
     ink: bool = False,
     most: int = 500,

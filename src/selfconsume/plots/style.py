@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 INK = "#1a1a1a"
 MUTED = "#7d7d7d"
 PALE = "#e8e8e8"
-STYLE = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8.5,
     "axes.spines.top": False,
