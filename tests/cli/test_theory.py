@@ -46,7 +46,7 @@ def test_json_of_a_mix(call, tmp_path):
     first = facts["predictions"][0]
     assert (first["metric"], first["statistic"], first["kind"]) == ("covariance.0.0", "mean", "exact")
     assert len(first["generations"]) == len(first["values"]) == 6 and first["departs"] is None
-    assert first["assumptions"] and "arXiv" in first["reference"]
+    assert first["assumptions"] and "arXiv" in first["citation"]
     # Beside what was measured.
     assert call("run", "--out", tmp_path / "out")[0] == 0
     facts = json.loads(call("theory", "--json", "--results", tmp_path / "out")[1])
