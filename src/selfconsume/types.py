@@ -1,10 +1,8 @@
 """The contract: what a source, a family, a generator, a regime and a metric are.
 
 One generation: *plan* the pool, *fit* a generator to it, *sample*, *curate* the samples, *measure* and *push* them.
-
-Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values: they are the
-configuration itself. A fitted `Generator` is an Equinox module of arrays. Recipes are validated where a `Study` is built,
-never in `__post_init__`, because tracing rebuilds them with traced numbers.
+Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values, validated by
+`Study` and never in `__post_init__`, which tracing calls with traced numbers. A `Generator` is an Equinox module of arrays.
 """
 
 from __future__ import annotations
@@ -49,13 +47,8 @@ class Source(Recipe, abc.ABC):
     """Whether every example is a one-hot row, the indicator of a category."""
     standard_inputs: ClassVar[bool] = False
     """Whether an example is a regression pair ``(x, y)`` with standard normal inputs x."""
-    ink_on_paper: ClassVar[bool] = False
-    """Whether grey levels are amounts of ink: figures show 0 as white."""
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        """Height and width of images that are flat vectors, for figures; None for all other examples."""
-        return None
+    ink_shape: ClassVar[tuple[int, int] | None] = None
+    """Height and width of grey images, flat or not, whose levels are amounts of ink: figures show 0 as white."""
 
     @property
     @abc.abstractmethod

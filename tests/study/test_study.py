@@ -134,9 +134,12 @@ BAD = [
         "source.n: 5000 training and 500 test rows are asked for, but there are",
     ),
     (("regime", "ratio", 0.01), "regime.ratio: 0.01 of 10 real examples is less than one synthetic example"),
-    (("regime", {"kind": "subsample", "budget": 50}), "regime.budget: 50 is more than the 20 examples there are"),
+    (
+        ("regime", {"kind": "subsample", "budget": 50}),
+        "regime.budget: expected at most the 20 examples of generation 1, got 50",
+    ),
     (("family", {"kind": "mixture", "k": 20}), "family.k: 20 components need at least as many real examples"),
-    (("family", {"kind": "categorical"}), "family: 'categorical' is fitted to one-hot rows"),
+    (("family", {"kind": "categorical"}), "family: 'categorical' takes one-hot rows"),
     (("metrics", [{"kind": "mode_coverage"}]), "expected a source with known modes, got Gaussian"),
     (("axes", {"source": [{"kind": "digits"}, MIXED], "study.initial": ["truth"]}), "study.initial: 'truth' needs"),
     (

@@ -155,12 +155,10 @@ def display_options(study: Study | None, shape: tuple[int, ...]) -> dict[str, An
         study: The study; None if it cannot be built.
         shape: Shape of one example.
     """
-    sources = [cell.run.source for cell in study.cells] if study else []
-    image_shapes = {source.image_shape for source in sources if source.shape == shape}
-    return {
-        "image": image_shapes.pop() if len(image_shapes) == 1 else None,
-        "ink": bool(sources) and all(source.ink_on_paper for source in sources),
-    }
+    ink_shapes = {cell.run.source.ink_shape for cell in study.cells} if study else set()
+    ink_shape = ink_shapes.pop() if len(ink_shapes) == 1 else None
+    is_flat = ink_shape is not None and shape == (math.prod(ink_shape),)
+    return {"image": ink_shape if is_flat else None, "ink": ink_shape is not None}
 
 
 def _sheet(shapes: Sequence[tuple[int, ...]], panels: int) -> tuple[int, int]:

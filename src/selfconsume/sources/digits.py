@@ -33,11 +33,7 @@ class Digits(DatasetSource):
     n_test: Annotated[int, Ge(2)] = 500
     form: Literal["flat", "image"] = "flat"
 
-    ink_on_paper = True
-
-    @property
-    def image_shape(self) -> tuple[int, int] | None:
-        return (8, 8) if self.form == "flat" else None
+    ink_shape = (8, 8)
 
     @classmethod
     def tiny(cls) -> Digits:
