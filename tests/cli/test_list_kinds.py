@@ -68,11 +68,11 @@ def test_one_kind_in_full(call):
     code, out, _ = call("family", "edm")
     assert code == 0 and max(map(len, out.splitlines())) <= 100
     assert "\nReferences:\n    Karras et al. 2022, arXiv:2206.00364" in out
-    assert '\n  warm_from = "ema"  ("ema" | "raw")\n      Whether a warm start trains on from the averaged' in out
-    assert "\n  beta1 = 0.9  (number >= 0 and < 1)\n      Adam's decay of the gradient's mean.\n" in out
-    assert "\n  steps = 18  (integer >= 2)\n      Noise levels of sampling before 0;" in out
+    assert '\n  warm_from = "ema"  ("ema" | "raw")\n      Weights from which a warm start continues' in out
+    assert "\n  beta1 = 0.9  (number >= 0 and < 1)\n      Adam's decay rate of the first moment.\n" in out
+    assert "\n  steps = 18  (integer >= 2)\n      Noise levels of sampling, before level 0;" in out
     _, out, _ = call("metrics", "labels")
-    assert "at most `most` of them are given.\n- `labels.covered`: share" in out
+    assert "for the first `most` classes.\n- `labels.covered`: share" in out
 
 
 def test_lists_and_alternatives():
@@ -95,7 +95,7 @@ def test_kinds_of_your_own_are_listed(monkeypatch, capsys):
     kinds.show("regime", "mine")
     out = capsys.readouterr().out
     # What is not explained is shown all the same.
-    assert "\n  weight = 1.0  (number >= 0)\n      Weight of one" in out and "\n  extra = 3  (integer)\n" in out
+    assert "\n  weight = 1.0  (number >= 0)\n      Weight of a synthetic" in out and "\n  extra = 3  (integer)\n" in out
 
 
 def test_presets_are_listed_and_shown(call):

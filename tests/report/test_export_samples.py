@@ -153,13 +153,13 @@ def test_figures_have_known_suffixes(points, tmp_path):
 
 
 def test_a_figure_shows_each_run_s_own_generations_beside_its_real_data(images, points, tmp_path, monkeypatch):
-    seen, grid = [], export_samples.views.sample_grid
+    seen, grid = [], export_samples.sample_panels.sample_grid
 
     def recorded(samples, shape, **options):
         seen.append((samples, options["real"]))
         return grid(samples, shape, **options)
 
-    monkeypatch.setattr(export_samples.views, "sample_grid", recorded)
+    monkeypatch.setattr(export_samples.sample_panels, "sample_grid", recorded)
     for store, _ in (images, points):
         export_samples.figure(store, tmp_path / "x.png")
         samples, real = seen.pop()

@@ -136,7 +136,7 @@ BAD = [
     (("regime", "ratio", 0.01), "regime.ratio: 0.01 of 10 real examples is less than one synthetic example"),
     (
         ("regime", {"kind": "subsample", "budget": 50}),
-        "regime.budget: expected at most the 20 examples of generation 1, got 50",
+        "regime.budget: expected at most the 20 examples of generation 1, got",
     ),
     (("family", {"kind": "mixture", "k": 20}), "family.k: 20 components need at least as many real examples"),
     (("family", {"kind": "categorical"}), "family: 'categorical' takes one-hot rows"),
