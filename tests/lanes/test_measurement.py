@@ -193,7 +193,7 @@ def test_a_floor_is_real_data_that_is_neither_the_reference_nor_trained_on(tmp_p
 
 def test_the_training_set_is_no_reference_for_what_is_trained_on_it():
     with pytest.raises(
-        ConfigError, match=r"^metrics.kid: 'classifier' is trained on the training set, which cannot be its"
+        ConfigError, match=r"^metrics.kid: 'classifier' is trained on the training set, so it cannot be compared"
     ):
         study([{"kind": "kid", "against": "train", "features": "classifier"}])
     study([{"kind": "kid", "against": "train", "features": "pixels"}])

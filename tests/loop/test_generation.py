@@ -240,5 +240,5 @@ def test_plans_that_cannot_be_are_refused_by_name():
             Run(Source(n=5), Gaussian(), regime).plan(2)
     unused = Planned((5, 5, 0), (1.0, 1.0, 1.0))
     assert Run(Source(n=5), Gaussian(), unused).plan(2) == unused.plan(2, 5, 5)
-    with pytest.raises(ConfigError, match="plans generation 1"):
+    with pytest.raises(ConfigError, match="plan of generation 1: 2 counts and 1 weights"):
         Study(Source(n=5), Gaussian(), Planned((5, 5), (1.0,)))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from selfconsume.errors import ConfigError
+from selfconsume.loop.generation import measure
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.sources.gaussian_mixture import GaussianMixture
 from selfconsume.types import Generation, Metric, Samples
@@ -66,4 +67,4 @@ def _values(metric: Metric, prepared: Any, x: np.ndarray, valid: np.ndarray) -> 
     array: Any = np.asarray if metric.runs_on == "host" else jnp.asarray
     generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2))
     generation = Generation(array(1), generator, generator, array(x), array(valid))
-    return {name: float(value) for name, value in metric(jax.random.key(4), generation, prepared).items()}
+    return {name: float(value) for name, value in measure(metric, jax.random.key(4), generation, prepared).items()}
