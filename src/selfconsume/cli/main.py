@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from typing import Annotated, NoReturn
 
 import typer
@@ -124,12 +125,10 @@ def _explanation(error: Exception) -> tuple[str, int]:
             f"the devices have too little memory ({text[:100]}); set family.grad_accumulation to split each minibatch, "
             "share a lane between more devices (SELFCONSUME_SPLIT), or use a smaller net"
         ), 2
-    if "Unable to initialize backend" in text or "Unknown backend" in text:
-        platforms = os.environ.get("JAX_PLATFORMS", "")
-        return (
-            f"JAX_PLATFORMS={platforms}: JAX finds no such device ({text[:100]}); unset JAX_PLATFORMS, "
-            "or install JAX for the device"
-        ), 2
+    platforms = os.environ.get("JAX_PLATFORMS")
+    # JAX raises several kinds of errors here, of a missing plug-in a bare AssertionError.
+    if platforms and traceback.extract_tb(error.__traceback__)[-1].filename.endswith("xla_bridge.py"):
+        return f"JAX_PLATFORMS={platforms}: JAX finds no such device here; unset it, or install JAX for the device", 2
     raise error
 
 
