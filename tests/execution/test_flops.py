@@ -34,7 +34,7 @@ def test_the_network_of_ddpm_takes_what_is_published():
 def test_what_a_gradient_keeps_grows_with_the_batch_and_falls_with_its_parts(monkeypatch):
     monkeypatch.setitem(SIZES, "tiny", Sizes(8, (1,), 1, ()))
     whole, half, parts = (
-        flops.network(EDM(net="tiny", batch=batch, grad_accumulation=parts), (8, 8, 1)).kept
+        flops.network(EDM(net="tiny", batch=batch, grad_accumulation=parts), (8, 8, 1)).activation_bytes
         for batch, parts in ((8, 1), (4, 1), (8, 2))
     )
     assert parts == half and 1.8 < whole / half < 2

@@ -45,7 +45,7 @@ def test_a_field_with_a_default_orphans_no_result(tmp_path, later):
     later("family", "gaussian", Gaussian, [("jitter", float, 0.0)])
     later("metric", "moments", Moments, [("robust", bool, False)])
     result = execute(study(generations=5), tmp_path / "out")
-    assert [(s.first, s.last, s.kept) for s in result.segments] == [(0, 2, "all"), (3, 4, "all")]
+    assert [(s.first, s.last, s.keep) for s in result.segments] == [(0, 2, "all"), (3, 4, "all")]
     assert table(result).equals(table(Store(tmp_path / "whole")))
 
 
@@ -60,7 +60,7 @@ def test_a_metric_of_a_raised_version_is_measured_again(tmp_path, later):
     before = table(execute(study(), tmp_path / "out"))
     later("metric", "moments", Moments, version=2)
     result = execute(study(), tmp_path / "out")
-    assert result.segments[-1].kept == "values" and set(result.segments[-1].metrics) == {'moments{"version":2}'}
+    assert result.segments[-1].keep == "values" and set(result.segments[-1].metrics) == {'moments{"version":2}'}
     assert (
         table(result)
         .sort("run", "seed", "generation", "metric")

@@ -32,7 +32,7 @@ def filled(tmp_path_factory, layout):
 
 def test_generations_come_back_from_whatever_was_kept(filled):
     store, batch, lanes, records = filled
-    assert {segment.kept for segment in store.segments} == {"samples", "generators"}
+    assert {segment.keep for segment in store.segments} == {"samples", "generators"}
     for record in records:
         stored = restore.generation(store, batch, lanes, record.t)
         for name in ("samples", "valid", "alive"):

@@ -38,7 +38,7 @@ def arrays(directory):
     opened = store.Store(directory)
     found = {}
     for segment in opened.segments:
-        if segment.kept == "values":
+        if segment.keep == "values":
             continue
         with opened.tensors(segment.file, segment.sha256) as file:
             for key in file.keys():  # noqa: SIM118

@@ -82,7 +82,7 @@ def test_the_frechet_distance_is_that_of_the_features(judged):
     weights = judge.weights(source)
     # Slow machines commit each generation by itself.
     segment = next(
-        segment for segment in store.segments if segment.kept != "values" and segment.first <= 1 <= segment.last
+        segment for segment in store.segments if segment.keep != "values" and segment.first <= 1 <= segment.last
     )
     with store.tensors(segment.file, segment.sha256) as tensors:
         samples = tensors.get_tensor("1/samples")

@@ -151,10 +151,10 @@ def test_each_value_says_what_it_rests_on(tmp_path):
     made = Study(source, {"kind": "kde"}, {"kind": "real_only"}, metrics, axes, generations=2, seeds=2)
     store = run_study.execute(made, tmp_path / "out")
     plain, frame = table(store), table(store, measured=True)
-    assert frame.columns == [*plain.columns, "n", "split", "reference", "extractor", "sha256"]
+    assert frame.columns == [*plain.columns, "n", "split", "n_reference", "extractor", "sha256"]
     assert frame.select(plain.columns).equals(plain)
     rests = {
-        name: set(rows.filter(curation="none").select("n", "split", "reference", "extractor").iter_rows())
+        name: set(rows.filter(curation="none").select("n", "split", "n_reference", "extractor").iter_rows())
         for (name,), rows in frame.group_by("metric")
     }
     assert rests["pixels.frechet"] == rests["pixels.frechet.floor"] == {(60, "test", 40, "pixels")}

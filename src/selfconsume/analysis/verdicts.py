@@ -52,6 +52,7 @@ from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.errors import ConfigError
 from selfconsume.results import table as tables
+from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
 from selfconsume.study import validation
 
@@ -59,7 +60,6 @@ VERDICTS = ("diverged", "collapsed", "drifting", "undecided", "improved", "stabl
 """All verdicts, the gravest first."""
 FIXED = ("run", "seed", "generation", "metric", "value", "status")
 NUMBERS = ("slope", "low", "high", "margin", "p", "p_holm", "p_equivalence", "level", "reference")
-FLOOR = ".floor"
 
 
 def decide(found: Evidence, p_holm: float, alpha: float = 0.05) -> tuple[str, str]:

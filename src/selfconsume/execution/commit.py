@@ -53,20 +53,20 @@ class TaskCommits:
     def flush(self, *, state_is_kept: bool = False) -> None:
         """Commits what is not committed yet; ``state_is_kept``: its last whole fit is kept for good."""
         if self._records:
-            kept = fmt.VALUES if isinstance(self._task, MetricTask) else self._task.keep
-            commit(self._writer, self._lanes, self._records, kept, state_is_kept=state_is_kept)
+            keep = fmt.VALUES if isinstance(self._task, MetricTask) else self._task.keep
+            commit(self._writer, self._lanes, self._records, keep, state_is_kept=state_is_kept)
             self._records = []
             self._since = time.monotonic()
 
 
-def commit(writer: Writer, lanes: str, records: Sequence[Record], kept: str, *, state_is_kept: bool = False) -> None:
+def commit(writer: Writer, lanes: str, records: Sequence[Record], keep: str, *, state_is_kept: bool = False) -> None:
     """Commits consecutive generations of a batch of lanes as one segment.
 
     Args:
         writer: The directory.
         lanes: The identity of the batch.
         records: Its generations.
-        kept: What `records` hold: a value of the setting `keep`, or `fmt.VALUES`.
+        keep: What `records` hold: a value of the setting `keep`, or `fmt.VALUES`.
         state_is_kept: Whether the last whole fit is kept for good.
     """
     first, last = records[0].t, records[-1].t
@@ -75,7 +75,7 @@ def commit(writer: Writer, lanes: str, records: Sequence[Record], kept: str, *, 
     if (fit := records[-1].fit) is not None:
         file, sha256 = writer.write(lanes, first, last, fmt.STATE, _named(fit))
         state = {"state": file, "state_sha256": sha256, "state_is_kept": state_is_kept}
-    part = fmt.VALUES if kept == fmt.VALUES else fmt.ARRAYS
+    part = fmt.VALUES if keep == fmt.VALUES else fmt.ARRAYS
     file, sha256 = writer.write(lanes, first, last, part, arrays)
     names = {key: sorted(set().union(*(record.values[key] for record in records))) for key in records[-1].values}
     parts = records[0].seconds
@@ -88,7 +88,7 @@ def commit(writer: Writer, lanes: str, records: Sequence[Record], kept: str, *, 
         sha256=sha256,
         metrics=names,
         fewest=_least([record.fewest for record in records]),
-        kept=kept,
+        kept=keep,
         layout=records[-1].layout,
         seconds={part: round(sum(record.seconds.get(part, 0.0) for record in records), 4) for part in parts},
         **state,

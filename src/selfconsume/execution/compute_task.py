@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfconsume.execution import provenance, restore
+from selfconsume.execution import provenance
 from selfconsume.execution.messages import Advance, Arrays, Checkpoint, Message, Record, Start
+from selfconsume.execution.rebuild import rebuilt
 from selfconsume.execution.schedule import MetricTask, Task
 from selfconsume.lanes import records as lane_records
 from selfconsume.lanes.lane_batch import LaneBatch
@@ -40,15 +41,15 @@ def compute_task(task: Task | MetricTask, start: Start, layout: DeviceLayout) ->
 
 
 def _retrained(task: Task, start: Start, batch: LaneBatch) -> Iterator[Message]:
-    """The generations of a task, unfinished fits now and then, and how far it is."""
+    """The generations of a task, checkpoints of long fits, and its progress."""
     layout, run, record = batch.layout, batch.run, batch.layout.record()
 
     def fit(arrays: Arrays | None, t: int) -> Any:
         return None if arrays is None else pytrees.rebuilt(arrays, generation_zero.fit_structure(run, t))
 
-    after = [restore.rebuilt(batch, generation) for generation in start.generations]
-    if after:
-        after[-1] = after[-1]._replace(fit=fit(start.fit, after[-1].t))
+    history = [rebuilt(batch, generation) for generation in start.generations]
+    if history:
+        history[-1] = history[-1]._replace(fit=fit(start.fit, history[-1].t))
     partial = None if start.partial is None else PartialFit(start.partial[0], fit(start.partial[1], start.partial[0]))
     most = provenance.most_compared(task.metrics, run)
     shares, losses = [0.0], Losses()
@@ -56,7 +57,7 @@ def _retrained(task: Task, start: Start, batch: LaneBatch) -> Iterator[Message]:
     for item in batch.generations(
         task.metrics,
         task.until,
-        history=after or None,
+        history=history or None,
         first=fit(start.first, 0),
         partial=partial,
         origin=fit(start.origin, 0),
@@ -102,7 +103,7 @@ def _measured(task: MetricTask, start: Start, batch: LaneBatch) -> Iterator[Mess
     names = {metric: set(stored) for metric, stored in start.names.items()}
     since, previous = time.monotonic(), None
     for generation in start.generations:
-        stored = restore.rebuilt(batch, generation)
+        stored = rebuilt(batch, generation)
         earlier, previous = previous or stored, stored
         if stored.t not in task.generations:
             continue

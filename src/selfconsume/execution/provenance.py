@@ -22,12 +22,12 @@ def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str,
     Number of samples, number of real examples by split, and by metric what differs from these, with the extractor's
     checksum and accuracy.
     """
-    known: dict[tuple[Source, int], dict[str, Any]] = {}
+    described: dict[tuple[Source, int], dict[str, Any]] = {}
     for cell in cells:
         source, n = cell.run.source, cell.run.sample_size
-        if (source, n) not in known:
-            known[source, n] = {"n": n} | _of_source(source, n, metrics)
-    return [known[cell.run.source, cell.run.sample_size] for cell in cells]
+        if (source, n) not in described:
+            described[source, n] = {"n": n} | _of_source(source, n, metrics)
+    return [described[cell.run.source, cell.run.sample_size] for cell in cells]
 
 
 def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, Any]:

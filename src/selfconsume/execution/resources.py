@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from rich import filesize
 
 from selfconsume.errors import ConfigError
 from selfconsume.lanes.cohorts import cohort_of
@@ -40,16 +41,17 @@ def check(study: Study, out: str | Path) -> None:
         least = 4 * math.prod(run.source.shape) * max(run.source.size, run.block)
         if least > memory or (least := lane_bytes(run, study.last)) > memory:
             raise ConfigError(
-                f"one lane with {run.source.size} real and {run.block} synthetic examples needs about {text(least)} of "
-                f"memory, this machine has {text(memory)}; lower source.n or n_synthetic, or look back less"
+                f"one lane with {run.source.size} real and {run.block} synthetic examples needs about "
+                f"{filesize.decimal(least)} of memory, this machine has {filesize.decimal(memory)}; "
+                "lower source.n or n_synthetic, or look back less"
             )
     path = Path(out).absolute()
     free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
     needed = disk_bytes(study)
     if needed > free:
         raise ConfigError(
-            f"the study needs about {text(needed)} on disk, {text(free)} are free; use keep = 'generators', "
-            "or fewer seeds or generations"
+            f"the study needs about {filesize.decimal(needed)} on disk, {filesize.decimal(free)} are free; "
+            "use keep = 'generators', or fewer seeds or generations"
         )
 
 

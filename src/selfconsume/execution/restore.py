@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution.messages import Arrays, Start, StoredGeneration
+from selfconsume.execution.rebuild import rebuilt
 from selfconsume.execution.schedule import MetricTask, Task
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.records import Record
@@ -25,12 +24,12 @@ from selfconsume.types import FitState
 def start(store: Store, task: Task) -> Start:
     """What a task starts from."""
     run, lanes = task.cells[0].run, task.lanes
-    found = store.unfinished.get(fmt.lanes_id(fmt.grouped(lanes)))
+    checkpoint = store.unfinished.get(fmt.lanes_id(fmt.grouped(lanes)))
     partial = None
-    if found and found.generation == task.after + 1:
-        names = pytrees.named_shapes(generation_zero.fit_structure(run, found.generation))
-        with store.tensors(found.file, found.sha256) as file:
-            partial = found.generation, {name: file.get_tensor(f"{fmt.FIT}{name}") for name in names}
+    if checkpoint and checkpoint.generation == task.after + 1:
+        names = pytrees.named_shapes(generation_zero.fit_structure(run, checkpoint.generation))
+        with store.tensors(checkpoint.file, checkpoint.sha256) as file:
+            partial = checkpoint.generation, {name: file.get_tensor(f"{fmt.FIT}{name}") for name in names}
     origin = fit_arrays(store, run, task.origins, 0) if task.origins else None
     if task.after < 0:
         return Start(origin=origin, partial=partial)
@@ -82,44 +81,21 @@ def stored(store: Store, run: Run, lanes: Sequence[Lane], t: int, *, generators:
     """
     # Lanes of several segments may have been kept differently.
     places = _where(store, lanes, t)
-    kept = {segment.kept for segment, _ in places}
+    keep = {segment.keep for segment, _ in places}
     redrawn = np.zeros(len(lanes), bool)
     for segment, pairs in places:
-        redrawn[[place for place, _ in pairs]] = segment.kept == "generators"
+        redrawn[[place for place, _ in pairs]] = segment.keep == "generators"
     generator, samples, valid = None, np.empty(0), np.empty(0, bool)
-    if redrawn.any() or (generators and "samples" not in kept):
+    if redrawn.any() or (generators and "samples" not in keep):
         names = pytrees.named_shapes(generation_zero.fit_structure(run, t).generator)
         prefix = fmt.generator(t)
-        generator = {name: _gather(store, lanes, t, f"{prefix}{name}", lack="samples") for name in names}
+        generator = {name: _gather(store, lanes, t, f"{prefix}{name}", except_keep="samples") for name in names}
     if not redrawn.all():
-        samples = _gather(store, lanes, t, fmt.samples(t), lack="generators")
-        valid = _gather(store, lanes, t, fmt.valid(t), lack="generators")
+        samples = _gather(store, lanes, t, fmt.samples(t), except_keep="generators")
+        valid = _gather(store, lanes, t, fmt.valid(t), except_keep="generators")
     return StoredGeneration(
-        t, _gather(store, lanes, t, fmt.alive(t)), samples, valid, generator, redrawn, "samples" in kept
+        t, _gather(store, lanes, t, fmt.alive(t)), samples, valid, generator, redrawn, "samples" in keep
     )
-
-
-def rebuilt(batch: LaneBatch, stored: StoredGeneration) -> Record:
-    """A stored generation as the loop gave it, without its metric values.
-
-    Samples that were not kept are drawn again from the stored generators, bit for bit on the same layout. Where generators
-    were not kept, `fit` has none.
-    """
-    generator: Any = None
-    if stored.generator is not None:
-        generator = pytrees.rebuilt(stored.generator, generation_zero.fit_structure(batch.run, stored.t).generator)
-    samples, valid = stored.samples, stored.valid
-    if stored.redrawn.all():
-        samples, valid = batch.resample(stored.t, generator)
-    elif stored.redrawn.any():
-        drawn = batch.resample(stored.t, generator)
-        samples, valid = samples.copy(), valid.copy()
-        samples[stored.redrawn], valid[stored.redrawn] = (rows[stored.redrawn] for rows in drawn)
-    if stored.some_lack_generators:
-        generator = None
-    # How the fit went is only in what is stored whole, see `fit`.
-    nothing = jnp.zeros((), jnp.int32), jnp.array(jnp.nan)
-    return Record(stored.t, stored.alive, samples, valid, FitState(generator, None, *nothing, None), {}, {})
 
 
 def fit(store: Store, run: Run, lanes: Sequence[Lane], t: int) -> FitState:
@@ -140,20 +116,20 @@ def _where(
 ) -> list[tuple[Segment, list[tuple[int, int]]]]:
     """Segments that hold generation ``t``, each with pairs (place in ``lanes``, row in the segment)."""
     left = {lane: i for i, lane in enumerate(lanes)}
-    found = []
+    places = []
     # Newest first: of a generation that several segments hold, the latest commit counts.
     for segment in reversed(store.segments):
-        if segment.kept == fmt.VALUES or not segment.first <= t <= segment.last:
+        if segment.keep == fmt.VALUES or not segment.first <= t <= segment.last:
             continue
         if state and (segment.last != t or not store.has_state(segment)):
             continue
         pairs = [(left.pop(lane), row) for row, lane in enumerate(store.lanes[segment.lanes]) if lane in left]
         if pairs:
-            found.append((segment, pairs))
+            places.append((segment, pairs))
     if left:
         run, seed = next(iter(left))
         raise ConfigError(f"{store.path}: generation {t} of run {run}, seed {seed}, is not stored")
-    return found
+    return places
 
 
 def _gather(
@@ -163,15 +139,15 @@ def _gather(
     key: str,
     *,
     state: bool = False,
-    lack: str = "",
+    except_keep: str = "",
 ) -> np.ndarray:
     """A stored array with one row a lane, from however many files.
 
-    Lanes of segments kept as ``lack`` have no such array: their rows are 0.
+    Lanes of segments with `keep` = ``except_keep`` have no such array: their rows are 0.
     """
     result: np.ndarray | None = None
     for segment, pairs in _where(store, lanes, t, state):
-        if segment.kept == lack:
+        if segment.keep == except_keep:
             continue
         file, sha256 = (segment.state, segment.state_sha256) if state else (segment.file, segment.sha256)
         with store.tensors(file, sha256) as tensors:

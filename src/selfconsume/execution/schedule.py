@@ -109,13 +109,13 @@ def pending(study: Study, store: Store | None, layout: DeviceLayout) -> list[Tas
 def _anchored(study: Study, store: Store | None) -> dict[tuple[Any, int], Lane]:
     """Lanes whose fit of generation 0 is kept, by what it depends on."""
     runs = {cell.id: cell.run for cell in study.cells}
-    found: dict[tuple[Any, int], Lane] = {}
+    anchors: dict[tuple[Any, int], Lane] = {}
     for segment in store.segments if store else ():
         if store and segment.state_is_kept and segment.last == 0 and store.has_state(segment):
             for run, seed in store.lanes[segment.lanes]:
                 if run in runs:
-                    found.setdefault((runs[run].generation_zero_inputs, seed), (run, seed))
-    return found
+                    anchors.setdefault((runs[run].generation_zero_inputs, seed), (run, seed))
+    return anchors
 
 
 def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int) -> Iterator[Task]:
@@ -144,7 +144,7 @@ def lacking(study: Study, store: Store) -> list[MetricTask]:
     measured = _measured(store)
     result = []
     for segment in store.segments:
-        if segment.kept == fmt.VALUES:
+        if segment.keep == fmt.VALUES:
             continue
         chosen = [lane for lane in store.lanes[segment.lanes] if lane in lanes]
         generations = range(segment.first, min(segment.last, study.last) + 1)

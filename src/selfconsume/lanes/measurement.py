@@ -17,6 +17,7 @@ from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.records import Values
 from selfconsume.loop import generation
 from selfconsume.loop.keys import Role, key_at
+from selfconsume.metrics import FLOOR
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import compiled, extractor_of
 from selfconsume.types import Extractor, Generation, Metric, Source
@@ -100,7 +101,7 @@ class Measurement:
             lane = {"generator": generator, "previous": generator, "samples": self._real_sample(split), "valid": valid}
             values, _ = self.measure([metric for metric, _ in group], [prepared for _, prepared in group], 0, lane)
             for key, named in values.items():
-                result[key] = {f"{name}.floor": value for name, value in named.items()}
+                result[key] = {f"{name}{FLOOR}": value for name, value in named.items()}
         return result
 
     def _valid_counts(self, lane: Arrays) -> tuple[list[int], np.ndarray]:

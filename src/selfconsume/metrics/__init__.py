@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from selfconsume.metrics.prediction_error import PredictionError
     from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein
 
+FLOOR = ".floor"
+"""Suffix of the names of noise floors: values of real data against real data."""
+
 KINDS = {
     "parameters": "parameters:Parameters",
     "update": "parameters:Update",

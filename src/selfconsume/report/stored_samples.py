@@ -27,7 +27,7 @@ class LaneSamples:
             for name, batch in store.lanes.items()
         }
         for segment in reversed(store.segments):
-            for row, lane in rows[segment.lanes] if segment.kept != fmt.VALUES else ():
+            for row, lane in rows[segment.lanes] if segment.keep != fmt.VALUES else ():
                 self.places[lane].append((segment, row))
         self._real: dict[Any, np.ndarray] = {}
 
@@ -38,7 +38,7 @@ class LaneSamples:
                 with self.store.tensors(segment.file, segment.sha256) as tensors:
                     if not tensors.get_slice(fmt.alive(t))[row : row + 1][0]:
                         return "diverged"
-                    if segment.kept != "generators":
+                    if segment.keep != "generators":
                         samples, valid = (
                             tensors.get_slice(name(t))[row : row + 1][0] for name in (fmt.samples, fmt.valid)
                         )

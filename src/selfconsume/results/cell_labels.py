@@ -1,4 +1,4 @@
-"""Labels of the cells of a study: which axes tell them apart, and how their values are written."""
+"""Labels of the cells of a study, from the axes on which the cells differ."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LONGEST = 30
 def distinct(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str, list[Any]]:
     """Axis -> its values in order of first appearance, for axes with more than one."""
     values = {axis: list(dict.fromkeys(cell[axis] for cell in cells)) for axis in axes}
-    return {axis: found for axis, found in values.items() if len(found) > 1}
+    return {axis: labels for axis, labels in values.items() if len(labels) > 1}
 
 
 def labels(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[str]:
-    """A short name for each cell: what tells it from the others, such as ``mix(ratio=0.5), n = 100``."""
+    """A short name for each cell: its values on the axes that vary, such as ``mix(ratio=0.5), n = 100``."""
     varying = list(distinct(cells, axes))
     if not varying:
         return ["mean over seeds"] * len(cells)
@@ -26,25 +26,25 @@ def labels(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[str]
 
 
 def selection(cells: Sequence[Mapping[str, Any]], axes: Sequence[str], most: int) -> list[int]:
-    """Indices of at most ``most`` cells: the axis with the most values is thinned evenly until they are few enough.
+    """Indices of at most ``most`` cells, an evenly spaced subset of the grid.
 
-    The first and the last value of an axis stay as long as it keeps two.
+    The axis with the most values is thinned first; as long as it has two values, its first and its last stay.
     """
     values = {axis: list(dict.fromkeys(cell[axis] for cell in cells)) for axis in axes}
-    kept = {axis: list(found) for axis, found in values.items()}
+    subset = {axis: list(labels) for axis, labels in values.items()}
 
-    def left() -> list[int]:
-        return [i for i, cell in enumerate(cells) if all(cell[axis] in kept[axis] for axis in axes)]
+    def members() -> list[int]:
+        return [i for i, cell in enumerate(cells) if all(cell[axis] in subset[axis] for axis in axes)]
 
-    chosen = left()
-    while len(chosen) > most and any(len(found) > 1 for found in kept.values()):
-        axis = max(axes, key=lambda name: len(kept[name]))
-        others = max(1, len(chosen) // len(kept[axis]))
-        size = min(len(kept[axis]) - 1, max(1, most // others))
+    indices = members()
+    while len(indices) > most and any(len(labels) > 1 for labels in subset.values()):
+        axis = max(axes, key=lambda name: len(subset[name]))
+        cells_per_value = max(1, len(indices) // len(subset[axis]))
+        size = min(len(subset[axis]) - 1, max(1, most // cells_per_value))
         places = np.linspace(0, len(values[axis]) - 1, size).round().astype(int)
-        kept[axis] = [values[axis][i] for i in places]
-        chosen = left()
-    return chosen
+        subset[axis] = [values[axis][i] for i in places]
+        indices = members()
+    return indices
 
 
 def cut(name: str) -> str:
@@ -61,5 +61,5 @@ def _named(axis: str, value: Any, among: Sequence[str]) -> str:
     if axis in ("regime", "source", "family", "curation"):
         return text(value)
     short = axis.rpartition(".")[2]
-    name = axis if sum(other.rpartition(".")[2] == short for other in among) > 1 else short
+    name = axis if sum(name.rpartition(".")[2] == short for name in among) > 1 else short
     return f"{name} = {text(value)}"

@@ -1,4 +1,4 @@
-"""A directory of results in words and small tables: what was run, how far it is, what it ran on, and how long it took."""
+"""Summary of a directory of results: the study, its progress, devices and wall-clock time."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ STARTS = {
 
 
 class Fate(NamedTuple):
-    """How the seeds of one cell fared.
+    """Progress and divergence of the seeds of one cell.
 
     Attributes:
-        done: Last generation that all seeds have, -1 if some have none.
+        done: Last generation stored for all seeds, -1 if some seed has none.
         seeds: Number of seeds.
-        diverged: How many of them are marked as diverged in the last generation they have.
+        diverged: Number of seeds marked as diverged in their last stored generation.
     """
 
     done: int
@@ -37,15 +37,16 @@ class Fate(NamedTuple):
 
 
 def summary(study: Mapping[str, Any]) -> str:
-    """What was run, in a few sentences."""
+    """The study in a few sentences."""
     tables, axes = study["tables"], study["axes"]
     settings = tables["study"]
     roles = ("source", "family", "regime", "curation")
     parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in roles}
     text = [
-        f"A generative model{_named(' (', parts['family'], ')')} is fitted to real data{_named(' (', parts['source'], ')')} "
-        "and then retrained, generation after generation, on data that contains its own samples"
-        f"{_named(', under the regime ', parts['regime'], '')}."
+        f"A generative model{_enclosed(' (', parts['family'], ')')} is fitted to real data"
+        f"{_enclosed(' (', parts['source'], ')')} and then retrained, generation after generation, on data that "
+        "contains its own samples"
+        f"{_enclosed(', under the regime ', parts['regime'], '')}."
     ]
     if axes:
         varied = [f"{axis} ({_values([cell['labels'][axis] for cell in study['cells']])})" for axis in axes]
@@ -64,14 +65,14 @@ def summary(study: Mapping[str, Any]) -> str:
         size = settings["n_synthetic"]
         text.append(f"Each generation samples {size or 'as many'} examples{'' if size else ' as the real set has'}.")
     if parts["curation"]:
-        text.append(f"Which samples are published, and trained on, is decided by {parts['curation']}.")
+        text.append(f"Samples are curated by {parts['curation']} before they are published and trained on.")
     if settings.get("extrapolation") and "study.extrapolation" not in axes:
         text.append(f"Every retrained model is extrapolated by {settings['extrapolation']:g}.")
     return " ".join(text)
 
 
 def fates(store: Store) -> dict[str, Fate]:
-    """Run identity -> how its seeds fared, for the cells of the latest study."""
+    """Progress and divergence by run identity, for the cells of the latest study."""
     study = store.study
     last = study["generations"] - 1
     seeds = seeds_of(study)
@@ -86,8 +87,8 @@ def fates(store: Store) -> dict[str, Fate]:
 
 
 def _latest_alive(store: Store, last: int) -> dict[Lane, tuple[int, bool]]:
-    """The latest generation of every lane, up to ``last``, and whether it has not diverged there."""
-    newest = {segment.lanes: segment for segment in store.segments if segment.kept != VALUES and segment.first <= last}
+    """The latest generation of every lane, up to ``last``, and whether the lane is alive there."""
+    newest = {segment.lanes: segment for segment in store.segments if segment.keep != VALUES and segment.first <= last}
     latest: dict[Lane, tuple[int, bool]] = {}
     for segment in newest.values():
         t = min(segment.last, last)
@@ -110,19 +111,19 @@ def seconds(store: Store) -> dict[str, float]:
 
 
 def layouts(store: Store) -> list[dict[str, Any]]:
-    """The different devices that the numbers were computed on."""
+    """The distinct device layouts of the stored numbers."""
     return [json.loads(text) for text in dict.fromkeys(json.dumps(s.layout, sort_keys=True) for s in store.segments)]
 
 
 def duration(value: float) -> str:
-    """Seconds as people say them."""
+    """Seconds as text: ``5.2 s``, ``12 min``."""
     if value < 60:
         return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
     return f"{value / 60:.1f} min" if value < 3600 else f"{value / 3600:.1f} h"
 
 
 def toml(tables: Mapping[str, Any]) -> str:
-    """The tables of a study as the file that gives it, all fields written out; fields that are none are left out."""
+    """A study's tables as TOML with every field except those that are None."""
     # Not tomli-w's: it moves long values to the end, and the order of the axes is the order of the cells.
     lines: list[str] = []
     for key, table in tables.items():
@@ -162,8 +163,8 @@ def _values(values: Sequence[Any]) -> str:
     return ", ".join(shown)
 
 
-def _named(before: str, text: str, after: str) -> str:
-    return f"{before}{text}{after}" if text else ""
+def _enclosed(prefix: str, text: str, suffix: str) -> str:
+    return f"{prefix}{text}{suffix}" if text else ""
 
 
 def _and(items: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""One generator out of a directory of results: a safetensors file that says where it is from."""
+"""Export of one stored generator as a safetensors file whose metadata hold its provenance."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     Args:
         store: The directory of results.
         out: Where to write; a name that ends in ``.safetensors``.
-        run: The run's identity, as `selfconsume status` shows it, or enough of its beginning. May be left out where there is
-            only one run.
-        seed: Which of its seeds.
-        generation: Which generation; negative ones count from the last that is stored.
+        run: The run's identity, as `selfconsume status` shows it, or a unique prefix. Optional for a single run.
+        seed: One of its seeds.
+        generation: The generation; negative ones count from the last stored one.
 
     Returns:
-        The file. Its metadata hold the study's tables, the run, its seed and generation, and the sha256 of the file of
-        results that it was taken from.
+        The file. Its metadata hold the study's tables, the run, its seed and generation, and the sha256 of the stored
+        array file.
 
     Raises:
-        ConfigError: There is no such run, seed or generation, or its generators were not kept.
+        ConfigError: The run, seed or generation is not stored, or stored without generators.
     """
     out = Path(out)
     if out.suffix != ".safetensors":
         raise ConfigError(f"export: expected --out to end in .safetensors, got {str(out)!r}")
     identity, t = found(store, run, seed, generation)
     arrays, sha256 = _arrays(store, identity, seed, t)
-    study = next(each for each in reversed(store.studies) if any(cell["id"] == identity for cell in each["cells"]))
+    study = next(study for study in reversed(store.studies) if any(cell["id"] == identity for cell in study["cells"]))
     labels = next(cell["labels"] for cell in study["cells"] if cell["id"] == identity)
     facts = {
         "selfconsume": metadata.version("selfconsume"),
@@ -57,16 +56,16 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
 
 
 def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[str, int]:
-    """The run's whole identity, and which generation is meant.
+    """The full identity of a run, and a generation counted from 0.
 
     Args:
         store: The directory of results.
-        run: The run's identity or its beginning; None where there is only one run.
+        run: The run's identity or a unique prefix; None for a single run.
         seed: One of its seeds.
-        generation: Negative ones count from the last that is stored.
+        generation: Negative ones count from the last stored one.
 
     Raises:
-        ConfigError: There is no such run, seed or generation.
+        ConfigError: The run, seed or generation is not stored.
     """
     done = store.progress()
     runs = sorted({identity for identity, _ in done})
@@ -74,12 +73,12 @@ def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[st
     if len(fit) != 1:
         named = "" if run is None else f" that begins with {run!r}"
         labels = {cell["id"]: cell["labels"].values() for study in store.studies for cell in study["cells"]}
-        known = [" ".join([each, *(f"({label})" for label in labels.get(each, ()))]) for each in runs[:8]]
+        options = [" ".join([name, *(f"({label})" for label in labels.get(name, ()))]) for name in runs[:8]]
         raise ConfigError(
-            f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(known)}"
+            f"export: expected one run{named}, found {len(fit)} of {len(runs)}; give --run one of {', '.join(options)}"
         )
     if (fit[0], seed) not in done:
-        seeds = sorted(each for identity, each in done if identity == fit[0])
+        seeds = sorted(stored for identity, stored in done if identity == fit[0])
         raise ConfigError(f"export: run {fit[0]} has no seed {seed}; it has {', '.join(map(str, seeds[:20]))}")
     last = done[fit[0], seed]
     t = last + 1 + generation if generation < 0 else generation
@@ -89,10 +88,10 @@ def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[st
 
 
 def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.ndarray], str]:
-    """The generator's arrays by name, and the checksum of the file that they are from."""
+    """The generator's arrays by name, and the checksum of their file."""
     for segment in reversed(store.segments):
         lanes = store.lanes[segment.lanes]
-        if segment.kept == fmt.VALUES or not segment.first <= t <= segment.last or (run, seed) not in lanes:
+        if segment.keep == fmt.VALUES or not segment.first <= t <= segment.last or (run, seed) not in lanes:
             continue
         row = lanes.index((run, seed))
         places = [(segment.file, segment.sha256, fmt.generator(t))]
@@ -100,7 +99,7 @@ def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.nda
             places.append((segment.state, segment.state_sha256, f"{fmt.FIT}.generator"))
         for file, sha256, prefix in places:
             if not (store.path / fmt.DATA / file).exists():
-                continue  # Whole fits are removed once a later one is there.
+                continue  # Whole fits are removed once a later one is committed.
             with store.tensors(file, sha256) as tensors:
                 names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118
                 rows = {name.removeprefix(prefix): tensors.get_slice(name)[row : row + 1][0] for name in names}

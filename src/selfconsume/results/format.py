@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from selfconsume.metrics import FLOOR as FLOOR
+
 FORMAT = 2
 LOG = "log.jsonl"
 DATA = "data"
@@ -22,13 +24,10 @@ OPEN, STUDY, LANES, SEGMENT, UNFINISHED = "open", "study", "lanes", "segment", "
 """Events: the directory is created; a study is run; lanes get an id; generations are stored; a fit is checkpointed."""
 
 VALUES = "values"
-"""`kept` of a segment that holds values of metrics added later, beside the settings of `keep`."""
+"""`keep` of a segment that holds values of metrics added later, beside the settings of `keep`."""
 
 ARRAYS, STATE = "arrays", "state"
 """Parts of a segment beside `VALUES`: what is kept of its generations, and its last generation's whole fit."""
-
-FLOOR = ".floor"
-"""Ends the name of a value of real data against real data."""
 
 OK, DIVERGED = "ok", "diverged"
 """Status of a value."""

@@ -62,17 +62,17 @@ def damaged(path: Path, number: int, why: object) -> ConfigError:
 
 
 def _check_format(path: Path, lines: list[bytes]) -> None:
-    found = fmt.format_of(lines[0]) if lines else None
-    if found is None:
+    number = fmt.format_of(lines[0]) if lines else None
+    if number is None:
         if lines and lines[0].startswith(fmt.OPENING[:20]):
             raise damaged(path, 1, "it does not name a format")
         raise ConfigError(
             f"{path}: not a directory of results (its {LOG} is another program's); give another directory"
         )
-    if found < FORMAT:
+    if number < FORMAT:
         raise ConfigError(
-            f"{path}: results of format {found}, older than {FORMAT}; run the study again in another directory, or read "
+            f"{path}: results of format {number}, older than {FORMAT}; run the study again in another directory, or read "
             "these with the version that wrote them"
         )
-    if found > FORMAT:
-        raise ConfigError(f"{path}: results of format {found}, newer than {FORMAT}; update selfconsume")
+    if number > FORMAT:
+        raise ConfigError(f"{path}: results of format {number}, newer than {FORMAT}; update selfconsume")

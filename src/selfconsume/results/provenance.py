@@ -1,4 +1,4 @@
-"""What every value was measured on: how many samples against how much real data, through which weights."""
+"""Provenance of stored values: sample and reference counts, split, and the extractor's weights."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ UNSURE = 0.9
 
 
 class Measured(NamedTuple):
-    """How the values of one metric came about, in all cells of the latest study that agree on it.
+    """Provenance of one metric's values, shared by some cells of the latest study.
 
     Attributes:
         metric: Kind of the metric, and of the extractor before it: ``classifier.frechet``.
-        n: Samples of a generation that are compared, where all of them are valid; 0 where the generator is asked itself.
-        fewest: The fewest that any value compares: others were not valid.
-        split: Which real data they are compared with: "test", "train", "train and test", or "" for none.
-        reference: Examples of it that are compared.
+        n: Samples of a generation that are compared if all are valid; 0 for values computed from the generator itself.
+        fewest: Smallest number of valid samples that any value compares.
+        split: The real data: "test", "train", "train and test", or "" for none.
+        n_reference: Number of real examples that are compared.
         extractor: Kind of the extractor, or "".
         sha256: Fingerprint of the extractor's weights, or "".
-        accuracy: Share of held-out real examples whose class the extractor knows; None where it is no classifier.
-        cells: How many cells.
+        accuracy: The extractor's accuracy on held-out real examples; None unless it is a classifier.
+        cells: Number of cells.
     """
 
     metric: str
     n: int
     fewest: int
     split: str
-    reference: int
+    n_reference: int
     extractor: str
     sha256: str
     accuracy: float | None
@@ -42,45 +42,45 @@ class Measured(NamedTuple):
 
 
 def described(study: Mapping[str, Any]) -> dict[str, dict[str, Measured]]:
-    """How values come about that are measured while a study is the latest, by `metric_key` and run; each one cell.
+    """Provenance of values measured by one stored study, by `metric_key` and run; each of one cell.
 
-    Empty for studies that were stored before this was.
+    Empty for studies stored without provenance.
     """
     result = {}
     tables = study["tables"]["metrics"]
-    for text, about, given in zip(study["metrics"], study.get("measured", ()), tables, strict=False):
-        name, split, extractor = about["name"], about["split"], given.get("features", {}).get("kind", "")
+    for text, about, table in zip(study["metrics"], study.get("measured", ()), tables, strict=False):
+        name, split, extractor = about["name"], about["split"], table.get("features", {}).get("kind", "")
         result[text] = {}
         for cell in study["cells"]:
             on = cell["measured"]
-            whole = on["n"], sum(on[part] for part in split.split(" and ")) if split else 0
-            n, reference = on.get("compared", {}).get(name, whole)
+            counts = on["n"], sum(on[part] for part in split.split(" and ")) if split else 0
+            n, n_reference = on.get("compared", {}).get(name, counts)
             sha256, accuracy = (on.get(key, {}).get(name) for key in ("extractors", "accuracy"))
-            result[text][cell["id"]] = Measured(name, n, n, split, reference, extractor, sha256 or "", accuracy, 1)
+            result[text][cell["id"]] = Measured(name, n, n, split, n_reference, extractor, sha256 or "", accuracy, 1)
     return result
 
 
 def gather(store: Store) -> list[Measured]:
-    """How the stored values of the latest study came about; empty for studies that were stored before this was.
+    """Provenance of the stored values of the latest study; empty for studies stored without provenance.
 
-    What was measured while an earlier study was the latest is described as it was then.
+    Values measured by an earlier study keep the provenance of that study.
     """
     runs, few = _holding(store)
-    now = described(store.study)
+    latest = described(store.study)
     studies = {index: described(store.studies[index]) for index in {index for index, _ in runs}}
-    found: dict[tuple[Any, ...], Measured] = {}
-    for text, cells in now.items():
+    merged: dict[tuple[Any, ...], Measured] = {}
+    for text, cells in latest.items():
         indices = sorted(index for index, metric in runs if metric == text)
         for run, row in cells.items():
             rows = {studies[index].get(text, {}).get(run, row) for index in indices if run in runs[index, text]} or {
                 row
             }
-            for each in rows:
-                key = each._replace(fewest=0)
-                old = found.get(key, each._replace(cells=0))
-                least = min(old.fewest, few.get((text, run), each.n))
-                found[key] = each._replace(fewest=least, cells=old.cells + 1)
-    return list(found.values())
+            for cell in rows:
+                key = cell._replace(fewest=0)
+                old = merged.get(key, cell._replace(cells=0))
+                least = min(old.fewest, few.get((text, run), cell.n))
+                merged[key] = cell._replace(fewest=least, cells=old.cells + 1)
+    return list(merged.values())
 
 
 def _holding(store: Store) -> tuple[dict[tuple[int, str], set[str]], dict[tuple[str, str], int]]:
@@ -93,38 +93,38 @@ def _holding(store: Store) -> tuple[dict[tuple[int, str], set[str]], dict[tuple[
             continue
         for text in segment.metrics:
             runs.setdefault((segment.study, text), set()).update(named[segment.lanes])
-        for text, each in segment.fewest.items():
-            for run, number in each.items():
+        for text, numbers in segment.fewest.items():
+            for run, number in numbers.items():
                 few[text, run] = min(number, few.get((text, run), number))
     return runs, few
 
 
 def lines(store: Store) -> list[str]:
-    """What was compared with what, in sentences."""
+    """Provenance in sentences: samples, real data and extractor of each metric."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for row in gather(store):
         if row.split:
             groups.setdefault(row[1:-1], []).append(row.metric)
     result = []
-    for (n, few, split, reference, extractor, sha256, accuracy), names in groups.items():
-        what = f"{n} samples" if n else "generators"
-        what += f" (where not all are valid, as few as {few})" if few < n else ""
-        known = "" if accuracy is None else f", right on {accuracy:.0%} of held-out examples"
-        through = f", through {extractor} (sha256 {sha256[:SHORT]}{known})" if extractor else ""
-        result.append(f"{_names(names)}: {what} against {reference} real examples ({split}){through}")
+    for (n, few, split, n_reference, extractor, sha256, accuracy), names in groups.items():
+        samples = f"{n} samples" if n else "generators"
+        samples += f" (where not all are valid, as few as {few})" if few < n else ""
+        correct = "" if accuracy is None else f", right on {accuracy:.0%} of held-out examples"
+        through = f", through {extractor} (sha256 {sha256[:SHORT]}{correct})" if extractor else ""
+        result.append(f"{_names(names)}: {samples} against {n_reference} real examples ({split}){through}")
     return result
 
 
 def warnings(store: Store) -> list[str]:
-    """What must not be compared without a second thought, in sentences; empty where everything is alike."""
+    """Differences in provenance that make values incomparable, in sentences; empty if there are none."""
     rows = [row for row in gather(store) if row.split]
     result = []
-    for numbers, what in ((lambda row: row.n, "samples"), (lambda row: row.reference, "real examples")):
+    for numbers, noun in ((lambda row: row.n, "samples"), (lambda row: row.n_reference, "real examples")):
         apart = {row.metric for row in rows if len(_of(rows, row.metric, numbers)) > 1}
         if apart:
             counts = ", ".join(map(str, sorted({numbers(row) for row in rows if row.metric in apart})))
             result.append(
-                f"cells differ in their number of {what} ({counts}), on which bias or noise of {_names(apart)} depends; "
+                f"cells differ in their number of {noun} ({counts}), on which bias or noise of {_names(apart)} depends; "
                 "compare each cell with its own floor, not with cells of another number"
             )
     if short := [row for row in rows if row.fewest < row.n]:

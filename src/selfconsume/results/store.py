@@ -34,7 +34,7 @@ class Segment:
         file: Samples, generators and metric values, named as `format` says.
         sha256: Its checksum.
         metrics: Value names in the file, by metric.
-        kept: "all", "samples", "generators", or "values" for metrics that were added later.
+        keep: "all", "samples", "generators", or "values" for metrics that were added later.
         layout: Devices that the numbers were computed on.
         seconds: Wall-clock seconds by part.
         state: File of the last generation's whole fit, from which the next one starts; "" where there is none.
@@ -50,7 +50,7 @@ class Segment:
     file: str
     sha256: str
     metrics: dict[str, list[str]]
-    kept: str
+    keep: str
     layout: dict[str, Any]
     seconds: dict[str, float]
     state: str = ""
@@ -101,7 +101,7 @@ class Store:
         """The last committed generation of every lane."""
         done: dict[Lane, int] = {}
         for segment in self.segments:
-            if segment.kept != fmt.VALUES:
+            if segment.keep != fmt.VALUES:
                 for lane in self.lanes[segment.lanes]:
                     done[lane] = max(done.get(lane, -1), segment.last)
         return done
@@ -112,12 +112,12 @@ class Store:
         It is the last committed generation, unless the end of the log was lost after the whole fit before it was removed.
         """
         done = self.progress()
-        found = dict.fromkeys(done, -1)
+        latest = dict.fromkeys(done, -1)
         for segment in reversed(self.segments):
             lanes = self.lanes[segment.lanes]
-            if segment.state and any(segment.last > found[lane] for lane in lanes) and self.has_state(segment):
-                found |= {lane: max(found[lane], segment.last) for lane in lanes}
-        return found
+            if segment.state and any(segment.last > latest[lane] for lane in lanes) and self.has_state(segment):
+                latest |= {lane: max(latest[lane], segment.last) for lane in lanes}
+        return latest
 
     def has_state(self, segment: Segment) -> bool:
         """Whether the whole fit that ended a segment is on the disk: those that no run starts from are removed."""
@@ -133,10 +133,10 @@ class Store:
         if file not in self._verified:
             try:
                 with open(path, "rb") as handle:
-                    found = hashlib.file_digest(handle, "sha256").hexdigest()
+                    checksum = hashlib.file_digest(handle, "sha256").hexdigest()
             except OSError as error:
                 raise ConfigError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
-            if found != sha256:
+            if checksum != sha256:
                 raise ConfigError(f"{path}: its checksum is not the one in the log; restore it from a copy")
             self._verified.add(file)
         return safe_open(path, "numpy")
@@ -185,19 +185,21 @@ class Store:
                     raise ValueError("the lanes are not those that their id stands for")
                 self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
             case fmt.SEGMENT:
-                segment = Segment(**fields, study=len(self.studies) - 1)
-                part = fmt.VALUES if segment.kept == fmt.VALUES else fmt.ARRAYS
+                segment = Segment(keep=fields.pop("kept"), **fields, study=len(self.studies) - 1)
+                part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
                 self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
                 if segment.state:
                     self._check_names(number, segment, segment.first, segment.last, {fmt.STATE: segment.state})
                 self.segments.append(segment)
-                held = self.unfinished.get(segment.lanes)
-                if held and held.generation <= segment.last:
+                partial = self.unfinished.get(segment.lanes)
+                if partial and partial.generation <= segment.last:
                     del self.unfinished[segment.lanes]
             case fmt.UNFINISHED:
-                held = Unfinished(**fields)
-                self._check_names(number, held, held.generation, held.generation, {fmt.UNFINISHED: held.file})
-                self.unfinished[held.lanes] = held
+                partial = Unfinished(**fields)
+                self._check_names(
+                    number, partial, partial.generation, partial.generation, {fmt.UNFINISHED: partial.file}
+                )
+                self.unfinished[partial.lanes] = partial
             case _:
                 raise ValueError(f"{event!r} is not an event")
 

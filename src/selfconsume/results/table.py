@@ -14,7 +14,7 @@ from selfconsume.results import format as fmt
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
-MEASURED = ("n", "split", "reference", "extractor", "sha256")
+MEASURED = ("n", "split", "n_reference", "extractor", "sha256")
 """Columns that say what a value rests on."""
 TYPES = (pl.Int64, pl.String, pl.Int64, pl.String, pl.String)
 
@@ -29,9 +29,9 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     Runs, seeds, generations and metrics that the latest study no longer names are left out. Rows named
     ``<metric>.floor`` hold real data against real data at the same number of examples, once a run, at generation 0.
 
-    With ``measured``, further columns say what each value rests on: `n` (samples that it compares; null where it compares
-    none, or where that was not stored), `split` and `reference` (which real data, and how many examples of it), `extractor`
-    and `sha256` (of its weights); null where there is none.
+    With ``measured``, further columns say what each value rests on: `n` (samples that it compares; null for none or
+    unknown), `split` and `n_reference` (the real data and its number of examples), `extractor` and `sha256` (of its
+    weights); null without an extractor.
 
     Raises:
         ConfigError: Two metrics give values of one name, or a file is damaged.

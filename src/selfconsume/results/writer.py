@@ -120,9 +120,9 @@ class Writer:
             if file.name not in named and fmt.is_file_of(self.store.directory, file.name):
                 file.unlink(missing_ok=True)
 
-    def _covers(self, lanes: str, others: str) -> bool:
+    def _covers(self, lanes: str, subset: str) -> bool:
         """Whether all lanes of another batch are in this one."""
-        return lanes == others or set(self.store.lanes[lanes]) >= set(self.store.lanes[others])
+        return lanes == subset or set(self.store.lanes[lanes]) >= set(self.store.lanes[subset])
 
     def _remove_leftovers(self) -> None:
         """Removes files that a writer of this directory has written, but never committed. Others are left alone."""
