@@ -67,8 +67,8 @@ def test_one_lane_of_each_seed_fits_generation_zero(layout):
     first, shared, rest = schedule.pending(study(seeds=2), None, layout)
     assert first.lanes == [(mix, 0), (mix, 1)] and first.keeps_states and not first.origins
     assert shared.lanes == [(replace, 0), (replace, 1)] and shared.origins == first.lanes and not shared.keeps_states
-    assert (first.after, first.until, shared.after, shared.until) == (-1, 0, -1, 0)
-    assert set(rest.lanes) == {*first.lanes, *shared.lanes} and (rest.after, rest.until) == (0, 2)
+    assert (first.progress, first.until, shared.progress, shared.until) == (-1, 0, -1, 0)
+    assert set(rest.lanes) == {*first.lanes, *shared.lanes} and (rest.progress, rest.until) == (0, 2)
 
 
 def test_families_and_sources_that_differ_share_nothing(layout):

@@ -9,7 +9,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.loop.keys import Role, key_at
 from selfconsume.report import export_samples
 from selfconsume.report.stored_samples import LaneSamples
-from selfconsume.results.export_generator import found
+from selfconsume.results.export_generator import find_run
 from selfconsume.results.store import Store
 from selfconsume.results.stored_study import readable
 from selfconsume.results.writer import Writer
@@ -142,7 +142,7 @@ def test_a_figure_of_all_runs_by_generation(images, points, tmp_path, suffix):
 
 def test_runs_to_choose_from_are_named(points):
     with pytest.raises(ConfigError, match=r"found 2 of 2; give --run one of .*[0-9a-f]{16} \(replace\)"):
-        found(points[0], None, 0, -1)
+        find_run(points[0], None, 0, -1)
 
 
 def test_figures_have_known_suffixes(points, tmp_path):

@@ -33,6 +33,6 @@ def export(
     if out.suffix == ".safetensors":
         path = export_generator.generator(store, out, run=run, seed=seed, generation=generation)
     else:
-        identity, t = export_generator.found(store, run, seed, generation)
+        identity, t = export_generator.find_run(store, run, seed, generation)
         path = export_samples.write(store, out, (identity, seed), t)
     console.say(str(path))

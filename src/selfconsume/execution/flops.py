@@ -70,7 +70,7 @@ def total(tasks: Sequence[Task]) -> Total:
             run, family = cell.run, cell.run.family
             if not isinstance(family, NetworkFamily):
                 continue
-            first = task.after + 1
+            first = task.progress + 1
             own = first == 0 and not task.origins and run.initial == "fit"
             warm = run.start != "cold"
             updates = own * family.updates_of(False) + (task.until - max(first, 1) + 1) * family.updates_of(warm)

@@ -26,19 +26,19 @@ def start(store: Store, task: Task) -> Start:
     run, lanes = task.cells[0].run, task.lanes
     checkpoint = store.unfinished.get(fmt.lanes_id(fmt.grouped(lanes)))
     partial = None
-    if checkpoint and checkpoint.generation == task.after + 1:
+    if checkpoint and checkpoint.generation == task.progress + 1:
         names = pytrees.named_shapes(generation_zero.fit_structure(run, checkpoint.generation))
         with store.tensors(checkpoint.file, checkpoint.sha256) as file:
             partial = checkpoint.generation, {name: file.get_tensor(f"{fmt.FIT}{name}") for name in names}
     origin = fit_arrays(store, run, task.origins, 0) if task.origins else None
-    if task.after < 0:
+    if task.progress < 0:
         return Start(origin=origin, partial=partial)
     lookback = [cell.run.regime.lookback for cell in task.cells]
     reach = None if None in lookback else max(length for length in lookback if length is not None)
-    oldest = 0 if reach is None else max(0, task.after - reach + 1)
+    oldest = 0 if reach is None else max(0, task.progress - reach + 1)
     return Start(
-        [stored(store, run, lanes, t, generators=False) for t in range(oldest, task.after + 1)],
-        fit=fit_arrays(store, run, lanes, task.after),
+        [stored(store, run, lanes, t, generators=False) for t in range(oldest, task.progress + 1)],
+        fit=fit_arrays(store, run, lanes, task.progress),
         first=fit_arrays(store, run, lanes, 0) if run.start == "first" else None,
         origin=origin,
         partial=partial,

@@ -122,7 +122,7 @@ def _note(task: Task | MetricTask, done: float, message: Message) -> str:
     if isinstance(task, MetricTask):
         return "metrics of stored generations"
     loss = f", loss {message.loss:.4g}" if isinstance(message, Advance) else ""
-    t = min(task.after + 1 + int(done), task.until)
+    t = min(task.progress + 1 + int(done), task.until)
     return f"generation {t} of {task.last}, {len(task.seeds)} lanes{loss}"
 
 

@@ -24,8 +24,8 @@ class Task(NamedTuple):
     Attributes:
         cells: The cell of each lane.
         seeds: Its seed.
-        after: The last generation that they have; -1 if none.
-        until: The last generation that they are to get.
+        progress: Their last stored generation; -1 if none.
+        until: The last generation to compute.
         origins: The lanes whose fit of generation 0 they take over; none where they make their own.
         keeps_states: Whether other lanes take over theirs.
         metrics: What is measured.
@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
     cells: list[Cell]
     seeds: list[int]
-    after: int
+    progress: int
     until: int
     origins: list[Lane]
     keeps_states: bool
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     @property
     def generations(self) -> range:
         """The generations that are computed."""
-        return range(self.after + 1, self.until + 1)
+        return range(self.progress + 1, self.until + 1)
 
 
 class MetricTask(NamedTuple):

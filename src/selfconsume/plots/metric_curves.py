@@ -26,6 +26,7 @@ from selfconsume.plots.panels import Arrangement, Panel, arrange, direct_labels,
 from selfconsume.plots.sample_panels import sample_grid
 from selfconsume.plots.style import INK, MUTED, PALE, STYLE
 from selfconsume.results.cell_labels import labels, selection
+from selfconsume.results.format import FLOOR
 
 __all__ = ["PredictedCurve", "metric_curves", "sample_grid", "svg"]
 
@@ -87,7 +88,7 @@ def metric_curves(
     rows = frame.filter(pl.col("metric") == metric)
     if rows.is_empty():
         raise ValueError(f"metric_curves: no metric {metric!r}; there are {frame['metric'].unique().sort().to_list()}")
-    floors = frame.filter(pl.col("metric") == f"{metric}.floor")
+    floors = frame.filter(pl.col("metric") == f"{metric}{FLOOR}")
     cells = rows.select("run", *axes).unique(maintain_order=True).to_dicts()
     chosen = selection(cells, axes, MOST_CELLS)
     cells = [cells[i] for i in chosen]

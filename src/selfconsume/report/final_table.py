@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from selfconsume.analysis import intervals
+from selfconsume.results.format import FLOOR
 
 COLUMNS = 4
 """Most metrics side by side."""
@@ -66,13 +67,13 @@ def pieces(
         names: Their labels.
     """
     runs = [cell["run"] for cell in cells]
-    values = frame.filter(pl.col("run").is_in(runs) & ~pl.col("metric").str.ends_with(".floor"))
+    values = frame.filter(pl.col("run").is_in(runs) & ~pl.col("metric").str.ends_with(FLOOR))
     is_last = pl.col("generation") == pl.col("generation").max().over("run")
     by = ["run", "metric"]
     last = _table(intervals.summarise(values.filter(is_last), by))
     start = _table(intervals.summarise(values.filter((pl.col("generation") == 0) & ~is_last), by))
     floor = _table(
-        intervals.summarise(frame.filter(pl.col("run").is_in(runs) & pl.col("metric").str.ends_with(".floor")), by)
+        intervals.summarise(frame.filter(pl.col("run").is_in(runs) & pl.col("metric").str.ends_with(FLOOR)), by)
     )
     result = []
     for chunk in np.array_split(np.arange(len(metrics)), -(-len(metrics) // COLUMNS)) if metrics else ():
@@ -123,7 +124,7 @@ def _column(
     """Entries of the cells, then generation 0 and the floor where all cells share them."""
     ends = [last.get((run, metric)) for run in runs]
     firsts = [start.get((run, metric)) for run in runs]
-    floors = [floor.get((run, f"{metric}.floor")) for run in runs]
+    floors = [floor.get((run, f"{metric}{FLOOR}")) for run in runs]
     place = _place([end for end in ends if end])
     first, level = _shared(firsts), _shared(floors)
     entries = []

@@ -20,7 +20,7 @@ from selfconsume.report import final_table, sample_strip
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
-from selfconsume.results.format import seeds_of
+from selfconsume.results.format import FLOOR, seeds_of
 from selfconsume.results.store import Store
 from selfconsume.study import toml_file, validation
 from selfconsume.study.settings import PARTS
@@ -198,7 +198,7 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
         names = dict.fromkeys(name for s in store.segments for name in s.metrics.get(text, ()))
         families: dict[str, list[str]] = {}
         for name in names:
-            if name in measured and not name.endswith(".floor"):
+            if name in measured and not name.endswith(FLOOR):
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
             better_of, about = (

@@ -35,7 +35,7 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     out = Path(out)
     if out.suffix != ".safetensors":
         raise ConfigError(f"export: expected --out to end in .safetensors, got {str(out)!r}")
-    identity, t = found(store, run, seed, generation)
+    identity, t = find_run(store, run, seed, generation)
     arrays, sha256 = _arrays(store, identity, seed, t)
     study = next(study for study in reversed(store.studies) if any(cell["id"] == identity for cell in study["cells"]))
     labels = next(cell["labels"] for cell in study["cells"] if cell["id"] == identity)
@@ -55,7 +55,7 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     return out
 
 
-def found(store: Store, run: str | None, seed: int, generation: int) -> tuple[str, int]:
+def find_run(store: Store, run: str | None, seed: int, generation: int) -> tuple[str, int]:
     """The full identity of a run, and a generation counted from 0.
 
     Args:

@@ -9,6 +9,7 @@ from rich.table import Table
 from selfconsume.analysis import intervals
 from selfconsume.cli.display import console
 from selfconsume.results import table as tables
+from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
 
 FLOOR = "real against real"
@@ -21,7 +22,7 @@ def show(store: Store) -> None:
     if frame.is_empty():
         return
     summary = intervals.summarise(frame.filter(pl.col("generation") == last), by=["run", *axes, "metric"])
-    metrics = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(".floor")]
+    metrics = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(FLOOR)]
     heads = axes or ["run"]
     rows = [
         ([str(label) for label in key], {row["metric"]: _interval(row) for row in group.iter_rows(named=True)})
@@ -59,9 +60,9 @@ def _columns(heads: list[str], metrics: list[str], rows: list[tuple[list[str], d
 
 def _floors(frame: pl.DataFrame, metrics: list[str]) -> dict[str, str]:
     """Metric -> its mean noise floor."""
-    floors = frame.filter(pl.col("metric").str.ends_with(".floor")).group_by("metric").agg(pl.col("value").mean())
+    floors = frame.filter(pl.col("metric").str.ends_with(FLOOR)).group_by("metric").agg(pl.col("value").mean())
     means = dict(floors.iter_rows())
-    return {metric: f"{means[f'{metric}.floor']:.3g}" for metric in metrics if f"{metric}.floor" in means}
+    return {metric: f"{means[f'{metric}{FLOOR}']:.3g}" for metric in metrics if f"{metric}{FLOOR}" in means}
 
 
 def _interval(row: dict) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rich import filesize
 from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.cli.display import console
-from selfconsume.execution import resources
 from selfconsume.results import provenance
 from selfconsume.results.format import DATA, seeds_of
 from selfconsume.results.store import Store
@@ -58,7 +58,7 @@ def _facts(store: Store) -> dict[str, Any]:
 def _print(store: Store, facts: dict[str, Any]) -> None:
     axes = store.study["axes"]
     state = "finished" if facts["finished"] else "unfinished: run the same command again to continue"
-    console.say(f"{store.path}: {state}; {resources.text(facts['bytes'])}, started {facts['started']}")
+    console.say(f"{store.path}: {state}; {filesize.decimal(facts['bytes'])}, started {facts['started']}")
     table = Table("run", *axes, "seeds", "generations")
     for cell in facts["runs"]:
         labels = [escape(str(cell[axis])) for axis in axes]

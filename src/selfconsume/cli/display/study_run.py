@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rich import filesize
 from rich.markup import escape
 
 from selfconsume.cli.display import console
@@ -44,13 +45,13 @@ def plan(study: Study, out: Path) -> None:
     console.OUT.print(
         f"{count(len(study.cells), 'run')} x {count(len(study.seeds), 'seed')} x "
         f"{count(study.settings.generations, 'generation')} in {count(len(cohorts), 'compiled cohort')}; "
-        f"about {resources.text(resources.disk_bytes(study))} on disk"
+        f"about {filesize.decimal(resources.disk_bytes(study))} on disk"
     )
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
         console.OUT.print(escape(f"  {cell.id}  {labels or validation.label('regime', cell.run.regime)}"))
     for line in flops.lines(todo):
         console.OUT.print(escape(line))
-    lanes = sum(len(task.seeds) * (task.until - task.after) for task in todo)
+    lanes = sum(len(task.seeds) * (task.until - task.progress) for task in todo)
     work = f"{count(lanes, 'generation')} of lanes in {count(len(todo), 'batch', 'batches')}"
     console.OUT.print(f"to do: {work if todo else 'nothing'}")
