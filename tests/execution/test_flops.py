@@ -97,7 +97,7 @@ def test_generation_zero_counts_once_where_it_is_shared(layout, monkeypatch):
     assert counted.training == pytest.approx((50 + 3 * 2) * 4 * 3 * forward)
     assert counted.adaptive and not counted.sampling
     first, second = flops.lines(pending(study, None, layout))
-    assert "to train, at 100 TFLOP/s under a minute, and what adaptive solvers take to sample" in first
+    assert "to train, at 100 TFLOP/s under a minute, plus sampling by adaptive solvers" in first
     assert "parameters" in second
 
 

@@ -12,7 +12,7 @@ from selfconsume.results import table as tables
 from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
 
-FLOOR = "real against real"
+FLOOR_LABEL = "real against real"
 
 
 def show(store: Store) -> None:
@@ -29,7 +29,7 @@ def show(store: Store) -> None:
         for key, group in summary.group_by(heads, maintain_order=True)
     ]
     if floors := _floors(frame, metrics):
-        rows.append(([FLOOR, *[""] * (len(axes) - 1)], floors))
+        rows.append(([FLOOR_LABEL, *[""] * (len(axes) - 1)], floors))
     columns = _columns(heads, metrics, rows)
     table = Table(title=f"generation {last}: mean ± half its 95 % interval over seeds", title_justify="left")
     for head in heads:
@@ -37,7 +37,7 @@ def show(store: Store) -> None:
     for metric in columns:
         table.add_column(escape(metric), justify="right", no_wrap=True)
     for labels, entries in rows:
-        if labels[0] == FLOOR:
+        if labels[0] == FLOOR_LABEL:
             table.add_section()
         table.add_row(*map(escape, labels), *(entries.get(metric, "") for metric in columns))
     console.show(table)
