@@ -12,15 +12,17 @@ import time
 from collections import Counter
 
 import numpy as np
-from scipy.special import betaincinv
+from scipy import stats
 
 import selfconsume as sc
 from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.analysis.verdicts import decide
-from selfconsume.lanes import layout
 from selfconsume.lanes.lane_batch import LaneBatch
+from selfconsume.lanes.layout import DeviceLayout
+from selfconsume.lanes.records import Record
 from selfconsume.loop.run import Run
+from selfconsume.metrics.metric_key import metric_key
 
 SEEDS = (3, 5, 10, 20)
 GENERATIONS = 21
@@ -28,8 +30,8 @@ GENERATIONS = 21
 
 def bounds(hits: int, n: int) -> tuple[float, float]:
     """The Clopper-Pearson interval of a share, of level 95 %."""
-    low = betaincinv(hits, n - hits + 1, 0.025) if hits else 0.0
-    return float(low), float(betaincinv(hits + 1, n - hits, 0.975)) if hits < n else 1.0
+    interval = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+    return float(interval.low), float(interval.high)
 
 
 def percent(hits: int, n: int) -> str:
@@ -40,8 +42,8 @@ def percent(hits: int, n: int) -> str:
 
 def judge(cells: list[Evidence]) -> list[str]:
     """The verdicts of the cells of one study."""
-    adjusted = hypothesis_tests.holm(np.array([each.p for each in cells]))
-    return [decide(each, p)[0] for each, p in zip(cells, adjusted, strict=True)]
+    adjusted = hypothesis_tests.holm(np.array([evidence.p for evidence in cells]))
+    return [decide(evidence, p)[0] for evidence, p in zip(cells, adjusted, strict=True)]
 
 
 def autoregressive(random: np.random.Generator, shape: tuple[int, ...], phi: float) -> np.ndarray:
@@ -53,7 +55,7 @@ def autoregressive(random: np.random.Generator, shape: tuple[int, ...], phi: flo
 
 
 def studies(values: np.ndarray, floor: np.ndarray, seeds: int) -> list[Evidence]:
-    """One piece of evidence for each group of so many lanes."""
+    """Test statistics of consecutive groups of lanes."""
     count = len(values) // seeds
     groups = np.arange(count * seeds).reshape(count, seeds)
     t = range(values.shape[1])
@@ -81,25 +83,27 @@ def simulated(random: np.random.Generator, count: int) -> None:
                     unit = np.exp(0.75**2 / 2) * np.sqrt(np.exp(0.75**2) - 1)
                 else:
                     noise, floor, unit = noise + 5, floor + 5, 1.0
-                words = Counter(judge([each])[0] for each in studies(noise + effect * unit * line, floor, seeds))
-                shown = [percent(words[word], count) for word in ("drifting", "stable", "collapsed")]
-                print(f"| {name} | {effect:g} σ | {seeds} | " + " | ".join(shown) + " |")
+                words = Counter(
+                    judge([evidence])[0] for evidence in studies(noise + effect * unit * line, floor, seeds)
+                )
+                shares = [percent(words[word], count) for word in ("drifting", "stable", "collapsed")]
+                print(f"| {name} | {effect:g} σ | {seeds} | " + " | ".join(shares) + " |")
 
 
 def families(random: np.random.Generator, count: int, cells: int = 20) -> None:
-    """Whole studies of stationary cells that share their seeds' noise in part, as common random numbers make them."""
+    """Studies of stationary cells with correlated noise, as from common random numbers."""
     print("\n| cells | seeds | any cell drifting % | without correction % |")
     print("|---|---|---|---|")
     for seeds in SEEDS:
         common = autoregressive(random, (count, 1, seeds, GENERATIONS), 0.5)
-        own = autoregressive(random, (count, cells, seeds, GENERATIONS), 0.5)
-        values = 5 + np.sqrt(0.5) * (common + own)
+        idiosyncratic = autoregressive(random, (count, cells, seeds, GENERATIONS), 0.5)
+        values = 5 + np.sqrt(0.5) * (common + idiosyncratic)
         floor = 5 + random.standard_normal((count, seeds))
         any_drifting, bare = 0, 0
         for study, noise in zip(values, floor, strict=True):
-            found = [examine(cell, range(GENERATIONS), noise, "lower") for cell in study]
-            any_drifting += "drifting" in judge(found)
-            bare += "drifting" in [decide(each, each.p)[0] for each in found]
+            evidence = [examine(cell, range(GENERATIONS), noise, "lower") for cell in study]
+            any_drifting += "drifting" in judge(evidence)
+            bare += "drifting" in [decide(tests, tests.p)[0] for tests in evidence]
         print(f"| {cells} | {seeds} | {percent(any_drifting, count)} | {percent(bare, count)} |")
 
 
@@ -129,24 +133,25 @@ def real_loop(lanes_each: int) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     for name, truth, regime, n, generations, count in cases:
         run = Run(sc.source("gaussian", dim=1, n=n), sc.family("gaussian"), regime)
-        batch = LaneBatch([run] * count, list(range(count)), layout.Layout.default())
-        chains = [record.values[repr(metric)] for record in batch.generations([metric], generations - 1)]
-        values = np.stack([each["sliced_wasserstein"] for each in chains], axis=1).astype(np.float64)
+        batch = LaneBatch([run] * count, list(range(count)), DeviceLayout.default())
+        records = batch.generations([metric], generations - 1)
+        chains = [record.values[metric_key(metric)] for record in records if isinstance(record, Record)]
+        values = np.stack([chain["sliced_wasserstein"] for chain in chains], axis=1).astype(np.float64)
         floor = chains[0]["sliced_wasserstein.floor"].astype(np.float64)
         for seeds in SEEDS:
-            found = studies(values, floor, seeds)
-            words = Counter(judge([each])[0] for each in found)
+            evidence = studies(values, floor, seeds)
+            words = Counter(judge([tests])[0] for tests in evidence)
             if truth in ("stationary", "stable"):
                 false[seeds] += words["drifting"]
-                of[seeds] += len(found)
-            shown = [percent(words[word], len(found)) for word in ("drifting", "stable", "collapsed", "improved")]
-            print(f"| {name} | {truth} | {generations} | {seeds} | {len(found)} | " + " | ".join(shown) + " |")
+                of[seeds] += len(evidence)
+            shares = [percent(words[word], len(evidence)) for word in ("drifting", "stable", "collapsed", "improved")]
+            print(f"| {name} | {truth} | {generations} | {seeds} | {len(evidence)} | " + " | ".join(shares) + " |")
     pooled = "; ".join(f"{seeds} seeds {percent(false[seeds], of[seeds])} %" for seeds in SEEDS)
     print(f'\nFalse "drifting" over all stationary and stable regimes: {pooled}.')
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Error rates and power of the verdicts.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
     less = 10 if parser.parse_args().quick else 1
     started = time.monotonic()

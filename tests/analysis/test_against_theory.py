@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume.analysis.against_theory import FEWEST, compare, contraction
+from selfconsume.analysis.against_theory import MIN_SEEDS, compare_predictions, estimate_contraction
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.families.mixture import Mixture
 from selfconsume.loop.run import Run
@@ -41,7 +41,7 @@ def test_a_mean_that_leaves_its_prediction_is_found_and_no_other():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(6, 200))
     values[3] += 1.0
-    table = compare(tidy({"m": values}), CELL, [curve(np.zeros(6))])
+    table = compare_predictions(tidy({"m": values}), CELL, [curve(np.zeros(6))])
     assert table["generation"].to_list() == list(range(6)) and table["departs"].to_list() == [t == 3 for t in range(6)]
     row = table.row(3, named=True)
     assert row["measured"] == pytest.approx(values[3].mean()) and row["low"] > 0 and row["seeds"] == 200
@@ -55,7 +55,7 @@ def test_a_mean_that_leaves_its_prediction_is_found_and_no_other():
 def test_false_departures_are_as_rare_as_said():
     rng = np.random.default_rng(1)
     gone = [
-        compare(tidy({"m": rng.normal(size=(10, 30))}), CELL, [curve(np.zeros(10))])["departs"].any()
+        compare_predictions(tidy({"m": rng.normal(size=(10, 30))}), CELL, [curve(np.zeros(10))])["departs"].any()
         for _ in range(300)
     ]
     # Bonferroni gives 0.049; three standard errors of 300 trials.
@@ -75,7 +75,7 @@ def test_each_statistic():
     for statistic, value in expected.items():
         for off in (0.0, 0.02):
             prediction = curve(np.full(2, value + off), statistic, centre=0.5 if statistic == "mean_square" else 0.0)
-            assert compare(tidy({"m": x}), CELL, [prediction])["departs"].to_list() == [off > 0] * 2
+            assert compare_predictions(tidy({"m": x}), CELL, [prediction])["departs"].to_list() == [off > 0] * 2
 
 
 def test_what_is_not_judged():
@@ -84,15 +84,19 @@ def test_what_is_not_judged():
     lost = normal.copy()
     lost[1, 0] = np.nan
     heavy = np.exp(3 * rng.normal(size=(2, 100)))
-    for values, kind in ((normal, "asymptotic"), (normal[:, : FEWEST - 1], "exact"), (heavy, "exact")):
-        assert compare(tidy({"m": values}), CELL, [curve(np.zeros(2), kind=kind)])["departs"].null_count() == 2
-    assert compare(tidy({"m": lost}), CELL, [curve(np.zeros(2))])["departs"].to_list() == [True, None]
+    for values, kind in ((normal, "asymptotic"), (normal[:, : MIN_SEEDS - 1], "exact"), (heavy, "exact")):
+        assert (
+            compare_predictions(tidy({"m": values}), CELL, [curve(np.zeros(2), kind=kind)])["departs"].null_count() == 2
+        )
+    assert compare_predictions(tidy({"m": lost}), CELL, [curve(np.zeros(2))])["departs"].to_list() == [True, None]
     limit = Prediction("end", "m", "mean", np.array([np.inf]), np.zeros(1), "limit", "", "")
     other = curve(np.zeros(2))._replace(metric="unmeasured")
-    assert compare(tidy({"m": normal}), CELL, [limit, other]).is_empty()
+    assert compare_predictions(tidy({"m": normal}), CELL, [limit, other]).is_empty()
     # Generation 0 of runs that start from the truth: all seeds alike, up to rounding.
-    assert compare(tidy({"m": np.ones((1, 50))}), CELL, [curve([1.0 + 1e-7])])["departs"].to_list() == [False]
-    assert compare(tidy({"m": np.ones((1, 50))}), CELL, [curve([1.1])])["departs"].to_list() == [True]
+    assert compare_predictions(tidy({"m": np.ones((1, 50))}), CELL, [curve([1.0 + 1e-7])])["departs"].to_list() == [
+        False
+    ]
+    assert compare_predictions(tidy({"m": np.ones((1, 50))}), CELL, [curve([1.1])])["departs"].to_list() == [True]
 
 
 def autoregression(rate, seeds, generations=8):
@@ -107,17 +111,19 @@ def autoregression(rate, seeds, generations=8):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_the_rate_is_found(rate):
-    found = contraction(tidy({"mean.0": autoregression(rate, 400), "moments.mean_error": np.ones((8, 400))}), CELL)
+    found = estimate_contraction(
+        tidy({"mean.0": autoregression(rate, 400), "moments.mean_error": np.ones((8, 400))}), CELL
+    )
     assert found.low < rate < found.high and found.high - found.low < 0.08 and found.seeds == 400
 
 
 def test_no_rate_where_it_would_not_be_honest():
     values = tidy({"mean.0": autoregression(0.5, 50)})
-    assert contraction(values, CELL) is not None
-    few = values.filter(pl.col("seed") < FEWEST - 1), values.filter(pl.col("generation") < 2)
-    assert [contraction(each, CELL) for each in few] == [None, None]
+    assert estimate_contraction(values, CELL) is not None
+    few = values.filter(pl.col("seed") < MIN_SEEDS - 1), values.filter(pl.col("generation") < 2)
+    assert [estimate_contraction(each, CELL) for each in few] == [None, None]
     lost = values.with_columns(pl.when(pl.col("seed") == 3).then(np.nan).otherwise("value").alias("value"))
-    assert contraction(lost, CELL) is None
+    assert estimate_contraction(lost, CELL) is None
     for change in (
         {"regime": Replace()},
         {"regime": Replace(real=0.5)},
@@ -127,7 +133,7 @@ def test_no_rate_where_it_would_not_be_honest():
         {"family": Mixture(k=1)},
     ):
         cell = Cell(dataclasses.replace(CELL.run, **change), {})
-        assert contraction(values.with_columns(run=pl.lit(cell.id)), cell) is None
+        assert estimate_contraction(values.with_columns(run=pl.lit(cell.id)), cell) is None
 
 
 def test_a_run_of_another_ratio_departs():
@@ -143,8 +149,8 @@ def test_a_run_of_another_ratio_departs():
     ]
     table = tidy({name: np.stack([record[name] for record in records]) for name in records[0]})
     right, wrong = (
-        compare(table, CELL, predict(each, 6)) for each in (run, dataclasses.replace(run, regime=Replace()))
+        compare_predictions(table, CELL, predict(each, 6)) for each in (run, dataclasses.replace(run, regime=Replace()))
     )
     assert not right["departs"].any() and wrong.filter(pl.col("metric") == "covariance.0.0")["departs"].any()
-    found = contraction(table, CELL)
+    found = estimate_contraction(table, CELL)
     assert found.low < 0.5 < found.high

@@ -22,12 +22,12 @@ def test_slopes_of_lines_and_of_noise():
 
 def test_t_tests_agree_with_scipy():
     mean = hypothesis_tests.mean_of(X)
-    assert hypothesis_tests.differs(mean) == pytest.approx(scipy.stats.ttest_1samp(X, 0.0).pvalue)
+    assert hypothesis_tests.t_test(mean) == pytest.approx(scipy.stats.ttest_1samp(X, 0.0).pvalue)
     for bound in (-0.2, 0.3, 0.6):
         expected = scipy.stats.ttest_1samp(X, bound, alternative="greater").pvalue
-        assert hypothesis_tests.greater(mean, bound) == pytest.approx(expected)
+        assert hypothesis_tests.t_test_greater(mean, bound) == pytest.approx(expected)
     interval = scipy.stats.ttest_1samp(X, 0.0).confidence_interval(0.9)
-    np.testing.assert_allclose(hypothesis_tests.bounds(mean, 0.9), interval)
+    np.testing.assert_allclose(hypothesis_tests.t_interval(mean, 0.9), interval)
 
 
 def test_equivalence_by_hand():
@@ -35,23 +35,23 @@ def test_equivalence_by_hand():
     # mean 0.34, standard error sqrt(0.393... / 20): the larger of the two one-sided p values is the upper one.
     error = np.sqrt(((X - 0.34) ** 2).sum() / 4 / 5)
     assert mean == pytest.approx((0.34, error, 5))
-    assert hypothesis_tests.equivalent(mean, 0.8) == pytest.approx(scipy.stats.t.sf((0.8 - 0.34) / error, 4))
-    assert hypothesis_tests.equivalent(mean, 0.3) > 0.5, "a mean beyond the margin is not equivalent"
+    assert hypothesis_tests.tost(mean, 0.8) == pytest.approx(scipy.stats.t.sf((0.8 - 0.34) / error, 4))
+    assert hypothesis_tests.tost(mean, 0.3) > 0.5, "a mean beyond the margin is not equivalent"
 
 
 @given(st.floats(0.01, 3), st.floats(0.01, 0.2))
 def test_equivalence_is_the_interval_within_the_margin(margin, alpha):
     mean = hypothesis_tests.mean_of(X)
-    low, high = hypothesis_tests.bounds(mean, 1 - 2 * alpha)
+    low, high = hypothesis_tests.t_interval(mean, 1 - 2 * alpha)
     if min(abs(margin + low), abs(margin - high)) > 1e-9:
-        assert (hypothesis_tests.equivalent(mean, margin) < alpha) == (-margin < low and high < margin)
+        assert (hypothesis_tests.tost(mean, margin) < alpha) == (-margin < low and high < margin)
 
 
 def test_numbers_without_spread():
     nothing, something = hypothesis_tests.mean_of(np.zeros(3)), hypothesis_tests.mean_of(np.ones(3))
-    assert (hypothesis_tests.differs(nothing), hypothesis_tests.differs(something)) == (1.0, 0.0)
-    assert hypothesis_tests.equivalent(nothing, 0.0) == 0.0
-    assert (hypothesis_tests.equivalent(something, 0.5), hypothesis_tests.equivalent(something, 2.0)) == (1.0, 0.0)
+    assert (hypothesis_tests.t_test(nothing), hypothesis_tests.t_test(something)) == (1.0, 0.0)
+    assert hypothesis_tests.tost(nothing, 0.0) == 0.0
+    assert (hypothesis_tests.tost(something, 0.5), hypothesis_tests.tost(something, 2.0)) == (1.0, 0.0)
 
 
 def test_holm_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfconsume.analysis import regression_rate
-from selfconsume.analysis.regression_rate import contraction, regressed, statistics
+from selfconsume.analysis.regression_rate import estimate_contraction, fit_slope, statistics
 from selfconsume.execution import run_study
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.regimes.mix import Mix
@@ -33,7 +33,7 @@ def chains(rate, *, seeds=40, generations=12, k=3, shared=False, seed=0, own=0.0
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_interval_covers_the_rate(shared):
-    found = [regressed(*chains(0.6, shared=shared, seeds=12, generations=6, seed=seed)) for seed in range(200)]
+    found = [fit_slope(*chains(0.6, shared=shared, seeds=12, generations=6, seed=seed)) for seed in range(200)]
     covered = sum(each.low < 0.6 < each.high for each in found)
     # 190 of 200 expected; four standard deviations of a binomial count.
     assert abs(covered - 190) < 4 * (200 * 0.95 * 0.05) ** 0.5
@@ -45,7 +45,7 @@ def test_it_is_no_rate_where_means_and_products_are_not_what_a_fit_reads():
     """As the module says: what a seed keeps beyond them raises the slope, chance that is not read lowers it."""
 
     def mean(**law):
-        return np.mean([regressed(*chains(0.2, seeds=12, generations=6, seed=seed, **law)).rate for seed in range(50)])
+        return np.mean([fit_slope(*chains(0.2, seeds=12, generations=6, seed=seed, **law)).rate for seed in range(50)])
 
     assert mean() == pytest.approx(0.2, abs=0.03)
     # Given the real set, rows vary by 0.8^2 + 1 + 0.3^2 / (1 - 0.2^2) or so, and 0.8^2 of it stays with the seed.
@@ -54,9 +54,9 @@ def test_it_is_no_rate_where_means_and_products_are_not_what_a_fit_reads():
 
 def test_too_little_gives_none():
     real, trained, made = chains(0.5, seeds=3)
-    assert regressed(real, trained, made) is None
+    assert fit_slope(real, trained, made) is None
     alike = (np.repeat(each[:1], 20, axis=0) for each in (real, trained, made))
-    assert regressed(*alike) is None
+    assert fit_slope(*alike) is None
 
 
 def test_statistics_are_means_over_valid_rows():
@@ -74,7 +74,7 @@ def test_the_real_loop(tmp_path, layout):
     study = Study(Source(dim=2, n=100), Gaussian(), Mix(1.0), axes=axes, generations=8, seeds=60)
     store = run_study.execute(study, tmp_path / "out", layout=layout)
     for cell, rate in zip(study.cells, (0.2, 0.5), strict=True):
-        found = contraction(store, cell, layout=layout)
+        found = estimate_contraction(store, cell, layout=layout)
         # The interval is of 95 %; a third more on each side makes both hold together, in all but one case of 100.
         slack = (found.high - found.low) / 6
         assert found.low - slack < rate < found.high + slack and found.high - found.low < 0.25
@@ -95,15 +95,15 @@ def test_none_where_it_is_not_defined(change, tmp_path, layout):
     given = {"source": Source(n=20), "family": Gaussian(), "regime": Mix(1.0), "seeds": 12, "generations": 3}
     study = Study(**{**given, **change})
     store = run_study.execute(study, tmp_path / "out", layout=layout)
-    assert contraction(store, study.cells[0], layout=layout) is None
+    assert estimate_contraction(store, study.cells[0], layout=layout) is None
 
 
 def test_none_in_many_dimensions(tmp_path, layout, monkeypatch):
     study = Study(Source(n=20), Gaussian(), Mix(1.0), seeds=12, generations=3)
     store = run_study.execute(study, tmp_path / "out", layout=layout)
-    assert contraction(store, study.cells[0], layout=layout) is not None
-    monkeypatch.setattr(regression_rate, "MOST_COORDINATES", 0)
-    assert contraction(store, study.cells[0], layout=layout) is None
+    assert estimate_contraction(store, study.cells[0], layout=layout) is not None
+    monkeypatch.setattr(regression_rate, "MAX_COORDINATES", 0)
+    assert estimate_contraction(store, study.cells[0], layout=layout) is None
 
 
 def test_samples_that_were_not_kept_are_drawn_again(tmp_path, layout):
@@ -112,7 +112,7 @@ def test_samples_that_were_not_kept_are_drawn_again(tmp_path, layout):
         Study(Source(n=20), Gaussian(), Mix(1.0), **options, keep=keep) for keep in ("all", "generators", "samples")
     ]
     rates = [
-        contraction(
+        estimate_contraction(
             run_study.execute(study, tmp_path / study.settings.keep, layout=layout), study.cells[0], layout=layout
         )
         for study in kept

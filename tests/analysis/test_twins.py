@@ -32,7 +32,7 @@ def paths(layout):
     """Runs as lanes of one batch; blocks of the same length, so that they are one cohort."""
     runs = [Run(Source(n=1000), Gaussian(), Mix(ratio), n_synthetic=10_000) for ratio in (0.1, 1.0, 10.0, 0.0)]
     runs.append(dataclasses.replace(runs[1], family=Gaussian(temperature=2.0), regime=Mix(4.0)))
-    return twins.follow(runs, twins.begin(runs, SEEDS, layout), SEEDS, 12, layout=layout)
+    return twins.follow(runs, twins.fit_generation_zero(runs, SEEDS, layout), SEEDS, 12, layout=layout)
 
 
 @pytest.mark.parametrize(("i", "rate"), [(0, 0.090909), (1, 0.5), (2, 0.909091)])
@@ -42,20 +42,20 @@ def test_the_gaussian_rate_is_that_of_its_jacobian(paths, i, rate):
         # The interval is of 95 %: a hundredth more on each side makes six tests hold together.
         assert found.low - 0.01 < rate < found.high + 0.01
         assert found.high - found.low < 0.1 and found.seeds == len(SEEDS) and found.diverged == 0
-        assert found.stable and not found.unstable
-    assert paths.judged == "parameters"
+        assert found.is_stable and not found.is_unstable
+    assert paths.space == "parameters"
 
 
 def test_a_sampling_bias_can_amplify(paths):
     """Variance: v' = (1 + lambda tau v)/(1 + lambda), whose factor is 1.6 at tau = 2, lambda = 4."""
     found = paths.rate(4)
-    assert found.low - 0.02 < 1.6 < found.high + 0.02 and found.unstable and not found.stable
+    assert found.low - 0.02 < 1.6 < found.high + 0.02 and found.is_unstable and not found.is_stable
 
 
 def test_nothing_is_left_of_the_step_where_no_own_sample_is_used(paths):
     assert (paths.parameters[3, :, 0] > 0).all() and not paths.parameters[3, :, 1:].any()
     found = paths.rate(3)
-    assert found.rate == found.low == 0.0 and 0 < found.high < 0.1 and found.stable
+    assert found.rate == found.low == 0.0 and 0 < found.high < 0.1 and found.is_stable
 
 
 def test_twins_differ_by_the_step_alone(layout):
@@ -68,7 +68,7 @@ def test_lanes_beyond_the_memory_run_one_part_after_the_other(layout, monkeypatc
     """And change no bit of the others."""
     whole = twins.measure(SMALL, range(4), 3, layout=layout)
     monkeypatch.setattr(resources, "LANE_BYTES", 1)
-    parts, told = twins.begin([SMALL], range(4), layout), []
+    parts, told = twins.fit_generation_zero([SMALL], range(4), layout), []
     split = twins.follow([SMALL], parts, range(4), 3, layout=layout, on_progress=told.append)
     for one, other in zip(whole, split, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -81,9 +81,9 @@ def test_distances_are_those_of_the_loop_itself(layout):
     path = twins.measure(run, [2, seed], 4, layout=layout)
     base, _ = step(run, None, seed)
     lane = jax.tree.map(lambda leaf: np.asarray(leaf)[None], base.fit)
-    fit = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), twins.stepped(lane, [seed], twins.STEP))
+    fit = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), twins.perturb(lane, [seed], twins.STEP))
     x = fit.generator.sample(keys_of(seed, 0).sample, run.block)
-    other = base._replace(fit=fit, blocks=base.blocks.at[0].set(x))
+    other = base._replace(fit=fit, blocks=base.blocks._replace(examples=base.blocks.examples.at[0].set(x)))
     for t in range(4):
         first, second = (each.fit.generator.parameters() for each in (base, other))
         apart = np.sqrt(sum(float(jnp.sum((first[name] - second[name]) ** 2)) for name in first))
@@ -101,8 +101,8 @@ def test_categories_move_within_the_simplex(layout):
 def test_a_warm_neural_family_is_moved_in_what_is_trained(layout):
     family = dataclasses.replace(OTCFM.tiny(), carry_optimizer=True, ema=0.5)
     run = Run(EightGaussians.tiny(), family, Mix(0.5), start="warm")
-    start = twins.begin([run], range(2), layout)
-    moved = twins.stepped(start.fit, range(2), 0.01)
+    start = twins.fit_generation_zero([run], range(2), layout)
+    moved = twins.perturb(start.fit, range(2), 0.01)
     for old, new in zip(jax.tree.leaves(start.fit.generator.net), jax.tree.leaves(moved.generator.net), strict=True):
         assert (np.abs(new - old) <= 0.06 * np.abs(old)).all()
     by = jax.tree.map(lambda new, old: new - old, moved.generator.net, start.fit.generator.net)
@@ -115,12 +115,12 @@ def test_a_warm_neural_family_is_moved_in_what_is_trained(layout):
     assert np.array_equal(moved.generator.scaling.scale, start.fit.generator.scaling.scale)
     assert np.array_equal(moved.generator.temperature, start.fit.generator.temperature)
     path = twins.follow([run], start, range(2), 3, step=0.01, layout=layout)
-    assert path.judged == "distribution" and (path.parameters > 0).all() and (path.distribution > 0).all()
+    assert path.space == "distribution" and (path.parameters > 0).all() and (path.distribution > 0).all()
 
 
 def test_steps_are_relative_and_by_seed():
     fit = FitState(Normal(np.full((3, 2), 5.0), np.zeros((3, 2, 2)), np.ones(3)), None, 0, 0.0, None)
-    moved = twins.stepped(fit, [0, 1, 0], 0.1).generator
+    moved = twins.perturb(fit, [0, 1, 0], 0.1).generator
     assert not np.array_equal(moved.mean[0], moved.mean[1]) and np.array_equal(moved.mean[0], moved.mean[2])
     assert not moved.factor.any() and (moved.temperature == 1).all()
     assert (np.abs(moved.mean - 5.0) > 0).all() and (np.abs(moved.mean - 5.0) < 5.0 * 0.1 * 5).all()
@@ -129,5 +129,5 @@ def test_steps_are_relative_and_by_seed():
 def test_what_is_not_fitted_stays():
     """The design of a regression is given."""
     model = LinearModel(np.ones((2, 3)), np.ones(2), np.ones((2, 5, 3)))
-    moved = twins.stepped(FitState(model, None, 0, 0.0, None), [0, 1], 0.1).generator
+    moved = twins.perturb(FitState(model, None, 0, 0.0, None), [0, 1], 0.1).generator
     assert (moved.coefficients != 1).all() and (moved.sigma != 1).all() and (moved.inputs == 1).all()

@@ -96,7 +96,7 @@ def test_numbers_of_a_noiseless_line():
     """Slopes 0.1, 0.1 and 0.4 on generations 0 to 20, floors 1, 2, 3: everything by hand."""
     values = np.array([[0.1], [0.1], [0.4]]) * T + 2
     found = examine(values, T, np.array([1.0, 2.0, 3.0]), "lower")
-    assert (found.slope, found.span, found.seeds, found.citation) == (pytest.approx(0.2), 19, 3, 2.0)
+    assert (found.slope, found.span, found.seeds, found.baseline) == (pytest.approx(0.2), 19, 3, 2.0)
     assert found.margin == pytest.approx(2.0)  # two standard deviations of 1; a quarter of the floor is less
     half = 4.302653 * 0.1  # t quantile .975 of 2 degrees of freedom, standard error sqrt(0.03 / 3)
     assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
@@ -110,7 +110,7 @@ def test_numbers_of_a_noiseless_line():
 def test_one_exploding_seed_does_not_hide_that_all_explode():
     rates = np.array([[0.3], [0.32], [0.35], [0.4], [0.6]])
     values = chains(seeds=5) + 10.0 ** (rates * T)
-    assert hypothesis_tests.differs(hypothesis_tests.mean_of(hypothesis_tests.slopes(values, T))) > 0.3, (
+    assert hypothesis_tests.t_test(hypothesis_tests.mean_of(hypothesis_tests.slopes(values, T))) > 0.3, (
         "the values themselves say nothing"
     )
     assert examine(values, T, np.array([4.9, 5.0, 5.0, 5.1, 5.0]), "lower").p < 0.01

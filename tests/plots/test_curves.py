@@ -23,14 +23,14 @@ def test_means_follow_the_generations_whatever_the_order_of_rows():
     table = rows([[1, 2, 3], [3, 4, 7]]).sample(fraction=1, shuffle=True, seed=0)
     curve = only(table)
     assert curve.t.tolist() == [0, 1, 2] and curve.mean.tolist() == [2, 3, 5]
-    assert (curve.low < curve.mean).all() and curve.floor is None and curve.lost == [] and curve.label == "cell"
+    assert (curve.low < curve.mean).all() and curve.floor is None and curve.diverged == [] and curve.label == "cell"
 
 
 def test_lost_seeds_leave_the_mean_and_are_marked_where_they_were_last_seen():
     nan = np.nan
     curve = only(rows([[1, 2, 3], [3, 5, nan], [nan, nan, nan], [4, np.inf, nan]]))
-    assert sorted(curve.lost, key=lambda point: point[0])[1:] == [(0, 4.0), (1, 5.0)]
-    assert curve.lost[1][0] == -1
+    assert sorted(curve.diverged, key=lambda point: point[0])[1:] == [(0, 4.0), (1, 5.0)]
+    assert curve.diverged[1][0] == -1
     assert curve.mean[0] == pytest.approx(8 / 3) and np.isnan(curve.mean[1]) and curve.mean[2] == 3
     assert curve.label == "cell  × 3/4"
 
@@ -51,7 +51,7 @@ def test_equal_floors_compare_equal():
 
 def test_long_curves_are_thinned_with_both_ends():
     curve = only(rows([np.arange(5000.0)]))
-    assert len(curve.t) == curves.MOST_POINTS and curve.t[0] == 0 and curve.t[-1] == 4999
+    assert len(curve.t) == curves.MAX_POINTS and curve.t[0] == 0 and curve.t[-1] == 4999
     assert np.array_equal(curve.mean, curve.t)
 
 

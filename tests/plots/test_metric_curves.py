@@ -95,7 +95,7 @@ def test_nothing_finite_still_gives_a_figure():
     ],
 )
 def test_many_cells(axes, panels, monkeypatch):
-    monkeypatch.setattr(metric_curves, "MOST_CELLS", 24 if panels < 10 else 10)
+    monkeypatch.setattr(metric_curves, "MAX_CELLS", 24 if panels < 10 else 10)
     figure = metric_curves.metric_curves(tidy(noisy, axes, seeds=2, generations=3), "m", list(axes))
     assert sum(ax.axison for ax in figure.axes) == panels
     assert len(texts(figure)) > panels

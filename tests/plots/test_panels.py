@@ -76,7 +76,7 @@ def test_many_names_get_a_panel_each_before_the_others():
     cells = product(regime=[f"r{i}" for i in range(12)])
     arranged = panels.arrange(cells, ["regime"])
     assert [panel.members for panel in arranged.panels] == [[i] for i in range(12)]
-    assert all(len(panel.behind) == 11 for panel in arranged.panels)
+    assert all(len(panel.context) == 11 for panel in arranged.panels)
 
 
 def test_true_and_false_are_no_numbers():

@@ -1,4 +1,4 @@
-"""How examples are looked at."""
+"""Plots of samples, chosen and scaled by the real data."""
 
 import io
 
@@ -38,8 +38,8 @@ def drawn(look, rows, real=None):
         (np.zeros((3, 1)), sample_panels.Histogram),
     ],
 )
-def test_every_kind_of_data_has_a_view_that_draws(real, kind):
-    look = sample_panels.view(real)
+def test_every_kind_of_data_has_a_plot(real, kind):
+    look = sample_panels.choose_plot(real)
     assert isinstance(look, kind)
     for rows in (real, real[:0]):
         image = pixels(look.png(rows, real, "#0072b2"))
@@ -49,13 +49,13 @@ def test_every_kind_of_data_has_a_view_that_draws(real, kind):
 
 def test_flat_digits_are_images_if_told():
     digits = RNG.random((30, 64))
-    look = sample_panels.view(digits, image=(8, 8), ink=True, side=3)
+    look = sample_panels.choose_plot(digits, image=(8, 8), ink=True, side=3)
     assert look.sheet(digits).shape == (28, 28, 3)
 
 
 def test_a_sheet_shows_the_images_pixel_by_pixel():
     images = RNG.integers(0, 256, (3, 4, 5, 3)).astype(np.uint8)
-    sheet = sample_panels.view(images, side=2).sheet(images)
+    sheet = sample_panels.choose_plot(images, side=2).sheet(images)
     assert np.allclose(sheet[1:5, 7:12], images[1] / 255)
     assert (sheet[6:10, 7:12] == 1.0).all()
 
@@ -68,13 +68,13 @@ def test_ink_turns_grey_images_and_keeps_their_range():
 
 def test_small_images_are_magnified_without_blur():
     images = np.array([[[[0], [255]], [[255], [0]]]], np.uint8)
-    image = pixels(sample_panels.view(images, side=1).png(images))
+    image = pixels(sample_panels.choose_plot(images, side=1).png(images))
     assert image.shape[0] >= 200 and set(np.unique(image).tolist()) == {0.0, 1.0}
 
 
 def test_limits_are_those_of_the_real_data_for_all_panels():
     real = RNG.normal(size=(100, 2)) * [1, 5]
-    look = sample_panels.view(real)
+    look = sample_panels.choose_plot(real)
     small, large = (drawn(look, real * scale, real) for scale in (0.01, 100))
     assert small.get_xlim() == large.get_xlim() and small.get_ylim() == large.get_ylim()
     assert small.get_xlim()[0] < real[:, 0].min() and small.get_ylim()[1] > real[:, 1].max()
@@ -85,7 +85,7 @@ def test_limits_are_those_of_the_real_data_for_all_panels():
 def test_principal_components_are_those_of_the_real_data():
     basis = np.linalg.qr(RNG.normal(size=(6, 6)))[0]
     real = (RNG.normal(size=(400, 6)) * [9, 5, 1, 0.1, 0.1, 0.1]) @ basis + 3
-    look = sample_panels.view(real)
+    look = sample_panels.choose_plot(real)
     plane = (real - look.origin) @ look.axes.T
     assert np.allclose(plane.std(axis=0), [9, 5], rtol=0.15)
     assert "First two principal components of the real data (99 %" in look.note
@@ -93,7 +93,7 @@ def test_principal_components_are_those_of_the_real_data():
 
 def test_histograms_hold_shares_over_fixed_bins():
     real = RNG.normal(size=(200, 1))
-    look = sample_panels.view(real)
+    look = sample_panels.choose_plot(real)
     ax = drawn(look, real)
     assert ax.patches[0].get_data().values.sum() == pytest.approx(1.0)
     assert ax.get_xlim() == drawn(look, real * 0.1, real).get_xlim()
@@ -102,7 +102,7 @@ def test_histograms_hold_shares_over_fixed_bins():
 
 def test_bars_are_frequencies():
     rows = np.eye(3)[[0, 0, 1, 2]]
-    heights = [patch.get_height() for patch in drawn(sample_panels.view(rows), rows).patches]
+    heights = [patch.get_height() for patch in drawn(sample_panels.choose_plot(rows), rows).patches]
     assert heights == [0.5, 0.25, 0.25]
 
 

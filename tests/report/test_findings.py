@@ -70,7 +70,7 @@ def test_a_mean_that_leaves_a_prediction_is_said(store, monkeypatch):
 
 
 def test_few_seeds_are_not_judged(store, monkeypatch):
-    monkeypatch.setattr(findings.against_theory, "FEWEST", 41)
+    monkeypatch.setattr(findings.against_theory, "MIN_SEEDS", 41)
     found = findings.gather(store)
     assert {line.outcome for line in found.lines} == {"not judged: fewer than 41 seeds"} and not found.judged
 

@@ -1,9 +1,9 @@
-"""Means over seeds and how far they can be trusted.
+"""Student t intervals of means over seeds.
 
-Every interval is a Student t interval of the mean over seeds: ``mean ± t_(1+level)/2, n-1 * std / sqrt(n)`` with the unbiased
-standard deviation. It assumes that seeds are independent (they are) and that their mean is roughly normal: with few seeds
-and skewed values, such as variances late in a collapse, it covers less than its level. Seeds that diverged hold nan; they
-are left out of the mean and counted beside it, because a mean of survivors says nothing without their share.
+Every interval is ``mean ± t_(1+level)/2, n-1 * std / sqrt(n)`` with the unbiased standard deviation. It assumes independent
+seeds (they are) and a roughly normal mean: with few seeds and skewed values, such as variances late in a collapse, it covers
+less than its level. Diverged seeds hold nan; they are excluded from the mean and counted next to it, because a mean over
+survivors misleads without their share.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from scipy.special import stdtrit
+from scipy import stats
 
 VALUES = ("seed", "value", "status")
-"""Columns of the tidy table that differ between the seeds of one cell."""
+"""Columns of the tidy table that differ between seeds of one cell."""
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds of its interval; the bounds are nan where fewer than two seeds are finite."""
+    """Mean and bounds of its t interval; the bounds are nan with fewer than two finite seeds."""
 
     mean: np.ndarray
     low: np.ndarray
@@ -29,7 +29,7 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A mean difference of pairs, the bounds of its interval, and the number of pairs in it and left out."""
+    """Mean paired difference, bounds of its t interval, number of pairs used and dropped."""
 
     mean: float
     low: float
@@ -39,10 +39,10 @@ class Difference(NamedTuple):
 
 
 def interval(values: Float[np.ndarray, "seeds ..."], level: float = 0.95) -> Interval:
-    """Mean over the first axis with its t interval.
+    """Mean over the first axis with its Student t interval.
 
     Args:
-        values: One row a seed; nan for a diverged one.
+        values: One row per seed; nan for a diverged seed.
         level: Coverage of the interval, between 0 and 1.
 
     Returns:
@@ -50,33 +50,39 @@ def interval(values: Float[np.ndarray, "seeds ..."], level: float = 0.95) -> Int
         makes all three nan.
     """
     values = np.asarray(values, np.float64)
-    here = ~np.isnan(values)
-    n = here.sum(axis=0)
+    valid = ~np.isnan(values)
+    n = valid.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(here, values, 0.0).sum(axis=0) / n
-        squares = np.where(here, (values - mean) ** 2, 0.0).sum(axis=0)
+        mean = np.where(valid, values, 0.0).sum(axis=0) / n
+        squares = np.where(valid, (values - mean) ** 2, 0.0).sum(axis=0)
         half = half_width(np.sqrt(squares / (n - 1)), n, level)
         return Interval(mean, mean - half, mean + half)
 
 
-def half_width(std: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
+def t_quantile(level: float, degrees: np.ndarray | int) -> np.ndarray:
+    """Quantile ``(1 + level) / 2`` of Student's t distribution: half the width of a t interval in standard errors."""
+    return stats.t.ppf((1 + level) / 2, degrees)
+
+
+def half_width(std: np.ndarray | float, n: np.ndarray | int, level: float) -> np.ndarray:
     """Half the width of the t interval of a mean of ``n`` values; nan where ``n < 2`` or the deviation is not finite."""
+    std, n = np.asarray(std), np.asarray(n)
     usable = (n > 1) & np.isfinite(std)
     count = np.where(usable, n, 2)
-    return np.where(usable, stdtrit(count - 1, (1 + level) / 2) * std / np.sqrt(count), np.nan)
+    return np.where(usable, t_quantile(level, count - 1) * std / np.sqrt(count), np.nan)
 
 
 def summarise(frame: pl.DataFrame, by: Sequence[str] | None = None, level: float = 0.95) -> pl.DataFrame:
-    """Mean and interval over seeds of every group of a tidy table.
+    """Mean over seeds and its t interval for every group of a tidy table.
 
     Args:
         frame: A tidy table, see `selfconsume.results.table.table`.
-        by: Columns that make a group; default: all but seed, value and status.
+        by: Grouping columns; default: all but seed, value and status.
         level: Coverage of the interval.
 
     Returns:
         The columns of `by` in order of first appearance, then `mean`, `low`, `high` (nan as in `interval`), `seeds`
-        (how many the group has) and `diverged` (how many of them are nan and not in the mean).
+        (their number) and `diverged` (the number that are nan, excluded from the mean).
     """
     by = [name for name in frame.columns if name not in VALUES] if by is None else list(by)
     value = pl.col("value")
@@ -103,33 +109,33 @@ def paired_difference(
     generation: int,
     level: float = 0.95,
 ) -> Difference:
-    """Mean over seeds of ``first - second`` with its t interval, pairing runs of the same seed.
+    """Mean over seeds of ``first - second`` with the interval of the paired t test.
 
-    Runs of one seed share their real data and generation 0, so their difference varies less than its two parts.
+    Runs of one seed share their real data and generation 0, so the paired difference varies less than either value.
 
     Args:
         frame: A tidy table.
         first: Column -> value of one cell, such as ``{"regime": "replace"}``.
-        second: The same of the cell it is compared with.
+        second: Column -> value of the cell subtracted from it.
         metric: Name of the compared values.
-        generation: Their generation.
+        generation: Generation of the compared values.
         level: Coverage of the interval.
 
     Returns:
-        The difference. Pairs in which one of the two diverged are dropped and counted.
+        The difference. Pairs with a diverged run are dropped and counted.
 
     Raises:
-        ValueError: A cell has no such value, or more than one for a seed; or the two cells share no seed.
+        ValueError: A cell has no value, or several values for a seed; or the two cells share no seed.
     """
     rows = frame.filter((pl.col("metric") == metric) & (pl.col("generation") == generation))
     sides = []
     for cell in (first, second):
         side = rows.filter(*(pl.col(name) == value for name, value in cell.items())).select("seed", "value")
         if side.is_empty() or side["seed"].is_duplicated().any():
-            found = "none" if side.is_empty() else "several for a seed"
+            count = "none" if side.is_empty() else "several for a seed"
             raise ValueError(
                 f"paired_difference: expected one {metric!r} for each seed of {dict(cell)} in generation {generation}, "
-                f"found {found}"
+                f"found {count}"
             )
         sides.append(side)
     pairs = sides[0].join(sides[1], on="seed")

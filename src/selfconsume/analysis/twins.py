@@ -1,17 +1,18 @@
-r"""Measured contraction of any family: twin lanes with the same keys, one of them started a small step away.
+r"""Measured contraction of any family: twin lanes with common random numbers, one of them perturbed in generation 0.
 
-Both twins share the real data, every draw of noise, every batch and every start; all that tells them apart is a small step in
-what is trained, made once in generation 0. How their distance goes on is the local behaviour of the retraining map along the
-run: below 1 it forgets the step, above 1 it amplifies it.
+Twins share the real data, all random keys, minibatches and initialisations; they differ by a small perturbation of the trained
+numbers, made once in generation 0. The growth of their distance is the local behaviour of the retraining map along the run: a
+rate below 1 is contraction, above 1 expansion.
 
 .. math:: d_t \approx d_0 \rho^t
 
-The rate is fitted in log-distance seed by seed. The directions that contract fast die out first, so that the first half of
-the usable generations is left out, as in a power iteration.
+The rate is fitted to the log distance, seed by seed. Fast directions decay first, so the first half of the usable generations
+is discarded, as in a power iteration.
 
-What it is not: with few samples a single run's rate fluctuates, and the mean of its logarithm lies below the logarithm of the
-mean, by about 1/m for m synthetic rows (a Gaussian's variance). In parameters, a direction that no example determines never
-contracts in warm starts (rate 1) although the distribution does: judge over-parametrised models by the distribution.
+When it misleads: with few samples the rate of a single run fluctuates, and the mean of its logarithm lies below the logarithm
+of the mean, by about 1/m for m synthetic examples (a Gaussian's variance). In parameter space, directions that no example
+determines never contract under warm starts (rate 1) although the distribution does: use the distance in distribution for
+over-parametrised models.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from selfconsume.analysis.contraction_rate import Rate, fitted
+from selfconsume.analysis.contraction_rate import Rate, fit_rate
 from selfconsume.execution import resources
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
@@ -35,24 +36,24 @@ from selfconsume.models.training.gradient_loop import NeuralGenerator
 from selfconsume.types import FitState, Generator
 
 STEP = 0.02
-"""Size of the step, relative to each trained number."""
+"""Perturbation size, relative to each trained number."""
 ROUNDING = 64 * float(np.finfo(np.float32).eps)
-"""Distances below this part of what they are distances of count as rounding."""
-GIVEN = ("temperature", "inputs")
+"""Distances below this fraction of the norm count as rounding errors."""
+NOT_FITTED = ("temperature", "inputs")
 """Arrays of closed-form generators that are not fitted: the sampling bias, and the design of a regression."""
 SALT = 0x7715
-"""Keeps the directions of steps apart from everything else that is drawn from a seed."""
+"""Separates the random directions of perturbations from other uses of a seed."""
 
 
 class Paths(NamedTuple):
     """Distances between twins, ``(runs, seeds, generations)``.
 
     Attributes:
-        parameters: Euclidean distance of the parameters (named ones where a generator has them, else what is trained).
-        distribution: Root of the mean squared distance between samples drawn with the same key.
-        parameters_rounding: The distance below which `parameters` is rounding.
-        distribution_rounding: The same of `distribution`.
-        alive: Whether neither twin has diverged.
+        parameters: Euclidean distance of the parameters (named ones if the generator has them, else all trained arrays).
+        distribution: Root mean squared distance between samples of the same key.
+        parameters_rounding: Rounding error of `parameters`.
+        distribution_rounding: Rounding error of `distribution`.
+        alive: Whether both twins are finite.
         named: Whether the parameters identify the distribution (mean, covariance, probabilities).
     """
 
@@ -64,14 +65,14 @@ class Paths(NamedTuple):
     named: bool
 
     @property
-    def judged(self) -> Literal["parameters", "distribution"]:
-        """Which of the two distances says how the loop behaves: parameters only where they identify the distribution."""
+    def space(self) -> Literal["parameters", "distribution"]:
+        """Default space of the distance: parameters only where they identify the distribution."""
         return "parameters" if self.named else "distribution"
 
     def rate(self, run: int = 0, of: Literal["parameters", "distribution"] | None = None, level: float = 0.95) -> Rate:
-        """The contraction of one run, see `fitted`."""
-        of = of or self.judged
-        return fitted(getattr(self, of)[run], getattr(self, f"{of}_rounding")[run], self.alive[run], level)
+        """Contraction rate of one run, see `fit_rate`."""
+        of = of or self.space
+        return fit_rate(getattr(self, of)[run], getattr(self, f"{of}_rounding")[run], self.alive[run], level)
 
 
 def measure(
@@ -83,31 +84,37 @@ def measure(
     layout: DeviceLayout | None = None,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Paths:
-    """Runs the twins of every seed.
+    """Distances between the twins of every seed.
 
     Args:
-        run: What is retrained, under its own regime and start.
+        run: The run whose retraining map is measured.
         seeds: The seeds.
-        generations: How many, generation 0 included.
-        step: Relative size of the step.
-        layout: Where it runs; default: all local devices.
-        on_progress: Called the finished share.
+        generations: Number of generations, including generation 0.
+        step: Relative perturbation size.
+        layout: Devices; default: all local ones.
+        on_progress: Called with the finished share.
     """
     layout = layout or DeviceLayout.default()
     return follow(
-        [run], begin([run], seeds, layout), seeds, generations, step=step, layout=layout, on_progress=on_progress
+        [run],
+        fit_generation_zero([run], seeds, layout),
+        seeds,
+        generations,
+        step=step,
+        layout=layout,
+        on_progress=on_progress,
     )
 
 
-def begin(runs: Sequence[Run], seeds: Sequence[int], layout: DeviceLayout) -> Record:
-    """Generation 0 of every run and seed, run by run.
-
-    Runs that differ in their regime only share it: then it is enough to make it for one of them.
-    """
+def fit_generation_zero(runs: Sequence[Run], seeds: Sequence[int], layout: DeviceLayout) -> Record:
+    """Generation 0 of every run and seed, run by run; runs that differ in their regime only share it."""
     lanes = [(run, seed) for run in runs for seed in seeds]
-    parts = [LaneBatch(*zip(*lanes[part], strict=True), layout) for part in _parts(runs[0], len(lanes), 1, layout)]
-    first = [next(each for each in batch.generations([], 0) if isinstance(each, Record)) for batch in parts]
-    alive, samples, valid, fit = _joined(*((each.alive, each.samples, each.valid, each.fit) for each in first))
+    parts = [lanes[part] for part in _parts(runs[0], len(lanes), 1, layout)]
+    batches = [LaneBatch([run for run, _ in part], [seed for _, seed in part], layout) for part in parts]
+    records = [next(record for record in batch.generations([], 0) if isinstance(record, Record)) for batch in batches]
+    alive, samples, valid, fit = _joined(
+        *((record.alive, record.samples, record.valid, record.fit) for record in records)
+    )
     return Record(0, alive, samples, valid, fit, {}, {})
 
 
@@ -121,30 +128,30 @@ def follow(
     layout: DeviceLayout,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Paths:
-    """The twins of several runs of one cohort from one generation 0, as lanes of one program as far as memory allows.
+    """Distances between the twins of several runs of one cohort, as lanes of one program as far as memory allows.
 
     Args:
-        runs: They differ in what is data only (ratio, weights, lane numbers); see `batch.cohort_of`.
-        start: What `begin` gives for all of them, or for one where they differ in their regime only.
-        seeds: Its seeds.
-        generations: How many, generation 0 included.
-        step: Relative size of the step.
-        layout: Where it runs.
-        on_progress: Called the finished share.
+        runs: Runs that differ in lane numbers only (ratio, weights); see `lanes.cohorts.cohort_of`.
+        start: Generation 0 from `fit_generation_zero`, of all runs, or of one if they differ in their regime only.
+        seeds: Seeds of `start`.
+        generations: Number of generations, including generation 0.
+        step: Relative perturbation size.
+        layout: Devices.
+        on_progress: Called with the finished share.
     """
     lanes = [(run, seed) for run in runs for seed in seeds]
     columns = []
     for part in _parts(runs[0], len(lanes), generations, layout):
 
-        def told(share: float, part: slice = part) -> None:
+        def report_share(share: float, part: slice = part) -> None:
             on_progress((part.start + share * (part.stop - part.start)) / len(lanes))
 
         index = np.arange(part.start, part.stop) % len(start.alive)
         base, alive = jax.tree.map(lambda leaf, index=index: np.asarray(leaf)[index], (start.fit, start.alive))
-        columns.append(_pairs(lanes[part], base, alive, generations, step, layout, told))
+        columns.append(_pairs(lanes[part], base, alive, generations, step, layout, report_share))
     shape = len(runs), len(seeds), generations
-    found = [np.concatenate(column).reshape(shape) for column in zip(*columns, strict=True)]
-    return Paths(*found, named=bool(_one(start.fit.generator).parameters()))
+    distances = [np.concatenate(column).reshape(shape) for column in zip(*columns, strict=True)]
+    return Paths(*distances, named=bool(_first_lane(start.fit.generator).parameters()))
 
 
 def _pairs(
@@ -156,11 +163,11 @@ def _pairs(
     layout: DeviceLayout,
     on_progress: Callable[[float], None],
 ) -> list[np.ndarray]:
-    """The columns of `Paths` of some lanes and their twins, ``(lanes, generations)`` each."""
+    """Columns of `Paths` for lanes and their twins, ``(lanes, generations)`` each."""
     count = len(lanes)
-    # Every generation is retrained from generation 0 where a run says so: that start is a constant of the map.
+    # With `start = "first"` every generation is retrained from generation 0, which is then a constant of the map.
     anchor = _joined(base, base)
-    pair = _joined(base, stepped(base, [seed for _, seed in lanes], step))
+    pair = _joined(base, perturb(base, [seed for _, seed in lanes], step))
     batch = LaneBatch([run for run, _ in lanes] * 2, [seed for _, seed in lanes] * 2, layout)
     samples, valid = batch.resample(0, pair.generator)
     first = Record(0, np.tile(alive, 2), samples, valid, pair, {}, {})
@@ -173,51 +180,51 @@ def _pairs(
 
 
 def _parts(run: Run, lanes: int, generations: int, layout: DeviceLayout) -> list[slice]:
-    """Lanes whose twins run together, as many as fit into memory: more of them run one part after the other."""
-    most = max(len(layout.devices), resources.together(run, max(generations - 1, 1)) // 2)
-    return [slice(i, min(i + most, lanes)) for i in range(0, lanes, most)]
+    """Chunks of lanes whose twins fit into memory together."""
+    size = max(len(layout.devices), resources.together(run, max(generations - 1, 1)) // 2)
+    return [slice(i, min(i + size, lanes)) for i in range(0, lanes, size)]
 
 
-def stepped(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
-    """Fits with a lane axis, moved: every trained number times ``1 + step z``, z standard normal by seed.
+def perturb(fit: FitState, seeds: Sequence[int], step: float) -> FitState:
+    """Perturbed fits (with a lane axis): every trained number times ``1 + step z``, z standard normal by seed.
 
-    What a gradient trains is moved (`net`, and the optimizer's own copy by as much); scaling, temperature and the
-    optimizer's memory stay. Signs, zeros and the scale of each number are kept, so that the moved model is one of the family.
+    Arrays trained by gradients are perturbed (`net`, and the optimizer's copy by the same amount); scaling, temperature and
+    optimizer moments are not. Signs, zeros and scales are preserved, so the perturbed model belongs to the family.
     """
     trained = _trained(fit.generator)
     leaves, structure = jax.tree.flatten(trained)
-    change = [np.zeros_like(leaf) for leaf in leaves]
+    steps = [np.zeros_like(leaf) for leaf in leaves]
     for lane, seed in enumerate(seeds):
         rng = np.random.default_rng([SALT, seed])
-        for leaf, by in zip(leaves, change, strict=True):
+        for leaf, by in zip(leaves, steps, strict=True):
             by[lane] = step * leaf[lane] * rng.normal(size=leaf[lane].shape)
-    change = jax.tree.unflatten(structure, change)
+    change = jax.tree.unflatten(structure, steps)
 
-    def moved(tree):
+    def shifted(tree: Any) -> Any:
         return jax.tree.map(lambda leaf, by: leaf + by, tree, change)
 
     if not isinstance(fit.generator, NeuralGenerator):
-        return dataclasses.replace(fit, generator=eqx.combine(moved(trained), fit.generator))
+        return dataclasses.replace(fit, generator=eqx.combine(shifted(trained), fit.generator))
     optimizer = fit.optimizer
     if optimizer is not None:
-        optimizer = dataclasses.replace(optimizer, net=moved(optimizer.net))
-    generator = dataclasses.replace(fit.generator, net=moved(fit.generator.net))
+        optimizer = dataclasses.replace(optimizer, net=shifted(optimizer.net))
+    generator = dataclasses.replace(fit.generator, net=shifted(fit.generator.net))
     return dataclasses.replace(fit, generator=generator, optimizer=optimizer)
 
 
 def _trained(generator: Generator) -> Any:
-    """The arrays that training sets."""
+    """Arrays set by training."""
     if isinstance(generator, NeuralGenerator):
         return generator.net
     arrays = eqx.filter(generator, eqx.is_inexact_array)
-    for name in GIVEN:
+    for name in NOT_FITTED:
         if hasattr(generator, name):
             arrays = eqx.tree_at(lambda tree, name=name: getattr(tree, name), arrays, None)
     return arrays
 
 
 def _distances(record: Record, count: int) -> tuple[np.ndarray, ...]:
-    """The columns of `Paths` of one generation, whose first ``count`` lanes are the bases of the others."""
+    """Columns of `Paths` for one generation, whose first ``count`` lanes are the unperturbed twins of the rest."""
     generator = record.fit.generator
     named = _named(generator)
     flat = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(named or _trained(generator))]
@@ -235,12 +242,11 @@ def _distances(record: Record, count: int) -> tuple[np.ndarray, ...]:
 
 @eqx.filter_jit
 def _named(generator: Generator) -> dict[str, Any]:
-    """The named parameters of every lane."""
-    return jax.vmap(lambda one: dict(one.parameters()))(generator)
+    """Named parameters of every lane."""
+    return jax.vmap(lambda lane: dict(lane.parameters()))(generator)
 
 
-def _one(generator: Generator) -> Generator:
-    """The first lane."""
+def _first_lane(generator: Generator) -> Generator:
     return jax.tree.map(lambda leaf: leaf[0], generator)
 
 

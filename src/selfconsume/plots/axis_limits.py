@@ -1,4 +1,4 @@
-"""Limits, scale and tick text of an axis of values, for values that may run away or stay put."""
+"""Limits, scale and tick labels of a value axis, robust to diverging and constant values."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, SymmetricalLogLocator
 
 DECADES = 2
-"""Positive means that span more than this are drawn on a logarithmic axis."""
+"""Positive means that span more decades than this get a logarithmic axis."""
 RUNAWAY = 1000
-"""Means of both signs are drawn logarithmically from their median on if the largest is this many times the median."""
+"""Means of both signs get a symmetric logarithmic axis if the largest exceeds their median by this factor."""
 
 
 def fit_axes(grid: Sequence[Axes], means: np.ndarray, lows: np.ndarray, highs: np.ndarray, positive: bool) -> str:
-    """Sets the common scale and limits of axes that share their values.
+    """Sets the common scale and limits of shared value axes.
 
-    Limits cover all means; bands may at most double the range, or two seeds would hide every mean.
+    Limits cover all means; bands at most double the range, so that wide intervals of few seeds do not flatten the means.
 
     Args:
-        grid: The axes, of which all follow the first's limits.
-        means: What must be seen.
+        grid: Axes that share the limits of the first.
+        means: Values inside the limits.
         lows: Lower ends of bands.
-        highs: Upper ends.
-        positive: Whether no single value is negative: then the axis ends at 0, although a symmetric interval of a mean may
-            reach below.
+        highs: Upper ends of bands.
+        positive: Whether no value is negative: then the axis starts at 0, although an interval may extend below.
 
     Returns:
-        What the axis label has to say about the scale.
+        Note on the scale for the axis label.
     """
     means = means[np.isfinite(means)]
     if not len(means):
@@ -43,8 +42,8 @@ def fit_axes(grid: Sequence[Axes], means: np.ndarray, lows: np.ndarray, highs: n
             ax.set_yscale("log")
             ax.yaxis.set_major_locator(LogLocator(numticks=7))
             ax.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
-        room = (high / low) ** 0.04
-        grid[0].set_ylim(low / room, high * room)
+        padding = (high / low) ** 0.04
+        grid[0].set_ylim(low / padding, high * padding)
         return " (log scale)"
     if len(size) and means.min() < 0 and size.max() > RUNAWAY * np.median(size):
         threshold = float(np.median(size))
@@ -56,8 +55,8 @@ def fit_axes(grid: Sequence[Axes], means: np.ndarray, lows: np.ndarray, highs: n
     span = means.max() - means.min() or abs(means.max()) or 1.0
     low, high = max(lows.min(), means.min() - span / 2), min(highs.max(), means.max() + span / 2)
     low = max(low, 0.0) if positive else low
-    room = 0.04 * (high - low) or 0.05 * span
-    grid[0].set_ylim(low - room, high + room)
+    padding = 0.04 * (high - low) or 0.05 * span
+    grid[0].set_ylim(low - padding, high + padding)
     return ""
 
 

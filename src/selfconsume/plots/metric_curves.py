@@ -1,7 +1,7 @@
-"""Figures of the tidy table: metric against generation, with bands over seeds. Nothing here runs a model.
+"""Metric against generation with bands over seeds, from the tidy table.
 
-Figures are made with matplotlib's object interface and leave its global state alone; save them with `Figure.savefig`, or as
-a string for a web page with `svg`.
+Figures use matplotlib's object interface and do not change its global state; save them with `Figure.savefig`, or as a string
+for a web page with `svg`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 
 from selfconsume.plots.axis_limits import fit_axes
 from selfconsume.plots.curves import Curve, curves_of
-from selfconsume.plots.panels import Arrangement, Panel, arrange, direct_labels, key
+from selfconsume.plots.panels import Arrangement, Panel, arrange, direct_labels, legend
 from selfconsume.plots.sample_panels import sample_grid
 from selfconsume.plots.style import INK, MUTED, PALE, STYLE
 from selfconsume.results.cell_labels import labels, selection
@@ -30,25 +30,25 @@ from selfconsume.results.format import FLOOR
 
 __all__ = ["PredictedCurve", "metric_curves", "sample_grid", "svg"]
 
-MOST_CELLS = 24
-"""More cells than this are not told apart in one figure: an evenly spaced selection along the axes is drawn."""
+MAX_CELLS = 24
+"""Of more cells an evenly spaced selection along the axes is plotted."""
 WIDE = 11.2
 """Inches across a figure of several panels; a single panel is half as wide."""
-MOST_MARKS = 30
-"""Diverged seeds marked singly for each cell; their number is always in the label."""
+MAX_MARKS = 30
+"""Diverged seeds marked per cell; the label counts all of them."""
 DASHES = ("--", "-.", (0, (1, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
 BETTER = {"lower": "↓ lower is better", "higher": "↑ higher is better", None: ""}
 
 
 class PredictedCurve(NamedTuple):
-    """A curve of theory, drawn over what was measured.
+    """A predicted curve, plotted over the measurements.
 
     Attributes:
-        label: What it is; shown once, however many cells it is drawn for.
-        generations: Where it is known.
-        values: Its values there.
-        run: Identity of the cell that it belongs to; None draws it in black for all cells.
+        label: Name in the title; printed once for all cells.
+        generations: Generations of the values.
+        values: Predicted values.
+        run: Identity of its cell; None plots it in black for all cells.
     """
 
     label: str
@@ -66,31 +66,30 @@ def metric_curves(
     predictions: Sequence[PredictedCurve] = (),
     level: float = 0.95,
 ) -> Figure:
-    """A metric against the generation: one line a cell, its mean over seeds with the t interval of this mean.
+    """A metric against the generation: mean over seeds of each cell with its t interval.
 
-    Up to 8 cells share one panel with a label at each line. More share it if they differ in one number (a sequential colour
-    map), else they are split into small panels by the axes that the colour does not show; of more than `MOST_CELLS` an even
-    selection along the axes is drawn. Rows named ``<metric>.floor`` become the grey level "real against real". Diverged
-    seeds leave the mean; a cross marks the last finite value of each, and the label counts them. The axis is logarithmic if
-    positive means span more than two decades, and says so.
+    Up to 8 cells share one panel with a label at each line; more share it if they differ in one number (a sequential colour
+    map), otherwise small multiples by the axes that are not coded by colour. Rows named ``<metric>.floor`` give the grey level
+    "real against real". Diverged seeds are excluded from the mean; a cross marks the last finite value of each, and the
+    label counts them. The axis is logarithmic if positive means span more than two decades.
 
     Args:
         frame: A tidy table, see `selfconsume.results.table.table`.
         metric: Name of the values.
-        axes: The columns that tell cells apart.
+        axes: Columns that identify cells.
         better: "lower", "higher" or None.
-        predictions: Curves of theory.
+        predictions: Predicted curves.
         level: Coverage of the bands.
 
     Raises:
-        ValueError: The table has no such metric.
+        ValueError: The table has no metric of this name.
     """
     rows = frame.filter(pl.col("metric") == metric)
     if rows.is_empty():
         raise ValueError(f"metric_curves: no metric {metric!r}; there are {frame['metric'].unique().sort().to_list()}")
     floors = frame.filter(pl.col("metric") == f"{metric}{FLOOR}")
     cells = rows.select("run", *axes).unique(maintain_order=True).to_dicts()
-    chosen = selection(cells, axes, MOST_CELLS)
+    chosen = selection(cells, axes, MAX_CELLS)
     cells = [cells[i] for i in chosen]
     curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
     layout = arrange(cells, axes)
@@ -98,52 +97,42 @@ def metric_curves(
         figure, grid = _canvas(layout)
         means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
         lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
-        first, last = (float(f([f(c.t) for c in curves])) for f in (np.min, np.max))
-        room = 0.02 * (last - first) or 0.5
-        grid[0].set_xlim(first - room, last + room)
+        first, last = float(min(c.t.min() for c in curves)), float(max(c.t.max() for c in curves))
+        padding = 0.02 * (last - first) or 0.5
+        grid[0].set_xlim(first - padding, last + padding)
         scale = fit_axes(grid, means, lows, highs, positive=(rows["value"] < 0).sum() == 0)
-        dashes: dict[str, object] = {}
+        dashes: dict[str, Any] = {}
         for prediction in predictions:
             dashes.setdefault(prediction.label, DASHES[len(dashes) % len(DASHES)])
         for ax, panel in zip(grid, layout.panels, strict=False):
-            _panel(ax, panel, curves, len(layout.panels) > 1)
-            _predict(ax, panel, [cell["run"] for cell in cells], predictions, dashes)
-        notes = [f"{_name(dash)}: {label}" for label, dash in dashes.items()]
-        grey, dotted = (any(len(_floors(p, curves)) in some for p in layout.panels) for some in ((1,), range(2, 99)))
-        notes += ["dotted: real against real"] * dotted
-        notes += ["×: seeds that diverged"] * any(curve.lost for curve in curves)
-        notes += ["grey: real against real"] * (grey and len(layout.panels) > 1)
-        losses = [sum(len(curves[i].lost) for i in panel.members) for panel in layout.panels]
-        _frame(figure, grid, layout.panels, losses, metric + scale, BETTER[better], notes)
-        if len(layout.panels) == 1:
-            direct_labels(grid[0], _ends(layout.panels[0], curves))
-        elif layout.legend:
-            key(figure, layout.legend_title, layout.legend)
-        if len(layout.panels) == 1:
-            # Laid out once, so that saving it twice gives the same file.
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            _draw_curves(ax, panel, curves, len(layout.panels) > 1)
+            _draw_predictions(ax, panel, [cell["run"] for cell in cells], predictions, dashes)
+        notes = _notes(layout, curves, dashes)
+        diverged = [sum(len(curves[i].diverged) for i in panel.members) for panel in layout.panels]
+        _label_panels(grid, layout.panels, diverged)
+        _label_axes(figure, grid, metric + scale, [*notes, BETTER[better]])
+        _label_curves(figure, grid, layout, curves)
     return figure
 
 
 def svg(figure: Figure, salt: str = "") -> str:
-    """The figure as an ``<svg>`` element to be put into a page: text stays text and takes the page's font.
+    """The figure as an ``<svg>`` element for a web page: text remains text in the font of the page.
 
     Args:
         figure: Any figure.
-        salt: Makes the element's internal names differ from those of other figures of the page.
+        salt: Distinguishes internal names from those of the page's other figures.
     """
     text = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt or "selfconsume"}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     body = text.getvalue()
     body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
-    # Only definitions are referred to; the names of groups would repeat from figure to figure.
+    # Only definitions are referenced; names of groups would collide between figures.
     return re.sub(r'<g id="[^"]*"', "<g", body)
 
 
 def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
-    """A figure with empty panels: laid out by matplotlib if there is one, else by hand, which is much faster."""
+    """Figure with empty panels; fixed margins for several panels, because matplotlib's layout engine is slow."""
     panels = layout.panels
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
@@ -171,68 +160,85 @@ def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
 
 
 def _floors(panel: Panel, curves: Sequence[Curve]) -> set[tuple[float, float, float]]:
-    """The different floors of a panel: one is drawn in grey, several dotted in the colours of their cells."""
+    """Distinct noise floors of a panel: a single one is grey, several are dotted in the colours of their cells."""
     return {floor for i in panel.members if (floor := curves[i].floor) is not None}
 
 
-def _panel(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None:
+def _draw_curves(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None:
     floors = _floors(panel, curves)
     if len(floors) == 1:
-        _floor(ax, *floors, MUTED, "-", PALE)
+        _draw_floor(ax, next(iter(floors)), MUTED, "-", PALE)
     faint = min(0.17, 0.5 / len(panel.members))
-    for i in panel.behind:
+    for i in panel.context:
         ax.plot(curves[i].t, curves[i].mean, color="#dcdcdc", lw=0.8, zorder=1.5)
     low, high = ax.get_ylim()
     for i, colour in zip(panel.members, panel.colours, strict=True):
         curve = curves[i]
         if len(floors) > 1 and curve.floor:
-            _floor(ax, curve.floor, colour, ":", None)
+            _draw_floor(ax, curve.floor, colour, ":", None)
         if len(curve.t) == 1:
             error = np.nan_to_num([curve.mean - curve.low, curve.high - curve.mean])
-            x = curve.t + _beside(panel, curves, i)
+            x = curve.t + _offset(panel, curves, i)
             ax.errorbar(x, curve.mean, error, fmt="o", ms=4, color=colour, capsize=2, lw=1)
             continue
         ax.fill_between(curve.t, curve.low, curve.high, color=colour, alpha=faint, lw=0)
         marker = "o" if len(curve.t) <= 25 and not small else None
         ax.plot(curve.t, curve.mean, color=colour, lw=1.5, marker=marker, ms=2.6, mew=0)
-        marks = [(t, np.clip(v, low, high)) for t, v in curve.lost[:MOST_MARKS] if t >= 0]
+        marks = [(t, np.clip(v, low, high)) for t, v in curve.diverged[:MAX_MARKS] if t >= 0]
         if marks:
             ax.scatter(*zip(*marks, strict=True), marker="x", s=22, lw=1.1, color=colour, zorder=3, clip_on=False)
 
 
-def _beside(panel: Panel, curves: Sequence[Curve], i: int) -> float:
-    """How far a point is moved sideways: where there is a single generation, intervals would hide each other."""
+def _offset(panel: Panel, curves: Sequence[Curve], i: int) -> float:
+    """Horizontal offset of a point: with a single generation, intervals would overlap."""
     if any(len(curves[j].t) > 1 for j in panel.members):
         return 0.0
     return 0.5 * ((panel.members.index(i) + 0.5) / len(panel.members) - 0.5)
 
 
-def _floor(ax: Axes, floor: tuple[float, float, float], colour: str, dash: str, fill: str | None) -> None:
+def _draw_floor(ax: Axes, floor: tuple[float, float, float], colour: str, dash: str, fill: str | None) -> None:
     mean, low, high = floor
     if fill and np.isfinite(low) and np.isfinite(high):
         ax.axhspan(low, high, color=fill, lw=0, zorder=0.5)
     ax.axhline(mean, color=colour, lw=1.0, ls=dash, zorder=1, alpha=1 if fill else 0.8)
 
 
-def _predict(ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[PredictedCurve], dashes: dict) -> None:
-    colours = {runs[i]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
-    for each in predictions:
-        if each.run is None or each.run in colours:
-            # Darker than what was measured, or a prediction that holds could not be seen.
-            colour = INK if each.run is None else [0.55 * part for part in to_rgb(colours[each.run])]
-            ax.plot(each.generations, each.values, color=colour, ls=dashes[each.label], lw=1.2, zorder=2.5)
-
-
-def _frame(
-    figure: Figure,
-    grid: Sequence[Axes],
-    panels: Sequence[Panel],
-    losses: Sequence[int],
-    label: str,
-    better: str,
-    notes: Sequence[str],
+def _draw_predictions(
+    ax: Axes, panel: Panel, runs: list[str], predictions: Sequence[PredictedCurve], dashes: dict[str, Any]
 ) -> None:
-    for ax, panel, lost in zip(grid, panels, losses, strict=True):
+    colours = {runs[i]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
+    for prediction in predictions:
+        if prediction.run is None or prediction.run in colours:
+            # Darker than the measured curve, which would hide an accurate prediction.
+            colour = INK if prediction.run is None else [0.55 * part for part in to_rgb(colours[prediction.run])]
+            dash = dashes[prediction.label]
+            ax.plot(prediction.generations, prediction.values, color=colour, ls=dash, lw=1.2, zorder=2.5)
+
+
+def _label_curves(figure: Figure, grid: Sequence[Axes], layout: Arrangement, curves: Sequence[Curve]) -> None:
+    """Direct labels in a single panel, otherwise a legend."""
+    if len(layout.panels) == 1:
+        direct_labels(grid[0], _ends(layout.panels[0], curves))
+        # A fixed layout, so that saving twice gives the same file.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    elif layout.legend:
+        legend(figure, layout.legend_title, layout.legend)
+
+
+def _notes(layout: Arrangement, curves: Sequence[Curve], dashes: dict[str, Any]) -> list[str]:
+    """Explanations of line styles and marks for the title."""
+    floors = [len(_floors(panel, curves)) for panel in layout.panels]
+    notes = [f"{_name(dash)}: {label}" for label, dash in dashes.items()]
+    notes += ["dotted: real against real"] * any(count > 1 for count in floors)
+    notes += ["×: seeds that diverged"] * any(curve.diverged for curve in curves)
+    notes += ["grey: real against real"] * (1 in floors and len(layout.panels) > 1)
+    return notes
+
+
+def _label_panels(grid: Sequence[Axes], panels: Sequence[Panel], diverged: Sequence[int]) -> None:
+    """Generation ticks, and titles with the number of diverged seeds."""
+    for ax, panel, count in zip(grid, panels, diverged, strict=True):
         low, high = ax.get_xlim()
         if high - low <= 1:
             ax.set_xticks([round((low + high) / 2)])
@@ -242,9 +248,12 @@ def _frame(
             )
         ax.tick_params(length=3, labelsize=8)
         if panel.title:
-            ax.set_title(f"{panel.title}  × {lost}" if lost else panel.title, loc="left")
-    head = "   ·   ".join(note for note in (*notes, better) if note)
-    if len(panels) == 1:
+            ax.set_title(f"{panel.title}  × {count}" if count else panel.title, loc="left")
+
+
+def _label_axes(figure: Figure, grid: Sequence[Axes], label: str, notes: Sequence[str]) -> None:
+    head = "   ·   ".join(note for note in notes if note)
+    if len(grid) == 1:
         grid[0].set_xlabel("generation")
         grid[0].set_ylabel(label)
         grid[0].set_title(head, loc="right", color="#666666", fontsize=8)
@@ -256,13 +265,13 @@ def _frame(
 
 
 def _ends(panel: Panel, curves: Sequence[Curve]) -> list[tuple[tuple[float, float], str, object]]:
-    """The last finite point of each curve, its label and colour."""
+    """Last finite point of each curve with its label and colour."""
     ends = []
     for i, colour in zip(panel.members, panel.colours, strict=True):
         curve = curves[i]
         finite = np.flatnonzero(np.isfinite(curve.mean))
         at = finite[-1] if len(finite) else -1
-        x = float(curve.t[at]) + _beside(panel, curves, i)
+        x = float(curve.t[at]) + _offset(panel, curves, i)
         ends.append(((x, float(curve.mean[at])), curve.label, colour))
     floors = _floors(panel, curves)
     if len(floors) == 1:
@@ -271,5 +280,5 @@ def _ends(panel: Panel, curves: Sequence[Curve]) -> list[tuple[tuple[float, floa
     return ends
 
 
-def _name(dash: object) -> str:
+def _name(dash: Any) -> str:
     return {0: "dashed", 1: "dash-dotted", 2: "dotted", 3: "long-dashed"}[DASHES.index(dash)]

@@ -1,31 +1,32 @@
-"""Which cells share a figure, in which colours and panels, and what they are called."""
+"""Arrangement of cells into panels and colours, legends and direct labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from selfconsume.plots.style import PALETTE
-from selfconsume.results.cell_labels import _named, cut, distinct, labels, text
+from selfconsume.results.cell_labels import axis_label, cut, distinct, labels, text
 
 
 class Panel(NamedTuple):
-    """Cells (by index) drawn together, each in its colour, and cells that stand behind them in grey."""
+    """Cells (by index) of one panel with their colours, and context cells in grey."""
 
     title: str
     members: list[int]
     colours: list[Any]
-    behind: list[int]
+    context: list[int]
 
 
 class Arrangement(NamedTuple):
-    """The panels of a figure and, where the panels share their colours, what these mean."""
+    """Panels of a figure, with a legend if the panels share their colours."""
 
     panels: list[Panel]
     legend_title: str = ""
@@ -33,53 +34,51 @@ class Arrangement(NamedTuple):
 
 
 def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangement:
-    """One panel for up to 8 cells or one number's values; else small panels by the axes that colour does not show."""
+    """One panel for up to 8 cells or one numeric axis; else small multiples by the axes that are not coded by colour."""
     values = distinct(cells, axes)
-    everything = list(range(len(cells)))
-    numeric = [axis for axis, found in values.items() if _numeric(found) and len(found) > 3]
+    indices = list(range(len(cells)))
+    numeric = [axis for axis, levels in values.items() if _is_numeric(levels) and len(levels) > 3]
     if len(values) == 1 and numeric:
-        return Arrangement([Panel("", everything, _ramp(cells, numeric[0], values[numeric[0]]), [])])
+        return Arrangement([Panel("", indices, _ramp(cells, numeric[0], values[numeric[0]]), [])])
     if len(cells) <= len(PALETTE):
-        return Arrangement([Panel("", everything, list(PALETTE[: len(cells)]), [])])
-    usable = numeric or [axis for axis, found in values.items() if len(found) <= len(PALETTE)]
+        return Arrangement([Panel("", indices, list(PALETTE[: len(cells)]), [])])
+    usable = numeric or [axis for axis, levels in values.items() if len(levels) <= len(PALETTE)]
     names = labels(cells, axes)
     if len(values) < 2 or not usable:
-        return Arrangement(
-            [Panel(cut(names[i]), [i], [PALETTE[0]], [j for j in everything if j != i]) for i in everything]
-        )
+        return Arrangement([Panel(cut(names[i]), [i], [PALETTE[0]], [j for j in indices if j != i]) for i in indices])
     axis = max(usable, key=lambda name: len(values[name]))
     if axis in numeric:
         colours = _ramp(cells, axis, values[axis])
     else:
         colours = [PALETTE[values[axis].index(cell[axis])] for cell in cells]
-    others = [name for name in values if name != axis]
+    facet_axes = [name for name in values if name != axis]
     facets: dict[tuple, list[int]] = {}
     for i, cell in enumerate(cells):
-        facets.setdefault(tuple(cell[name] for name in others), []).append(i)
+        facets.setdefault(tuple(cell[name] for name in facet_axes), []).append(i)
     panels = [
         Panel(
-            ", ".join(_named(n, v, list(values)) for n, v in zip(others, facet, strict=True)),
+            ", ".join(axis_label(n, v, list(values)) for n, v in zip(facet_axes, facet, strict=True)),
             members,
             [colours[i] for i in members],
             [],
         )
         for facet, members in facets.items()
     ]
-    shown = {cell[axis]: colour for cell, colour in zip(cells, colours, strict=True)}
-    order = sorted(shown, reverse=True) if axis in numeric else list(shown)
-    return Arrangement(panels, axis, tuple((cut(text(value)), shown[value]) for value in order))
+    colour_of = {cell[axis]: colour for cell, colour in zip(cells, colours, strict=True)}
+    order = sorted(colour_of, reverse=True) if axis in numeric else list(colour_of)
+    return Arrangement(panels, axis, tuple((cut(text(value)), colour_of[value]) for value in order))
 
 
 def colours(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str, Any]:
-    """Run identity -> the colour that its cell has in figures of these cells."""
-    found = {}
+    """Run identity -> colour of its cell in figures of these cells."""
+    colour_of = {}
     for panel in arrange(cells, axes).panels:
-        found |= {cells[i]["run"]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
-    return found
+        colour_of |= {cells[i]["run"]: colour for i, colour in zip(panel.members, panel.colours, strict=True)}
+    return colour_of
 
 
-def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
-    """A legend at the right of all panels."""
+def legend(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
+    """Legend at the right of all panels."""
     handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in entries]
     figure.legend(
         handles=handles,
@@ -93,15 +92,15 @@ def key(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
 
 
 def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]) -> None:
-    """Labels at the right of the axes, joined to the ends of their lines and moved apart where lines meet.
+    """Labels at the right of the axes, connected to the ends of their lines and spread to avoid overlaps.
 
     Args:
-        ax: Axes whose limits are final.
-        ends: Point (nan where there is none), label and colour of each line.
+        ax: Axes with final limits.
+        ends: Last point (nan without one), label and colour of each line.
     """
     from scipy.optimize import isotonic_regression
 
-    ax.figure.draw_without_rendering()
+    cast(Figure, ax.figure).draw_without_rendering()
     line = 11.5 * ax.figure.dpi / 72 / ax.get_window_extent().height
     to_axes = ax.transData + ax.transAxes.inverted()
     bottom, top = ax.get_ylim()
@@ -109,10 +108,10 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]
     at = np.array([to_axes.transform(point)[1] for point in points])
     order = np.argsort(at, kind="stable")
     steps = line * np.arange(len(ends))
-    # The least displaced places that are a line apart: an isotonic regression once the steps are taken off.
-    moved = isotonic_regression(at[order] - steps).x
-    moved = np.clip(moved, 0.0, max(0.0, 1.0 - steps[-1])) + steps
-    for place, y in zip(order, moved, strict=True):
+    # Least-squares displacement with a minimum spacing of one line: isotonic regression after subtracting the spacing.
+    spread = isotonic_regression(at[order] - steps).x
+    spread = np.clip(spread, 0.0, max(0.0, 1.0 - steps[-1])) + steps
+    for place, y in zip(order, spread, strict=True):
         _, label, colour = ends[place]
         ax.annotate(
             label,
@@ -127,12 +126,12 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]
         )
 
 
-def _numeric(values: Sequence[Any]) -> bool:
+def _is_numeric(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _ramp(cells: Sequence[Mapping[str, Any]], axis: str, values: Sequence[float]) -> list[Any]:
-    """Colours by rank, dark to light, without the map's pale end."""
+    """Colours by rank, dark to light, without the pale end of the colour map."""
     rank = {value: i for i, value in enumerate(sorted(values))}
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.86, len(values)))
-    return [matplotlib.colors.to_hex(colours[rank[cell[axis]]]) for cell in cells]
+    return [to_hex(colours[rank[cell[axis]]]) for cell in cells]

@@ -1,9 +1,10 @@
-"""The picture of a phase diagram: one tile a cell, theory's boundary over them."""
+"""Figure of a phase diagram: one tile per cell, with theory's boundary on top."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import matplotlib
 import numpy as np
@@ -11,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
+from matplotlib.spines import Spine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from scipy.interpolate import PchipInterpolator
 
@@ -31,131 +34,134 @@ COLOURS = {
     "diverged": "#882255",
     "": "#f6f6f6",
 }
-"""Cool is well, warm is not, grey is not known."""
-WRITTEN = 120
-"""Most tiles that have their value written on them."""
+"""Cool colours for stable, warm for unstable, grey for undecided."""
+MAX_ANNOTATED = 120
+"""Values are printed on at most this number of tiles."""
 DASHES = ("--", ":")
 COARSE = (0.01, 0.03, 0.1, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, 10.0, 30.0, 100.0)
 DENSE = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5)
 """Ticks of contractions."""
 FAR = 1e3
-"""Contractions beyond this one (and seeds that diverged) have its colour."""
+"""Contraction rates are clipped to this one, also for diverged seeds."""
 
 
 def verdict_diagram(
-    there: Plane, words: Mapping[str, str], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
+    plane: Plane, words: Mapping[str, str], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
-    """The gravest verdict of every cell.
+    """Gravest verdict of every cell.
 
     Args:
-        there: The plane.
+        plane: The plane.
         words: Run identity -> verdict.
-        lines: Curves of theory.
-        notes: What theory says without a curve.
+        lines: Boundaries of theory.
+        notes: Results of theory without a curve.
     """
-    grid = there.grid(words, "")
+    grid = plane.grid(words, "")
     with matplotlib.rc_context(STYLE):
-        figure, ax = _canvas(there)
-        ax.imshow(np.array([[to_rgb(COLOURS[word]) for word in row] for row in grid]), **_PLACE)
-        _frame(ax, there, lines, [*notes, "verdict over all metrics"])
-        seen = [word for word in reversed(VERDICTS) if word in grid]
-        _legend(figure, ax, [Patch(color=COLOURS[word], label=word) for word in seen], lines)
+        figure, ax = _canvas(plane)
+        _show_tiles(ax, np.array([[to_rgb(COLOURS[word]) for word in row] for row in grid]))
+        _frame(ax, plane, lines, [*notes, "verdict over all metrics"])
+        legend_words = [word for word in reversed(VERDICTS) if word in grid]
+        _legend(figure, ax, [Patch(color=COLOURS[word], label=word) for word in legend_words], lines)
     return figure
 
 
 def contraction_diagram(
-    there: Plane, rates: Mapping[str, Rate], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
+    plane: Plane, rates: Mapping[str, Rate], lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
-    """The contraction per generation of every cell, on a logarithmic scale around 1; italic where 1 is in its interval.
+    """Contraction per generation of every cell, on a logarithmic scale around 1; italic if the interval contains 1.
 
     Args:
-        there: The plane.
-        rates: Run identity -> contraction.
-        lines: Curves of theory.
-        notes: What theory says without a curve.
+        plane: The plane.
+        rates: Run identity -> contraction rate.
+        lines: Boundaries of theory.
+        notes: Results of theory without a curve.
     """
-    grid = there.grid({name: _shown(rate) for name, rate in rates.items()})
+    grid = plane.grid({name: _shown(rate) for name, rate in rates.items()})
     logs = np.log(np.clip(grid, 1 / FAR, FAR))
-    most = max(float(np.nanmax(np.abs(logs[np.isfinite(logs)]), initial=0.0)), 1e-3)
-    # Contraction far below 1 is not told apart: what matters is near 1.
-    most = min(most, max(float(np.nanmax(logs, initial=0.0)) * 1.5, math.log(2.0)))
-    norm = TwoSlopeNorm(0.0, -most, most)
+    bound = max(float(np.nanmax(np.abs(logs[np.isfinite(logs)]), initial=0.0)), 1e-3)
+    # Differences far below 1 are clipped to resolve the neighbourhood of 1.
+    bound = min(bound, max(float(np.nanmax(logs, initial=0.0)) * 1.5, math.log(2.0)))
+    norm = TwoSlopeNorm(0.0, -bound, bound)
     with matplotlib.rc_context(STYLE):
-        figure, ax = _canvas(there)
-        image = ax.imshow(logs, cmap="RdBu_r", norm=norm, **_PLACE)
-        doubtful = there.grid({name: float(not (rate.stable or rate.unstable)) for name, rate in rates.items()}, 0.0)
-        _write(ax, grid, image, there, doubtful)
-        _frame(ax, there, lines, [*notes, "italic: 1 is in the interval"] if doubtful.any() else notes)
+        figure, ax = _canvas(plane)
+        image = _show_tiles(ax, logs, cmap="RdBu_r", norm=norm)
+        doubtful = plane.grid(
+            {name: float(not (rate.is_stable or rate.is_unstable)) for name, rate in rates.items()}, 0.0
+        )
+        _annotate_tiles(ax, grid, image, plane, doubtful)
+        _frame(ax, plane, lines, [*notes, "italic: 1 is in the interval"] if doubtful.any() else notes)
         bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=28, extend="both")
-        ticks = [x for x in (COARSE if most > math.log(1.6) else DENSE) if abs(math.log(x)) <= most]
+        ticks = [x for x in (COARSE if bound > math.log(1.6) else DENSE) if abs(math.log(x)) <= bound]
         bar.ax.yaxis.set_major_locator(FixedLocator([math.log(x) for x in ticks]))
         bar.ax.yaxis.set_minor_locator(NullLocator())
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{math.exp(value):.3g}"))
-        bar.outline.set_visible(False)
+        cast(Spine, bar.outline).set_visible(False)
         bar.set_label("contraction per generation")
         _legend(figure, ax, [], lines)
     return figure
 
 
 def value_diagram(
-    there: Plane, values: Mapping[str, float], metric: str, lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
+    plane: Plane, values: Mapping[str, float], metric: str, lines: Sequence[Boundary] = (), notes: Sequence[str] = ()
 ) -> Figure:
-    """The last value of a metric in every cell; logarithmic where positive values span two decades.
+    """Final value of a metric in every cell; logarithmic if positive values span two decades.
 
     Args:
-        there: The plane.
+        plane: The plane.
         values: Run identity -> value; nan for a cell with a diverged seed.
-        metric: Its name.
-        lines: Curves of theory.
-        notes: What theory says without a curve.
+        metric: Name of the metric.
+        lines: Boundaries of theory.
+        notes: Results of theory without a curve.
     """
-    grid = there.grid(values)
+    grid = plane.grid(values)
     finite = grid[np.isfinite(grid)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     norm = LogNorm(low, high) if low > 0 and high > 100 * low else Normalize(low, high if high > low else low + 1)
     with matplotlib.rc_context(STYLE):
-        figure, ax = _canvas(there)
+        figure, ax = _canvas(plane)
         ax.set_facecolor(COLOURS["diverged"])
-        image = ax.imshow(grid, cmap="viridis", norm=norm, **_PLACE)
-        _write(ax, grid, image, there)
-        lost = len(finite) < grid.size
-        _frame(ax, there, lines, [*notes, "wine: a seed diverged"] if lost else notes)
+        image = _show_tiles(ax, grid, cmap="viridis", norm=norm)
+        _annotate_tiles(ax, grid, image, plane)
+        has_diverged = len(finite) < grid.size
+        _frame(ax, plane, lines, [*notes, "wine: a seed diverged"] if has_diverged else notes)
         bar = figure.colorbar(image, ax=ax, pad=0.02, aspect=28)
-        bar.outline.set_visible(False)
+        cast(Spine, bar.outline).set_visible(False)
         bar.set_label(f"{metric}, mean over seeds in the last generation")
         _legend(figure, ax, [], lines)
     return figure
 
 
-_PLACE = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+def _show_tiles(ax: Axes, values: np.ndarray, cmap: str | None = None, norm: Normalize | None = None) -> AxesImage:
+    return ax.imshow(values, cmap=cmap, norm=norm, origin="lower", aspect="auto", interpolation="nearest")
 
 
-def _canvas(there: Plane) -> tuple[Figure, Axes]:
-    width = 2.6 + 0.46 * min(max(len(there.xs), 6), 16)
-    height = 1.3 + 0.34 * min(max(len(there.ys), 7), 16)
+def _canvas(plane: Plane) -> tuple[Figure, Axes]:
+    width = 2.6 + 0.46 * min(max(len(plane.xs), 6), 16)
+    height = 1.3 + 0.34 * min(max(len(plane.ys), 7), 16)
     figure = Figure((width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
 
 
-def _frame(ax: Axes, there: Plane, lines: Sequence[Boundary], notes: Sequence[str]) -> None:
-    for values, axis, name in ((there.xs, ax.xaxis, there.x), (there.ys, ax.yaxis, there.y)):
+def _frame(ax: Axes, plane: Plane, lines: Sequence[Boundary], notes: Sequence[str]) -> None:
+    for values, axis, name in ((plane.xs, ax.xaxis, plane.x), (plane.ys, ax.yaxis, plane.y)):
         step = max(1, -(-len(values) // 16))
         axis.set_major_locator(FixedLocator(range(0, len(values), step)))
         axis.set_major_formatter(FuncFormatter(lambda at, _, values=values: f"{values[round(at)]:g}"))
-        axis.set_minor_locator(FixedLocator(np.arange(len(values) - 1) + 0.5))
+        axis.set_minor_locator(FixedLocator([i + 0.5 for i in range(len(values) - 1)]))
         axis.set_minor_formatter(NullFormatter())
         axis.set_label_text(name)
-    # White lines between tiles, which minor ticks mark.
+    # White lines between tiles, at the minor ticks.
     ax.grid(which="minor", color="white", lw=1.2)
     ax.tick_params(which="both", length=0)
     for side in ax.spines.values():
         side.set_visible(False)
-    if len(there.xs) > 8:
+    if len(plane.xs) > 8:
         ax.tick_params(axis="x", labelrotation=45)
     limits = ax.get_xlim(), ax.get_ylim()
     for line, dash in zip(lines, DASHES, strict=False):
-        at = _positions(line.x, there.xs), _positions(line.y, there.ys)
+        at = _positions(line.x, plane.xs), _positions(line.y, plane.ys)
         ax.plot(*at, color="white", lw=3.2, solid_capstyle="butt")
         ax.plot(*at, color=INK, lw=1.5, ls=dash)
     ax.set_xlim(limits[0])
@@ -164,24 +170,26 @@ def _frame(ax: Axes, there: Plane, lines: Sequence[Boundary], notes: Sequence[st
 
 
 def _positions(x: np.ndarray, values: Sequence[float]) -> np.ndarray:
-    """Numbers as places among tiles, up to half a tile beyond the last ones, and nan farther off."""
+    """Axis values as tile positions, up to half a tile beyond the outer tiles; nan farther out."""
     at = np.array(values)
     if len(at) == 1:
         return np.where(x == at[0], 0.0, np.nan)
-    known = np.concatenate([[at[0] - (at[1] - at[0]) / 2], at, [at[-1] + (at[-1] - at[-2]) / 2]])
+    knots = np.concatenate([[at[0] - (at[1] - at[0]) / 2], at, [at[-1] + (at[-1] - at[-2]) / 2]])
     place = np.concatenate([[-0.5], np.arange(len(at)), [len(at) - 0.5]])
-    # Monotone and smooth: straight pieces would put a kink into every curve where the spacing of the values changes.
-    return PchipInterpolator(known, place, extrapolate=False)(x)
+    # Monotone and smooth: linear interpolation would add a kink wherever the spacing of the values changes.
+    return PchipInterpolator(knots, place, extrapolate=False)(x)
 
 
-def _write(ax: Axes, grid: np.ndarray, image, there: Plane, doubtful: np.ndarray | None = None) -> None:
-    """The value on each tile, if there are few enough."""
-    if grid.size > WRITTEN or len(there.xs) > 14:
+def _annotate_tiles(
+    ax: Axes, grid: np.ndarray, image: AxesImage, plane: Plane, doubtful: np.ndarray | None = None
+) -> None:
+    """Prints the value on each tile of a small plane."""
+    if grid.size > MAX_ANNOTATED or len(plane.xs) > 14:
         return
     for (j, i), value in np.ndenumerate(grid):
         if np.isnan(value):
             continue
-        shade = image.cmap(image.norm(float(image.get_array()[j, i])))
+        shade = image.cmap(image.norm(cast(Any, float(cast(np.ndarray, image.get_array())[j, i]))))
         dark = np.dot(shade[:3], (0.299, 0.587, 0.114)) < 0.5
         slant = "italic" if doubtful is not None and doubtful[j, i] else "normal"
         text = "div." if np.isinf(value) else f"{value:.2g}" if abs(value) < 0.995 else f"{value:.3g}"

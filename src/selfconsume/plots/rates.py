@@ -1,4 +1,4 @@
-"""The picture of rates of stability over the ratio: what theory says, what twins show, and what the runs themselves show."""
+"""Figure of contraction rates against the ratio: theory, twin lanes, and regression across seeds of stored runs."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ SERIES = (
 """Key, name, colour, marker and its filling."""
 BOUNDS = (("ferbach", "bound of Ferbach et al.", "--"), ("bertrand", "bound of Theorem 1", ":"))
 DODGE = 0.035
-"""How far, in parts of a factor e, markers of one ratio stand apart."""
+"""Horizontal spacing of markers of one ratio, in log units."""
 
 
 def draw(
     study: Study, paths: Mapping[str, twins.Paths], runs: Mapping[str, against_theory.Contraction | None]
 ) -> Figure:
-    """The rates of all cells of a study that keep fixed real data beside the latest generation.
+    """Rates of all cells of a study that train on fixed real data and the latest generation.
 
     Args:
-        study: The study, whose cells should differ in their ratio only.
-        paths: Run identity -> what its twins did; may lack runs.
-        runs: Run identity -> the rate of the runs themselves.
+        study: Study whose cells differ in their ratio only.
+        paths: Run identity -> distances of its twins; may be partial.
+        runs: Run identity -> contraction estimated from the stored runs; may be partial.
     """
     cells = []
     for cell in study.cells:
-        setting, there = setting_of(cell.run, study.settings.generations), stability_of(cell.run)
-        pair, own = paths.get(cell.id), runs.get(cell.id)
+        setting, stability = setting_of(cell.run, study.settings.generations), stability_of(cell.run)
+        twin_paths, estimate = paths.get(cell.id), runs.get(cell.id)
         cells.append(
             {
                 "ratio": setting.ratio if setting is not None and setting.fixed else None,
-                "rho": _predicted(there),
-                "ferbach": None if there is None else there.ferbach,
-                "bertrand": None if there is None else there.bertrand,
-                "twins": None if pair is None else _triple(pair.rate(of="distribution")),
-                "twins_parameters": None if pair is None else _triple(pair.rate(of="parameters")),
-                "runs": None if own is None else own[:3],
+                "rho": _predicted(stability),
+                "ferbach": None if stability is None else stability.ferbach,
+                "bertrand": None if stability is None else stability.bertrand,
+                "twins": None if twin_paths is None else _triple(twin_paths.rate(of="distribution")),
+                "twins_parameters": None if twin_paths is None else _triple(twin_paths.rate(of="parameters")),
+                "runs": None if estimate is None else estimate[:3],
             }
         )
     run = study.cells[0].run
@@ -64,15 +64,15 @@ def draw(
 
 
 def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Every rate of every cell over its ratio, with intervals.
+    """Rates of every cell against its ratio, with intervals.
 
     Args:
-        cells: A mapping for each cell: ``ratio``, and under the keys of `SERIES` triples of a rate and its bounds, under those
-            of `BOUNDS` numbers; None where there is none.
-        title: What was retrained on what.
+        cells: One mapping per cell: ``ratio``; under the keys of `SERIES` a rate and its bounds; under the keys of
+            `BOUNDS` a number; None for a missing value.
+        title: Family, source and start.
 
     Raises:
-        ConfigError: Fewer than two ratios, or no rate at all.
+        ConfigError: Fewer than two ratios, or no rate.
     """
     cells = sorted((cell for cell in cells if cell["ratio"]), key=lambda cell: cell["ratio"])
     if len({cell["ratio"] for cell in cells}) < 2 or not any(cell.get(key) for cell in cells for key, *_ in SERIES):
@@ -85,11 +85,11 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
         ax = figure.subplots()
         ax.set_title(title, loc="left")
         _theory(ax, cells)
-        there = [each for each in SERIES if any(cell.get(each[0]) for cell in cells)]
-        for i, (key, name, colour, marker, filling) in enumerate(there):
+        series = [entry for entry in SERIES if any(cell.get(entry[0]) for cell in cells)]
+        for i, (key, name, colour, marker, filling) in enumerate(series):
             points = [(cell["ratio"], *cell[key]) for cell in cells if cell.get(key)]
             x, y, low, high = (np.array(column, float) for column in zip(*points, strict=True))
-            x = x * np.exp(DODGE * (i - (len(there) - 1) / 2))
+            x = x * np.exp(DODGE * (i - (len(series) - 1) / 2))
             ax.errorbar(
                 x,
                 y,
@@ -108,10 +108,10 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure in the format that the path's ending says.
+    """Writes the figure in the format of the path's suffix.
 
     Raises:
-        ConfigError: It is none of png, svg and pdf.
+        ConfigError: The suffix is none of .png, .svg and .pdf.
     """
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise ConfigError(f"--figure {path}: expected a file that ends in .png, .svg or .pdf")
@@ -119,11 +119,11 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _predicted(there: StabilityRates | None) -> tuple[float, float, float] | None:
-    if there is None or there.rho is None:
+def _predicted(stability: StabilityRates | None) -> tuple[float, float, float] | None:
+    if stability is None or stability.rho is None:
         return None
-    error = 1.96 * (there.rho_error or 0.0)
-    return there.rho, there.rho - error, there.rho + error
+    error = 1.96 * (stability.rho_error or 0.0)
+    return stability.rho, stability.rho - error, stability.rho + error
 
 
 def _triple(rate: twins.Rate) -> tuple[float, float, float] | None:

@@ -1,7 +1,7 @@
-"""How examples are looked at: a scatter, a histogram, bars or a sheet of images, on axes that the real data fixes.
+"""Panels of samples: scatter, histogram, bars or image sheet, on axes fixed by the real data.
 
-A view is chosen and scaled once, from the real data, and then draws any generation of any regime, so that panels can be
-compared. Where there is no real data to be had, generation 0 takes its place.
+The plot is chosen and scaled once, from the real data, and used for every generation and regime, so that panels are
+comparable. Without real data, generation 0 is used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import io
 import textwrap
 from collections.abc import Mapping
+from typing import cast
 
 import matplotlib
 import numpy as np
@@ -25,13 +26,13 @@ INCHES = 1.7
 """Side of one panel."""
 DPI = 160
 REAL = "#b4b4b4"
-"""Real data behind samples."""
+"""Colour of real data in the background."""
 ALONE = "#6e6e6e"
-"""Real data in a panel of its own."""
+"""Colour of real data alone."""
 
 
-class View(abc.ABC):
-    """A way to draw examples ``(n, *shape)``; `note` says what is seen, and what is cut."""
+class SamplePlot(abc.ABC):
+    """A plot of examples ``(n, *shape)``; `note` is its caption."""
 
     note: str = ""
     aspect: float = 1.0
@@ -39,19 +40,19 @@ class View(abc.ABC):
 
     @abc.abstractmethod
     def draw(self, ax: Axes, rows: np.ndarray, real: np.ndarray | None, colour: str) -> None:
-        """Draws examples over the real data, if given. ``rows`` may be empty."""
+        """Plots examples, which may be empty, over the optional real data."""
 
     def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
-        """The panel as a PNG file."""
+        """The panel as the content of a PNG file."""
         figure = Figure((INCHES, INCHES / self.aspect), dpi=DPI)
         FigureCanvasAgg(figure)
         with matplotlib.rc_context({"font.size": 7, "axes.linewidth": 0.5}):
             self.draw(figure.add_axes((0.01, 0.01, 0.98, 0.98)), rows, real, colour)
-            return saved(figure)
+            return _png(figure)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Scatter(View):
+class Scatter(SamplePlot):
     """Two coordinates, or the first two principal components."""
 
     origin: np.ndarray
@@ -93,8 +94,8 @@ class Scatter(View):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Histogram(View):
-    """One number, over bins that the real data fixes."""
+class Histogram(SamplePlot):
+    """Histogram of a scalar, with bins fixed by the real data."""
 
     edges: np.ndarray
     top: float
@@ -103,7 +104,7 @@ class Histogram(View):
 
     @classmethod
     def of(cls, real: np.ndarray, n: int) -> Histogram:
-        """Bins over the real range and half of it again, about as many as ``2 n^(1/3)`` over the real range."""
+        """Bins over 1.5 times the real range, about ``2 n^(1/3)`` of them inside it (Rice rule)."""
         low, high = float(real.min()), float(real.max())
         extent = high - low or 1.0
         size = 1.5 * extent / (1.5 * np.clip(round(2 * min(n, len(real)) ** (1 / 3)), 6, 40)).round()
@@ -130,8 +131,8 @@ class Histogram(View):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Bars(View):
-    """Frequencies of categories, from one-hot rows."""
+class Bars(SamplePlot):
+    """Frequencies of one-hot categories."""
 
     top: float
     aspect = 1.5
@@ -152,16 +153,16 @@ class Bars(View):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Images(View):
-    """A square sheet of images, pixel by pixel."""
+class Images(SamplePlot):
+    """Square sheet of images, pixel by pixel."""
 
     shape: tuple[int, int, int]
     side: int
     ink: bool
-    """Whether grey images are shown as ink on paper: 0 is white."""
+    """Whether grey images are inverted: 0 is white."""
 
     def sheet(self, rows: np.ndarray) -> np.ndarray:
-        """``(height, width, 3)`` in [0, 1], images apart by a pixel; missing ones are left white."""
+        """``(height, width, 3)`` in [0, 1], images separated by one pixel; missing images are blank."""
         height, width, channels = self.shape
         images = rows[: self.side**2].reshape(-1, height, width, channels).astype(np.float64)
         images = np.clip(np.nan_to_num(images / 255.0 if rows.dtype == np.uint8 else images), 0.0, 1.0)
@@ -180,20 +181,22 @@ class Images(View):
 
     def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
         sheet = self.sheet(rows)
-        # Small images are magnified here, so that their pixels stay sharp in readers that would blur them.
+        # Small images are magnified, because many viewers blur on magnification.
         factor = max(1, round(INCHES * DPI / sheet.shape[0])) if sheet.size < 30_000 else 1
         data = io.BytesIO()
         imsave(data, sheet.repeat(factor, axis=0).repeat(factor, axis=1), format="png", pil_kwargs={"optimize": True})
         return data.getvalue()
 
 
-def view(real: np.ndarray, *, image: tuple[int, int] | None = None, ink: bool = False, side: int = 5) -> View:
-    """The view that suits some data.
+def choose_plot(
+    real: np.ndarray, *, image: tuple[int, int] | None = None, ink: bool = False, side: int = 5
+) -> SamplePlot:
+    """The plot for the type of data, with axes fixed by the real data.
 
     Args:
-        real: The real data, or what stands for it: ``(n, *shape)`` with ``n >= 1``.
-        image: Height and width of examples that are images laid flat.
-        ink: Whether grey images are shown as ink on paper.
+        real: Real data or its substitute, ``(n, *shape)`` with ``n >= 1``.
+        image: Height and width of flattened images.
+        ink: Whether grey images are inverted: 0 is white.
         side: Images along the side of a sheet.
     """
     shape = real.shape[1:]
@@ -216,42 +219,41 @@ def sample_grid(
     real: np.ndarray | Mapping[str, np.ndarray | None] | None = None,
     image: tuple[int, int] | None = None,
     ink: bool = False,
-    most: int = 500,
+    max_examples: int = 500,
 ) -> Figure:
-    """Examples by cell (rows) and generation (columns), the real data in the first column and behind the others.
+    """Examples by cell (rows) and generation (columns), with the real data in the first column and in the background.
 
-    Scatters in two dimensions, histograms in one, bars of frequencies for one-hot rows, sheets of images, else the first two
-    principal components of the real data; on axes that the real data fixes for all panels.
+    Scatter plots in two dimensions, histograms in one, frequencies of one-hot examples, image sheets, otherwise the first two
+    principal components of the real data; all panels share the axes fixed by the real data.
 
     Args:
         samples: Label of a cell -> generation -> examples ``(n, *shape)``.
         shape: Shape of one example.
-        real: Real examples, the same for all cells or by label; without them generation 0 fixes the axes.
-        image: Height and width of examples that are images laid flat.
-        ink: Whether grey images are shown as ink on paper.
-        most: Examples drawn in a panel.
+        real: Real examples, common or by label; without them generation 0 fixes the axes.
+        image: Height and width of flattened images.
+        ink: Whether grey images are inverted: 0 is white.
+        max_examples: Largest number of examples per panel.
     """
-    by_label = real if isinstance(real, Mapping) else dict.fromkeys(samples, real)
-    generations = sorted({t for each in samples.values() for t in each})
-    known = [rows[:most].reshape(-1, *shape) for rows in by_label.values() if rows is not None]
-    look = view(
-        np.concatenate(known or [_first(samples, generations).reshape(-1, *shape)]),
-        image=image,
-        ink=ink,
-    )
-    columns = ([] if not known else [None]) + generations
+    real_of = dict(real) if isinstance(real, Mapping) else {} if real is None else dict.fromkeys(samples, real)
+    real_of = {label: rows[:max_examples] for label, rows in real_of.items() if rows is not None}
+    generations = sorted({t for by_generation in samples.values() for t in by_generation})
+    scaling = [rows.reshape(-1, *shape) for rows in real_of.values()]
+    scaling = scaling or [_first(samples, generations).reshape(-1, *shape)]
+    plot = choose_plot(np.concatenate(scaling), image=image, ink=ink)
+    columns = ([None] if real_of else []) + generations
+    empty = np.zeros((0, *shape))
     figure = Figure((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(samples), len(columns), squeeze=False)
     with matplotlib.rc_context(STYLE):
-        for i, (label, each) in enumerate(samples.items()):
+        for i, (label, by_generation) in enumerate(samples.items()):
+            background = real_of.get(label)
             for ax, t in zip(grid[i], columns, strict=True):
-                base = None if by_label[label] is None else by_label[label][:most]
                 if t is None:
-                    look.draw(ax, np.zeros((0, *shape)) if base is None else base, None, ALONE)
+                    plot.draw(ax, empty if background is None else background, None, ALONE)
                 else:
-                    rows = each.get(t, np.zeros((0, *shape)))[:most]
-                    look.draw(ax, rows, base, PALETTE[i % len(PALETTE)])
+                    rows = by_generation.get(t, empty)[:max_examples]
+                    plot.draw(ax, rows, background, PALETTE[i % len(PALETTE)])
                 if i == 0:
                     ax.set_title("real data" if t is None else f"generation {t}", fontsize=8)
             wrapped = textwrap.fill(label, 18)
@@ -260,20 +262,21 @@ def sample_grid(
 
 
 def _first(samples: Mapping[str, Mapping[int, np.ndarray]], generations: list[int]) -> np.ndarray:
-    """Examples of the earliest generation that any cell has."""
-    return next(each[generations[0]] for each in samples.values() if generations[0] in each)
+    """Examples of the earliest stored generation."""
+    first = generations[0]
+    return next(by_generation[first] for by_generation in samples.values() if first in by_generation)
 
 
 def flat(rows: np.ndarray) -> np.ndarray:
-    """Rows of float64 numbers."""
+    """Examples as float64 vectors."""
     return np.asarray(rows, np.float64).reshape(len(rows), -1)
 
 
-def saved(figure: Figure) -> bytes:
-    """A figure as a PNG file of few colours."""
+def _png(figure: Figure) -> bytes:
+    """The content of a PNG file with a palette of 32 colours."""
     from PIL import Image
 
-    canvas = figure.canvas
+    canvas = cast(FigureCanvasAgg, figure.canvas)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     data = io.BytesIO()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 INK = "#1a1a1a"
 MUTED = "#7d7d7d"
 PALE = "#e8e8e8"
-STYLE: Any = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.5,
     "axes.spines.top": False,

@@ -129,7 +129,7 @@ def check_path(path: Path) -> None:
 
 def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, options: dict[str, Any], title: str) -> None:
     side = min(SIDE, math.ceil(math.sqrt(len(rows))))
-    view = sample_panels.view(rows if real is None else real, **options, side=side)
+    view = sample_panels.choose_plot(rows if real is None else real, **options, side=side)
     if isinstance(view, sample_panels.Images):
         sheet = view.sheet(rows)
         lines = math.ceil(min(len(rows), side**2) / side)

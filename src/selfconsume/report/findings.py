@@ -127,7 +127,7 @@ def _cells(study: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
     axes = study["axes"]
     cells = [{"run": cell["id"], **cell["labels"]} for cell in study["cells"]]
     names = dict(zip((cell["run"] for cell in cells), cell_labels.labels(cells, axes), strict=True))
-    return names, {cells[i]["run"] for i in cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)}
+    return names, {cells[i]["run"] for i in cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)}
 
 
 def _add_curve(
@@ -159,7 +159,7 @@ def _lines(frame: pl.DataFrame, cell: Cell, name: str, predictions: Sequence[Pre
     for prediction in predictions:
         if prediction.kind != "exact":
             continue
-        comparison = against_theory.compare(frame, cell, [prediction])
+        comparison = against_theory.compare_predictions(frame, cell, [prediction])
         if len(comparison):
             values = tuple(np.round(prediction.values, 12))
             key = (prediction.label, prediction.statistic, _family(prediction.metric), values)
@@ -173,8 +173,8 @@ def _line(name: str, group: list[tuple[Prediction, pl.DataFrame]]) -> Finding:
     row = comparison.row(-1, named=True)
     departures = sorted({t for _, frame in group for t in frame.filter(pl.col("departs"))["generation"]})
     judged = len(comparison) - comparison["departs"].null_count()
-    if row["seeds"] < against_theory.FEWEST:
-        outcome = f"not judged: fewer than {against_theory.FEWEST} seeds"
+    if row["seeds"] < against_theory.MIN_SEEDS:
+        outcome = f"not judged: fewer than {against_theory.MIN_SEEDS} seeds"
     elif departures:
         outcome = f"departs at t = {_listed(departures)}"
     elif not judged:

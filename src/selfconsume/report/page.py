@@ -41,7 +41,7 @@ def write(
 ) -> Path:
     """Writes ``report.html`` into a directory of results, whole or not at all.
 
-    The page is one file of a few megabytes at most: it limits the cells in its figures (`metric_curves.MOST_CELLS`), the
+    The page is one file of a few megabytes at most: it limits the cells in its figures (`metric_curves.MAX_CELLS`), the
     sample panels (`sample_strip.MAX_ROWS`, `sample_strip.MAX_PANELS`) and the rows of its table (`MAX_TABLE_ROWS`), and
     says where it does.
 
@@ -109,7 +109,7 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         "compared": provenance.lines(store),
         "warnings": provenance.warnings(store),
         "constant": constant,
-        "n_curves": len(cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)),
+        "n_curves": len(cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)),
         "curves": [
             (metric, *_curve(frame, metric, axes, predictions.get(metric.name, ())))
             for metric in metrics
@@ -122,7 +122,7 @@ def _samples(store: Store, samples_per_panel: int) -> dict[str, Any]:
     """Samples by generation, of some of the cells with curves."""
     study = store.study
     axes, cells, names = study["axes"], _cells(study), _names(study)
-    curves = cell_labels.selection(cells, axes, metric_curves.MOST_CELLS)
+    curves = cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)
     colours = panels.colours([cells[i] for i in curves], axes)
     rows = [curves[i] for i in cell_labels.selection([cells[i] for i in curves], axes, sample_strip.MAX_ROWS)]
     strip = sample_strip.sample_strip(

@@ -135,7 +135,7 @@ def _views(
     reals: Mapping[Lane, np.ndarray | None],
     study: Study | None,
     side: int,
-) -> dict[tuple[int, ...], sample_panels.View]:
+) -> dict[tuple[int, ...], sample_panels.SamplePlot]:
     """One view for each shape of examples, on axes that hold the real data of all cells."""
     base: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
     for lane in lanes:
@@ -143,13 +143,15 @@ def _views(
         rows = starts[lane] if real is None else real
         base.setdefault(starts[lane].shape[1:], {})[id(rows)] = rows
     return {
-        shape: sample_panels.view(np.concatenate(list(rows.values())), **display_options(study, shape), side=side)
+        shape: sample_panels.choose_plot(
+            np.concatenate(list(rows.values())), **display_options(study, shape), side=side
+        )
         for shape, rows in base.items()
     }
 
 
 def display_options(study: Study | None, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Options of `sample_panels.view` that all sources of a study agree on.
+    """Options of `sample_panels.choose_plot` that all sources of a study agree on.
 
     Args:
         study: The study; None if it cannot be built.

@@ -22,7 +22,7 @@ def labels(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> list[str]
     varying = list(distinct(cells, axes))
     if not varying:
         return ["mean over seeds"] * len(cells)
-    return [", ".join(_named(axis, cell[axis], varying) for axis in varying) for cell in cells]
+    return [", ".join(axis_label(axis, cell[axis], varying) for axis in varying) for cell in cells]
 
 
 def selection(cells: Sequence[Mapping[str, Any]], axes: Sequence[str], most: int) -> list[int]:
@@ -57,7 +57,8 @@ def text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _named(axis: str, value: Any, among: Sequence[str]) -> str:
+def axis_label(axis: str, value: Any, among: Sequence[str]) -> str:
+    """Label of one axis value, with the full axis name where its last part is ambiguous."""
     if axis in ("regime", "source", "family", "curation"):
         return text(value)
     short = axis.rpartition(".")[2]

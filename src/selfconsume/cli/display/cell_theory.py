@@ -67,9 +67,9 @@ def _rate(cell: CellTheory) -> dict[str, Any]:
     paths, regression = cell.paths, cell.regression
     if paths is not None:
         rates = {name: _plain(paths.rate(of=name)) for name in ("parameters", "distribution")}
-        rate, *interval = rates[paths.judged] or (None, None)
+        rate, *interval = rates[paths.space] or (None, None)
         note = (
-            f"twin lanes, in {paths.judged}" if rate is not None else "twin lanes: at least half of the seeds diverged"
+            f"twin lanes, in {paths.space}" if rate is not None else "twin lanes: at least half of the seeds diverged"
         )
         return {
             "measured": rate,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from selfconsume.analysis.critical_ratio import MOST, Threshold, check, critical_ratio, search
+from selfconsume.analysis.critical_ratio import MAX_RATIO, Threshold, check, critical_ratio, search
 from selfconsume.cli.display.console import OUT, progress, say
 from selfconsume.execution.run_study import Progress
 from selfconsume.plots import critical_ratio as plots
@@ -21,7 +21,7 @@ from selfconsume.study.study import Study
 AXIS = "regime.ratio"
 
 
-def threshold(study: Study, out: Path | None, *, as_json: bool, most: float = MOST) -> None:
+def threshold(study: Study, out: Path | None, *, as_json: bool, most: float = MAX_RATIO) -> None:
     """Finds and prints the largest stable ratio of each run of a study; an axis of ratios is searched, not run.
 
     Args:
@@ -65,7 +65,7 @@ def _search(study: Study, cells: list[Cell], i: int, most: float) -> Threshold:
         def on_share(share: float, text: str) -> None:
             on_progress(Progress(i + share, len(cells), where + text))
 
-        return search(cells[i].run, study.seeds, study.settings.generations, most=most, on_progress=on_share)
+        return search(cells[i].run, study.seeds, study.settings.generations, max_ratio=most, on_progress=on_share)
 
 
 def _cells(study: Study) -> list[Cell]:
@@ -86,9 +86,9 @@ def _facts(cell: Cell, result: Threshold, theory: tuple[float, str] | None) -> d
         "ratio": result.ratio,
         "low": result.low,
         "high": result.high,
-        "searched": result.searched,
+        "searched": result.max_ratio,
         "text": _text(result),
-        "judged": result.judged,
+        "judged": result.space,
         "theory": None if theory is None else _number(theory[0]),
         "theory_stable_at_every_ratio": None if theory is None else math.isinf(theory[0]),
         "theory_text": None if theory is None else theory[1],
@@ -117,19 +117,19 @@ def _print(cell: Cell, result: Threshold, theory: tuple[float, str] | None) -> N
         OUT.print(escape(f"theory: {value} ({theory[1]})"))
     seeds = max((point.rate.seeds for point in result.points), default=0)
     OUT.print(
-        escape(f"from {len(result.points)} ratios, {seeds} seeds each: twins a small step apart, in {result.judged}"),
+        escape(f"from {len(result.points)} ratios, {seeds} seeds each: twins a small step apart, in {result.space}"),
         style="dim",
     )
 
 
 def _text(result: Threshold) -> str:
     if result.outcome == "stable":
-        return f"stable up to the largest ratio searched, {result.searched:.4g}"
+        return f"stable up to the largest ratio searched, {result.max_ratio:.4g}"
     if result.outcome == "unstable":
         return f"none: unstable already at {result.points[0].ratio:.4g}, the smallest ratio searched"
     if result.outcome == "open":
         estimate = "" if result.ratio is None else f"about {result.ratio:.4g}, "
-        return f"{estimate}shown stable up to {result.low:.4g}, not shown unstable up to {result.searched:.4g}; more seeds may"
+        return f"{estimate}shown stable up to {result.low:.4g}, not shown unstable up to {result.max_ratio:.4g}; more seeds may"
     return f"{result.ratio:.4g}, 95 % interval [{result.low:.4g}, {result.high:.4g}]"
 
 

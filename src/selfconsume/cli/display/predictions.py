@@ -66,13 +66,13 @@ def _cell_theory(
     regression: against_theory.Contraction | None,
 ) -> CellTheory:
     predictions = predict(cell.run, study.settings.generations, study.metrics)
-    comparison = None if frame is None else against_theory.compare(frame, cell, predictions)
+    comparison = None if frame is None else against_theory.compare_predictions(frame, cell, predictions)
     return CellTheory(cell, stability_of(cell.run), predictions, comparison, paths, regression)
 
 
 def _regression(frame: pl.DataFrame, store: Store, cell: Cell) -> against_theory.Contraction | None:
     """The rate from stored runs: of the parameters where these follow it exactly, else of the samples."""
-    return against_theory.contraction(frame, cell) or regression_rate.contraction(store, cell)
+    return against_theory.estimate_contraction(frame, cell) or regression_rate.estimate_contraction(store, cell)
 
 
 def _twins(study: Study) -> dict[str, twins.Paths]:

@@ -59,7 +59,7 @@ def _show_measured(regression: against_theory.Contraction | None, paths: twins.P
         interval = f"{regression.rate:.4g} [{regression.low:.4g}, {regression.high:.4g}]"
         say(f"  measured {interval}, 95 % over {regression.seeds} seeds, {REGRESSED[regression.of]}")
     if paths is not None:
-        for name in (paths.judged, "distribution" if paths.judged == "parameters" else "parameters"):
+        for name in (paths.space, "distribution" if paths.space == "parameters" else "parameters"):
             say(f"  twins    {_twins(paths.rate(of=name))}, in {name}")
 
 
