@@ -202,7 +202,7 @@ PROBLEMS = {
     "too many": (
         lambda: np.save("x.npy", ROWS),
         {"path": "x.npy", "n": 17},
-        "source.n: 17 training and 4 test rows are asked for, but there are 20; lower n to at most 16",
+        "source.n: 17 training and 4 test rows are requested, but the data has 20; lower n to at most 16",
     ),
     "all for the test": (lambda: np.save("x.npy", ROWS), {"path": "x.npy", "n_test": 20}, "leave no training row"),
 }

@@ -76,9 +76,9 @@ def test_test_rows_do_not_depend_on_n_and_train_sets_are_nested():
 
 def test_more_than_there_is():
     with pytest.raises(
-        ConfigError, match=r"source.n: 1298 training and 500 test rows .* there are 1797; lower n to at most 1297"
+        ConfigError, match=r"source.n: 1298 training and 500 test rows .* the data has 1797; lower n to at most 1297"
     ):
         Digits(n=1298).check()
-    with pytest.raises(ConfigError, match=r"298 fresh examples .* only 297 are in reserve"):
+    with pytest.raises(ConfigError, match=r"298 fresh examples .* the reserve has 297"):
         Digits().draw(KEY, 298, 0)
     Digits.tiny().check()

@@ -73,10 +73,10 @@ def test_ffhq_is_taken_as_it_is():
 
 def test_ffhq_that_is_incomplete_or_of_another_size_is_refused():
     dataset("few.zip")
-    with pytest.raises(ConfigError, match=r"source.n: 60000 training and 10000 test rows .* there are 20"):
+    with pytest.raises(ConfigError, match=r"source.n: 60000 training and 10000 test rows .* the data has 20"):
         Ffhq64("few.zip").check()
     dataset("large.zip", side=65)
-    with pytest.raises(ConfigError, match="has 65 x 65 pixels, expected 64 x 64, as they are"):
+    with pytest.raises(ConfigError, match="has 65 x 65 pixels, expected 64 x 64; this source never resizes"):
         Ffhq64("large.zip").check()
     with pytest.raises(ConfigError, match=r"cannot find 'no.zip'"):
         Folder("no.zip").check()

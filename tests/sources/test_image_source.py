@@ -5,15 +5,15 @@ import pytest
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import Rows
-from selfconsume.sources.image_source import Loaded, checked, classes
+from selfconsume.sources.image_source import ImageSet, validate_images, validate_labels
 
 IMAGES = np.arange(3 * 4 * 5 * 3).reshape(3, 4, 5, 3).astype(np.uint8)
 
 
 def test_what_is_right_passes_unchanged():
-    assert checked("x", IMAGES) is IMAGES and checked("x", IMAGES, (4, 5, 3)) is IMAGES
-    assert checked("x", IMAGES[..., :1], (None, None, 1)).shape == (3, 4, 5, 1)
-    got = classes("x", np.array([0, 9, 3], np.uint8), 3, 10)
+    assert validate_images("x", IMAGES) is IMAGES and validate_images("x", IMAGES, (4, 5, 3)) is IMAGES
+    assert validate_images("x", IMAGES[..., :1], (None, None, 1)).shape == (3, 4, 5, 1)
+    got = validate_labels("x", np.array([0, 9, 3], np.uint8), 3, 10)
     assert got.dtype == np.int32 and got.tolist() == [0, 9, 3]
 
 
@@ -31,7 +31,7 @@ def test_what_is_right_passes_unchanged():
 )
 def test_what_is_wrong_with_images(images, shape, message):
     with pytest.raises(ConfigError, match=message):
-        checked("x", images, shape)
+        validate_images("x", images, shape)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_what_is_wrong_with_images(images, shape, message):
 )
 def test_what_is_wrong_with_labels(labels, message):
     with pytest.raises(ConfigError, match=message):
-        classes("x", labels, 3, 10)
+        validate_labels("x", labels, 3, 10)
 
 
 def test_the_fingerprint_is_of_all_that_counts():
@@ -60,6 +60,6 @@ def test_the_fingerprint_is_of_all_that_counts():
         Rows(IMAGES, labels, 1),
         Rows(IMAGES.reshape(3, 5, 4, 3), labels),
     ]
-    assert len({Loaded.of(rows).sha256 for rows in every}) == len(every)
+    assert len({ImageSet.of(rows).sha256 for rows in every}) == len(every)
     transposed = np.asfortranarray(IMAGES)
-    assert Loaded.of(Rows(transposed, labels)).sha256 == Loaded.of(every[0]).sha256
+    assert ImageSet.of(Rows(transposed, labels)).sha256 == ImageSet.of(every[0]).sha256

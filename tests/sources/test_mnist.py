@@ -110,7 +110,7 @@ def without_suffix():
 
 
 PROBLEMS = {
-    "smaller": (npz, "source.n: 60000 training rows are asked for, but the data has 30"),
+    "smaller": (npz, "source.n: 60000 training rows are requested, but the data has 30"),
     "missing": (lambda: npz(y_test=None), "has no y_test; expected x_train, x_test, y_train, y_test"),
     "other names": (without_suffix, "has no x_train, x_test, y_train, y_test; expected"),
     "floats": (lambda: npz(x_train=ARRAYS["x_train"] / 255), "images of .* are float64, expected uint8"),
@@ -119,24 +119,24 @@ PROBLEMS = {
     "size": (lambda: npz(x_test=ARRAYS["x_test"][:, :20]), r"shape \(12, 20, 28, 1\), expected images .n, 28, 28, 1"),
     "labels": (lambda: npz(y_train=np.full(30, 10)), "labels of 'mnist.npz' go from 10 to 10, expected 0 to 9"),
     "few labels": (lambda: npz(y_train=np.zeros(29, int)), r"labels of .* of shape \(29,\), expected 30 integers"),
-    "objects": (lambda: npz(y_train=np.array([None] * 30)), "y_train of 'mnist.npz' is no plain array"),
-    "false header": (false_header, "x_train of 'mnist.npz' is no plain array"),
-    "no file": (lambda: folder(x_test=None), "lacks the files of x_test; expected train- and t10k-"),
+    "objects": (lambda: npz(y_train=np.array([None] * 30)), "y_train of 'mnist.npz' is not a plain array"),
+    "false header": (false_header, "x_train of 'mnist.npz' is not a plain array"),
+    "no file": (lambda: folder(x_test=None), "has no file for x_test; expected train- and t10k-"),
     "cut short": (
         lambda: folder(x_train=idx(ARRAYS["x_train"])[:-1]),
-        r"'train-images-idx3-ubyte' of 'mnist' says shape \(30, 28, 28\) but holds 23519 bytes",
+        r"'train-images-idx3-ubyte' of 'mnist' declares shape \(30, 28, 28\) but holds 23519 bytes",
     ),
     "header alone": (lambda: folder(y_test=b"\0\0\x08\x01\0\0"), "'t10k-labels-idx1-ubyte' of 'mnist' is not an idx"),
     "swapped": (lambda: folder(x_train=idx(ARRAYS["y_train"])), "is not an idx file of bytes with 3 axes"),
     "floats in idx": (lambda: folder(y_test=b"\0\0\x0d\x01" + bytes(52)), "is not an idx file of bytes with 1 axes"),
     "huge": (
         lambda: folder(x_test=idx(ARRAYS["x_test"])[:4] + b"\xff" * 12),
-        r"says shape \(4294967295, 4294967295, 4294967295\) but holds 0 bytes",
+        r"declares shape \(4294967295, 4294967295, 4294967295\) but holds 0 bytes",
     ),
-    "gzip cut short": (gz_cut, "'train-images-idx3-ubyte.gz' of 'mnist' cannot be unpacked"),
+    "gzip cut short": (gz_cut, "'train-images-idx3-ubyte.gz' of 'mnist' cannot be decompressed"),
     "gzip bomb": (lambda: folder(packed=True, x_test=bytes(2**26 + 1)), "'t10k-images-idx3-ubyte.gz' .* is not an idx"),
-    "both forms": (both_forms, "'train-labels-idx1-ubyte.gz' in two forms or places; keep one"),
-    "nothing": (lambda: os.mkdir("empty") or "empty", "lacks the files of x_train, x_test, y_train, y_test"),
+    "both forms": (both_forms, "'train-labels-idx1-ubyte.gz' twice; keep a single copy"),
+    "nothing": (lambda: os.mkdir("empty") or "empty", "has no file for x_train, x_test, y_train, y_test"),
 }
 
 

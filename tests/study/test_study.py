@@ -131,7 +131,7 @@ BAD = [
     (("source", "n", 1), "needs at least 2 real examples"),
     (
         ("source", {"kind": "digits", "n": 5000}),
-        "source.n: 5000 training and 500 test rows are asked for, but there are",
+        "source.n: 5000 training and 500 test rows are requested, but the data has",
     ),
     (("regime", "ratio", 0.01), "regime.ratio: 0.01 of 10 real examples is less than one synthetic example"),
     (

@@ -1,4 +1,4 @@
-"""A judge without a download: a small network trained on the source's own labels."""
+"""A small classifier trained on the source's own labels; no download."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from selfconsume.models.nets.layers import Convolution, Dense, Weights
 from selfconsume.types import Extractor, Samples, Source
 
 SEED = 20_000_101
-"""Of the network's weights and batches: fixed, so that there is one judge for all runs."""
+"""Seed of weights and minibatches: fixed, so that all runs share one classifier."""
 
 
-class Judge(eqx.Module):
-    """SiLU layers: convolutions that halve images down to 4 pixels where sides are even, then two dense layers and the head.
+class ClassifierNet(eqx.Module):
+    """SiLU network: stride-2 convolutions down to 4 pixels (while sides are even), two dense layers, linear head.
 
     Attributes:
-        centre: Subtracted from examples: one number for each channel, or for each coordinate of a vector.
-        scale: What they are divided by then.
+        centre: Mean of the examples, per channel or per coordinate of a vector.
+        scale: Root mean square of the centred examples.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -39,24 +39,24 @@ class Judge(eqx.Module):
     scale: Float[Array, ""]
 
     @classmethod
-    def init(cls, weights: Weights, shape: tuple[int, ...], width: int, classes: int) -> Judge:
-        """Glorot weights, biases 0; ``width`` units of a dense layer, a quarter of it channels of the first convolution."""
+    def init(cls, weights: Weights, shape: tuple[int, ...], width: int, classes: int) -> ClassifierNet:
+        """Glorot weights and zero biases; the first convolution has ``width // 4`` channels."""
         convolutions: list[Convolution] = []
         if len(shape) == 3:
             height, breadth, channels = shape
-            wide = max(width // 4, 1)
-            convolutions.append(Convolution.init(weights, channels, wide))
+            n_channels = max(width // 4, 1)
+            convolutions.append(Convolution.init(weights, channels, n_channels))
             while height % 2 == breadth % 2 == 0 and min(height, breadth) > 4:
-                convolutions.append(Convolution.init(weights, wide, 2 * wide, stride=2))
-                height, breadth, wide = height // 2, breadth // 2, 2 * wide
-            shape = (height, breadth, wide)
+                convolutions.append(Convolution.init(weights, n_channels, 2 * n_channels, stride=2))
+                height, breadth, n_channels = height // 2, breadth // 2, 2 * n_channels
+            shape = (height, breadth, n_channels)
         size = math.prod(shape)
         hidden = (Dense.init(weights, size, width), Dense.init(weights, width, width))
         head = Dense.init(weights, width, classes)
         return cls(tuple(convolutions), hidden, head, jnp.zeros(1), jnp.ones(()))
 
     def features(self, x: Float[Array, "n *shape"]) -> Float[Array, "n width"]:
-        """The last hidden layer."""
+        """Activations of the last hidden layer."""
         h = (x - self.centre) / self.scale
         for layer in self.convolutions:
             h = jax.nn.silu(layer(h))
@@ -68,21 +68,20 @@ class Judge(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Classifier(Extractor):
-    """The last hidden layer of a small network that was trained once on the source's own labels.
+    """Last hidden layer of a small network, trained once on the source's own labels.
 
-    A convolutional network for images, a multilayer perceptron for vectors, trained with Adam by cross-entropy on the
-    training set but a tenth, from a fixed seed: seconds for the digits. Images are moved by up to an eighth of their sides
-    while it learns. It sees what tells the classes apart, as far as it knows them (`accuracy`, on that tenth), and little
-    else: detail that no class needs is invisible to it. Features of training examples are not like those of others. Distances
-    on it are comparable where kind and hash agree: the same source, rows and kind of processor. For images and vectors that
-    come with labels.
+    A convolutional network for images, a multilayer perceptron for vectors, trained with Adam by cross-entropy on nine
+    tenths of the training set from a fixed seed; seconds for the digits. Training images are shifted by up to an eighth of
+    their sides. Features capture class differences, as far as the network knows the classes (`accuracy`, on the tenth held
+    out), and miss detail that no class depends on. Features of training examples differ from those of held-out examples.
+    Distances are comparable for equal kinds and fingerprints: same source, examples and processor type. Needs labels.
 
     Attributes:
-        width: Units of a dense layer, so the number of features.
-        updates: Updates of the training.
-        batch: Examples of an update.
-        learning_rate: Of Adam, falling to 0 along a cosine.
-        output: "features", or "scores": the probabilities of the classes, for the metric `labels`.
+        width: Units of a dense layer; the number of features.
+        updates: Optimiser updates.
+        batch: Minibatch size.
+        learning_rate: Learning rate of Adam, with cosine decay to 0.
+        output: "features", or "scores": class probabilities, for the metric `labels`.
     """
 
     width: Annotated[int, Ge(1)] = 128
@@ -102,24 +101,24 @@ class Classifier(Extractor):
         """The smallest configuration, for tests."""
         return cls(width=8, updates=20, batch=16)
 
-    def weights(self, source: Source) -> Judge:
+    def weights(self, source: Source) -> ClassifierNet:
         """The trained network, on the host."""
-        return self._trained(source).judge
+        return self._trained(source).net
 
-    def __call__(self, weights: Judge, x: Samples) -> Float[Array, "n d"]:
-        """Features or probabilities."""
+    def __call__(self, weights: ClassifierNet, x: Samples) -> Float[Array, "n d"]:
+        """Features or class probabilities."""
         features = weights.features(_scaled(x))
         return features if self.output == "features" else jax.nn.softmax(weights.head(features))
 
     def fingerprint(self, source: Source) -> str:
-        """Of the trained weights, and of what is read from them."""
+        """Hash of the trained weights and the output."""
         total = hashlib.sha256(self.output.encode())
         for leaf in jax.tree.leaves(self.weights(source)):
             total.update(np.ascontiguousarray(leaf).tobytes())
         return total.hexdigest()
 
     def accuracy(self, source: Source) -> float:
-        """Share of `held_out` training examples that it gets right."""
+        """Accuracy on the tenth of the training set held out from training."""
         return self._trained(source).accuracy
 
     def _trained(self, source: Source) -> Trained:
@@ -134,15 +133,16 @@ class Classifier(Extractor):
                 "or a source with labels such as digits, mnist, cifar10, or arrays with labels"
             )
         if len(np.unique(labels)) < 2:
-            raise ConfigError("features: 'classifier' needs two classes at least; all labels are the same")
+            raise ConfigError("features: 'classifier' needs at least two classes, got one; use another extractor")
         if len(source.shape) not in (1, 3):
             raise ConfigError(
-                f"features: 'classifier' takes vectors (d,) and images (H, W, C), the examples are {source.shape}"
+                f"features: 'classifier' expects vectors (d,) or images (H, W, C), "
+                f"got shape {source.shape}; use another extractor"
             )
 
 
-def held_out(source: Source) -> int:
-    """How many of the source's training examples the network is not trained on, but tried on: a tenth."""
+def validation_size(source: Source) -> int:
+    """Number of training examples held out for `accuracy`: a tenth."""
     return max(source.size // 10, 1)
 
 
@@ -151,68 +151,68 @@ def _scaled(x: Samples) -> Float[Array, "n *shape"]:
 
 
 def _shifted(key: PRNGKeyArray, x: Float[Array, "n *shape"]) -> Float[Array, "n *shape"]:
-    """Images moved by up to an eighth of their sides, with edges repeated; vectors as they are."""
+    """Images shifted by up to an eighth of their sides, with edge padding; vectors unchanged."""
     if x.ndim != 4:
         return x
-    most = x.shape[1] // 8, x.shape[2] // 8
-    wide = jnp.pad(x, ((0, 0), *((each, each) for each in most), (0, 0)), mode="edge")
-    corners = jax.random.randint(key, (x.shape[0], 2), 0, 2 * jnp.array(most) + 1)
-    return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (*at, 0), x.shape[1:]))(wide, corners)
+    limits = x.shape[1] // 8, x.shape[2] // 8
+    padded = jnp.pad(x, ((0, 0), *((limit, limit) for limit in limits), (0, 0)), mode="edge")
+    corners = jax.random.randint(key, (x.shape[0], 2), 0, 2 * jnp.array(limits) + 1)
+    return jax.vmap(lambda image, corner: jax.lax.dynamic_slice(image, (*corner, 0), x.shape[1:]))(padded, corners)
 
 
 class Trained(NamedTuple):
-    """A network after its training, and how well it knows examples that it was not trained on."""
+    """A trained network, and its accuracy on examples held out from training."""
 
-    judge: Judge
+    net: ClassifierNet
     accuracy: float
 
 
 @functools.lru_cache(maxsize=8)
 def _trained(recipe: Classifier, source: Source) -> Trained:
-    """The network after its training. Labels may be any integers; classes are numbered in their order."""
+    """Trains the network. Labels may be any integers; classes are numbered in ascending order."""
     key = jax.random.key(SEED)
     start, batches, split = jax.random.split(key, 3)
     x = jnp.asarray(source.train(key))
-    found, labels = np.unique(np.asarray(source.labels(key)), return_inverse=True)
-    order, held = jax.random.permutation(split, len(x)), held_out(source)
+    classes, labels = np.unique(np.asarray(source.labels(key)), return_inverse=True)
+    order, n_held = jax.random.permutation(split, len(x)), validation_size(source)
     labels = jnp.asarray(labels, jnp.int32)
     size = Weights()
-    jax.eval_shape(lambda: Judge.init(size, source.shape, recipe.width, len(found)))
+    jax.eval_shape(lambda: ClassifierNet.init(size, source.shape, recipe.width, len(classes)))
     axes = tuple(range(x.ndim - 1))
-    schedule = optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates))
+    adam = optax.adam(optax.cosine_decay_schedule(recipe.learning_rate, recipe.updates))
 
     @jax.jit
-    def train(x, labels, known):
-        judge = Judge.init(
-            Weights(jax.random.uniform(start, (size.used,), minval=-1.0)), source.shape, recipe.width, len(found)
+    def train(x, labels, rows):
+        net = ClassifierNet.init(
+            Weights(jax.random.uniform(start, (size.used,), minval=-1.0)), source.shape, recipe.width, len(classes)
         )
         centre = _scaled(x).mean(axis=axes)
         spread = jnp.sqrt(jnp.mean((_scaled(x) - centre) ** 2))
-        judge = dataclasses.replace(judge, centre=centre, scale=jnp.where(spread > 0, spread, 1.0))
+        net = dataclasses.replace(net, centre=centre, scale=jnp.where(spread > 0, spread, 1.0))
 
-        def loss(judge, rows, key):
-            fixed = jax.tree.map(jax.lax.stop_gradient, (judge.centre, judge.scale))
-            judge = dataclasses.replace(judge, centre=fixed[0], scale=fixed[1])
-            logits = judge.head(judge.features(_shifted(key, _scaled(x[rows]))))
+        def loss(net, rows, key):
+            fixed = jax.tree.map(jax.lax.stop_gradient, (net.centre, net.scale))
+            net = dataclasses.replace(net, centre=fixed[0], scale=fixed[1])
+            logits = net.head(net.features(_shifted(key, _scaled(x[rows]))))
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
 
         def update(state, key):
-            judge, optimizer = state
+            net, optimizer = state
             draw, shift = jax.random.split(key)
-            rows = known[jax.random.randint(draw, (recipe.batch,), 0, len(known))]
-            gradient = jax.grad(loss)(judge, rows, shift)
-            step, optimizer = schedule.update(gradient, optimizer)
-            return (optax.apply_updates(judge, step), optimizer), None
+            minibatch = rows[jax.random.randint(draw, (recipe.batch,), 0, len(rows))]
+            gradient = jax.grad(loss)(net, minibatch, shift)
+            step, optimizer = adam.update(gradient, optimizer)
+            return (optax.apply_updates(net, step), optimizer), None
 
-        first = judge, schedule.init(judge)
-        (judge, _), _ = jax.lax.scan(update, first, jax.random.split(batches, recipe.updates))
-        return judge
+        first = net, adam.init(eqx.filter(net, eqx.is_array))
+        (net, _), _ = jax.lax.scan(update, first, jax.random.split(batches, recipe.updates))
+        return net
 
     @jax.jit
-    def right(judge, x, labels):
-        return jnp.argmax(judge.head(judge.features(_scaled(x))), axis=1) == labels
+    def is_correct(net, x, labels):
+        return jnp.argmax(net.head(net.features(_scaled(x))), axis=1) == labels
 
-    judge = train(x, labels, order[held:])
-    parts = [order[i : min(i + recipe.batch_size, held)] for i in range(0, held, recipe.batch_size)]
-    accuracy = np.mean(np.concatenate([right(judge, x[rows], labels[rows]) for rows in parts]))
-    return Trained(jax.device_get(judge), float(accuracy))
+    net = train(x, labels, order[n_held:])
+    parts = [order[i : min(i + recipe.batch_size, n_held)] for i in range(0, n_held, recipe.batch_size)]
+    accuracy = np.mean(np.concatenate([is_correct(net, x[rows], labels[rows]) for rows in parts]))
+    return Trained(jax.device_get(net), float(accuracy))

@@ -1,4 +1,4 @@
-"""The features of the Fréchet inception distance."""
+"""Inception-v3 features of the Fréchet inception distance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 from selfconsume.errors import ConfigError
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.nets import inception
-from selfconsume.sources.files.archives import version
-from selfconsume.sources.files.download import fetched
+from selfconsume.sources.files.archives import file_version
+from selfconsume.sources.files.download import download
 from selfconsume.types import Extractor, Samples, Source
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -25,30 +25,30 @@ SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inception(Extractor):
-    """The 2048 pooled features of the Inception-v3 network that the Fréchet inception distance is defined by.
+    """The 2048 pooled features of Inception-v3 that define the Fréchet inception distance.
 
-    Give `path`, or `fetch = true`, or for a control without training `untrained = true`. Values of the three, and of
-    different `resize`, `side` and `compute`, are different measures and have different fingerprints.
+    Set `path`, `fetch = true`, or, for a control with random weights, `untrained = true`. These three, and different values
+    of `resize`, `side` and `compute`, are different measures with different fingerprints.
 
     Attributes:
-        path: The weights: the public file ``pt_inception-2015-12-05-6726825d.pth``, or another of its layout. It is read as
-            data, nothing in it is executed.
-        fetch: Whether that file (96 MB) is downloaded into the user's cache folder, once, and checked.
-        untrained: Random weights, always the same ones. Distances of such features compare images without any idea of what
-            they show (Naeem et al. 2020, arXiv:2002.09797, section 5); they are no inception distance.
-        resize: How images come to `side` pixels, always by linear interpolation without averaging: "pytorch" aligns the
-            centres of the corners' areas, and bytes become ``(x - 127.5) / 127.5``, as in pytorch-fid; "tensorflow" aligns
-            the first pixels, and bytes become ``(x - 128) / 128``, as in the first implementation, torch-fidelity and the
-            code of EDM and StyleGAN. Images of one grey are repeated three times.
-        side: Height and width that the network sees; 299 is the distance's.
-        compute: Type of activations. "bfloat16" is faster on accelerators, and another measure.
+        path: Weights: the public file ``pt_inception-2015-12-05-6726825d.pth``, or another in its layout. It is read as
+            data; nothing in it is executed.
+        fetch: Download that file (96 MB) once into the user's cache folder, checked by SHA-256.
+        untrained: Fixed random weights. Distances of such features ignore the content of images (Naeem et al. 2020,
+            arXiv:2002.09797, section 5); they are not inception distances.
+        resize: Bilinear resizing to `side` pixels without antialiasing: "pytorch" aligns pixel centres and maps bytes to
+            ``(x - 127.5) / 127.5``, as in pytorch-fid; "tensorflow" aligns the first pixels and maps bytes to
+            ``(x - 128) / 128``, as in the original implementation, torch-fidelity, EDM and StyleGAN. Grey images are
+            repeated three times.
+        side: Height and width of the network's input; 299 for the Fréchet inception distance.
+        compute: Type of activations. "bfloat16" is faster on accelerators, but a different measure.
 
     References:
         Heusel et al. 2017, arXiv:1706.08500; Szegedy et al. 2016, arXiv:1512.00567.
     """
 
     batch_size: ClassVar[int] = 64
-    """Images at once: their activations take 0.5 GB as compiled for a CPU."""
+    """Images per call: their activations take 0.5 GB as compiled for a CPU."""
 
     path: str | None = None
     fetch: bool = False
@@ -63,7 +63,7 @@ class Inception(Extractor):
         return cls(untrained=True, side=75)
 
     def weights(self, source: Source) -> Any:
-        """The network's, with batch normalisation folded into convolutions."""
+        """Weights of the network, with batch normalisation folded into convolutions."""
         return self._loaded()[0]
 
     def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
@@ -74,30 +74,30 @@ class Inception(Extractor):
         return inception.features(weights, (x - middle) / middle, compute=self.compute)
 
     def fingerprint(self, source: Source) -> str:
-        """Of the weights' file and of what is done to images before the network."""
-        what = f"inception {self._loaded()[1]} {self.resize} {self.side} {self.compute}"
-        return hashlib.sha256(what.encode()).hexdigest()
+        """Hash of the weights file and of the preprocessing."""
+        description = f"inception {self._loaded()[1]} {self.resize} {self.side} {self.compute}"
+        return hashlib.sha256(description.encode()).hexdigest()
 
     def check(self, source: Source) -> None:
         shape = source.shape
         if len(shape) != 3 or shape[2] not in (1, 3):
             raise ConfigError(
-                f"extractor: inception takes images (height, width, 1 or 3 channels), the source gives examples of shape "
+                f"extractor: inception expects images (height, width, 1 or 3 channels), got examples of shape "
                 f"{shape}; use another extractor"
             )
-        if (given := (self.path is not None) + self.fetch + self.untrained) != 1:
+        if (n_set := (self.path is not None) + self.fetch + self.untrained) != 1:
             raise ConfigError(
-                f"extractor: expected one of path, fetch = true and untrained = true, got {given} of them; fetch "
+                f"extractor: expected one of path, fetch = true and untrained = true, got {n_set} of them; fetch "
                 f"downloads {URL} into the cache"
             )
         self._loaded()
 
     def _loaded(self) -> tuple[inception.Weights, str]:
-        """The weights, and the sha256 of their file."""
+        """Weights, and the SHA-256 of their file."""
         if self.untrained:
             return _untrained(), "untrained"
-        path = fetched(URL, SHA256, "extractor") if self.path is None else self.path
-        return _read(path, version(path))
+        path = download(URL, SHA256, "extractor") if self.path is None else self.path
+        return _read(path, file_version(path))
 
 
 @functools.cache
@@ -106,15 +106,15 @@ def _untrained() -> inception.Weights:
 
 
 @functools.cache
-def _read(path: str, now: tuple[int, int]) -> tuple[inception.Weights, str]:
-    """The weights of a file, read once for each of its versions."""
+def _read(path: str, version: tuple[int, int]) -> tuple[inception.Weights, str]:
+    """Weights of a file, read once for each version of the file."""
     place = Path(path).expanduser()
     state = torch_file.read(place, "extractor.path")
     try:
         weights = inception.fold(state if isinstance(state, dict) else {})
     except ValueError as error:
         raise ConfigError(
-            f"extractor.path: {path!r} holds other weights than those of the distance's network: {error}; give "
+            f"extractor.path: {path!r} does not hold the weights of Inception-v3: {error}; use "
             f"{URL.rsplit('/', 1)[1]}, or use fetch = true"
         ) from None
     with open(place, "rb") as file:

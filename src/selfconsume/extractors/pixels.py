@@ -1,4 +1,4 @@
-"""The examples themselves."""
+"""Examples as vectors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from selfconsume.types import Extractor, Samples, Source
 
 @dataclasses.dataclass(frozen=True)
 class Pixels(Extractor):
-    """The examples themselves as vectors; uint8 images are scaled to [0, 1].
+    """Examples flattened to vectors; uint8 images are scaled to [0, 1].
 
-    What metrics compare where no extractor is given: with it, the same numbers under names that say so. Euclidean distances
-    of pixels know nothing of content: an image moved by one pixel is far from itself.
+    The identity extractor: metrics give the same numbers as without an extractor, under names that mention pixels.
+    Euclidean pixel distances ignore content: an image shifted by one pixel is far from itself.
     """
 
     @classmethod
@@ -27,7 +27,7 @@ class Pixels(Extractor):
         return cls()
 
     def weights(self, source: Source) -> Any:
-        """None are needed."""
+        """No weights."""
         return ()
 
     def __call__(self, weights: Any, x: Samples) -> Float[Array, "n d"]:
@@ -36,5 +36,5 @@ class Pixels(Extractor):
         return x.reshape(x.shape[0], math.prod(x.shape[1:])).astype(jnp.float32) / scale
 
     def fingerprint(self, source: Source) -> str:
-        """Of the name: there is nothing else to it."""
+        """Hash of the name; the extractor has no weights."""
         return hashlib.sha256(b"pixels").hexdigest()

@@ -71,7 +71,7 @@ class BoundSource(Source):
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
         if self._reserve_rows is None:
             return self.source.draw(key, n, batch)
-        return dataset_source.batch_of(key, self._reserve_rows, n, batch)
+        return dataset_source.reserve_batch(key, self._reserve_rows, n, batch)
 
     def truth(self) -> Generator | None:
         return self.source.truth()

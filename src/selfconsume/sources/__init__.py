@@ -1,4 +1,6 @@
-"""Sources: where real data comes from. One file for each kind; what several kinds share stands beside them and in `files`.
+"""Sources: where real data comes from. One file for each kind.
+
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`; file formats: `files`.
 
 Imports types and models.
 """

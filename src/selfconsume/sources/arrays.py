@@ -1,4 +1,4 @@
-"""Real data from one file of the user's own: an array or a table."""
+"""Your own data file: an array or a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Ge, MinLen
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.dataset_source import DatasetSource, Rows
+from selfconsume.sources.dataset_source import DatasetSource, Rows, default_sizes
 
 SUFFIXES = (".npy", ".npz", ".parquet", ".csv")
 
@@ -47,10 +47,8 @@ class Arrays(DatasetSource):
     def rows(self) -> Rows:
         return _load(_version(self.path), self.path, self.array, self.columns, self.label)
 
-    def counts(self) -> tuple[int, int]:
-        there = len(self.rows().examples)
-        n_test = max(2, min(1000, there // 5)) if self.n_test is None else self.n_test
-        return (there - n_test if self.n is None else self.n), n_test
+    def split_sizes(self) -> tuple[int, int]:
+        return default_sizes(len(self.rows().examples), self.n, self.n_test)
 
     def fingerprint(self) -> str:
         """SHA-256 of the file: what the data is, wherever it lies.
@@ -65,13 +63,13 @@ def _version(path: str) -> tuple[int, int]:
     """What changes when a file is written again: the key under which its content is cached."""
     try:
         file = Path(path).expanduser()
-        found = file.stat()
+        status = file.stat()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"source.path: cannot find '{path}' ({reason}); give the path of a file") from None
     if not file.is_file():
         raise ConfigError(f"source.path: '{path}' is not a file; give a file of the kind {', '.join(SUFFIXES)}")
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(maxsize=8)
@@ -88,12 +86,12 @@ def _load(
     if suffix not in SUFFIXES:
         raise ConfigError(f"source.path: '{path}' ends in '{suffix}', expected one of {', '.join(SUFFIXES)}")
     table = suffix in (".csv", ".parquet")
-    for name, given, fits in (
+    for name, value, fits in (
         ("array", array, suffix == ".npz"),
         ("columns", columns, table),
         ("label", label, suffix != ".npy"),
     ):
-        if given is not None and not fits:
+        if value is not None and not fits:
             raise ConfigError(f"source.{name}: a {suffix} file has none; leave it out")
     values, labels = _read_table(path, suffix, columns, label) if table else _read_numpy(path, suffix, array, label)
     examples = _examples(path, values)
@@ -108,19 +106,19 @@ def _read_numpy(path: str, suffix: str, array: str | None, label: str | None) ->
     try:
         # Opened here, because NumPy leaves a file open where it finds a broken archive.
         with open(Path(path).expanduser(), "rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if isinstance(found, np.ndarray) != (suffix == ".npy"):
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray) != (suffix == ".npy"):
                 kind = "a single .npy array" if suffix == ".npz" else "an .npz archive"
                 raise ConfigError(f"source.path: '{path}' is {kind}, though its name says {suffix}; rename it")
             if suffix == ".npy":
-                return found, None
-            rest = [name for name in found.files if name != label]
+                return content, None
+            rest = [name for name in content.files if name != label]
             if array is None and len(rest) != 1:
                 raise ConfigError(f"source.array: '{path}' holds {len(rest)} arrays; name one of {_listed(rest)}")
             for field, name in (("array", array), ("label", label)):
-                if name is not None and name not in found.files:
-                    raise ConfigError(f"source.{field}: '{path}' has no '{name}'; it has {_listed(found.files)}")
-            return found[rest[0] if array is None else array], None if label is None else found[label]
+                if name is not None and name not in content.files:
+                    raise ConfigError(f"source.{field}: '{path}' has no '{name}'; it has {_listed(content.files)}")
+            return content[rest[0] if array is None else array], None if label is None else content[label]
     except ConfigError:
         raise
     except unreadable as error:
@@ -151,22 +149,22 @@ def _read_table(
         if name is not None and name not in table.columns:
             raise ConfigError(f"source.{field}: '{path}' has no column '{name}'; it has {_listed(table.columns)}")
     for name in columns or ():
-        if columns.count(name) > 1:
+        if columns and columns.count(name) > 1:
             raise ConfigError(f"source.columns: '{name}' is named twice")
-    wanted = columns or [name for name in table.columns if name != label]
-    if columns is None and "" in wanted:
+    names = columns or [name for name in table.columns if name != label]
+    if columns is None and "" in names:
         raise ConfigError(
             f"source.columns: '{path}' has a column without a name (row numbers?); name the columns to use"
         )
-    other = [name for name in wanted if not (table[name].dtype.is_numeric() or table[name].dtype == polars.Boolean)]
-    if other:
+    text = [name for name in names if not (table[name].dtype.is_numeric() or table[name].dtype == polars.Boolean)]
+    if text:
         raise ConfigError(
-            f"source.columns: {_listed(other)} of '{path}' hold no numbers; name the columns to use, "
+            f"source.columns: {_listed(text)} of '{path}' hold no numbers; name the columns to use, "
             "or one of them as label"
         )
-    if not wanted:
+    if not names:
         raise ConfigError(f"source.columns: '{path}' has no column but the label")
-    numbers = np.stack([table[name].cast(polars.Float64).fill_null(float("nan")).to_numpy() for name in wanted], axis=1)
+    numbers = np.stack([table[name].cast(polars.Float64).fill_null(float("nan")).to_numpy() for name in names], axis=1)
     if label is None:
         return numbers, None
     if table[label].null_count():
@@ -227,8 +225,8 @@ def _headless(names: list[str]) -> bool:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:most])
-    return (shown or "nothing") + (f" and {len(names) - most} more" if len(names) > most else "")
+    quoted = ", ".join(f"'{name}'" for name in names[:most])
+    return (quoted or "nothing") + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The categorical source: one-hot rows of known probabilities."""
+"""One-hot samples of a categorical distribution."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from selfconsume.sources.distribution_source import DistributionSource
 
 @dataclasses.dataclass(frozen=True)
 class Categorical(DistributionSource):
-    """Draws from a fixed set of categories with given or equal probabilities, as one-hot rows.
+    """One-hot samples of a categorical distribution with specified or equal probabilities.
 
     Attributes:
-        p: Probabilities, which sum to 1; or None.
-        k: That many categories of equal probability, instead of ``p``.
+        p: Probabilities with sum 1; or None.
+        k: Number of categories of equal probability, instead of ``p``.
         n: Training examples.
         n_test: Held-out examples.
     """
@@ -39,15 +39,20 @@ class Categorical(DistributionSource):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (self.k if self.p is None else len(self.p),)
+        return (len(self._probabilities()),)
 
     def truth(self) -> exact.CategoricalDistribution:
-        p = np.full(self.k, 1.0) if self.p is None else np.asarray(self.p)
+        p = self._probabilities()
         return exact.CategoricalDistribution(jnp.asarray(p / p.sum(), jnp.float32))
 
     def check(self) -> None:
         if (self.p is None) == (self.k is None):
-            given = "neither" if self.p is None else "both"
-            raise ConfigError(f"source: a categorical source takes either p or k, got {given}; give one of them")
+            got = "neither" if self.p is None else "both"
+            raise ConfigError(f"source: expected either p or k, got {got}; set one of them")
         if self.p is not None and not math.isclose(math.fsum(self.p), 1.0, abs_tol=1e-6):
-            raise ConfigError(f"source.p: probabilities must sum to 1, these sum to {math.fsum(self.p):g}")
+            raise ConfigError(
+                f"source.p: expected probabilities with sum 1, got sum {math.fsum(self.p):g}; rescale them"
+            )
+
+    def _probabilities(self) -> np.ndarray:
+        return np.full(self.k or 0, 1.0) if self.p is None else np.asarray(self.p)

@@ -16,13 +16,13 @@ from selfconsume.types import Density, Samples
 
 
 class Board(Density):
-    """Uniform on every second square of a 4 x 4 board of side 8."""
+    """Uniform distribution on the dark squares of a 4 x 4 board of side 8."""
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
-        where, row = jax.random.split(key)
-        u, v = jax.random.uniform(where, (2, n))
+        position, row = jax.random.split(key)
+        u, v = jax.random.uniform(position, (2, n))
         u = 4 * u - 2
-        # Every column has two squares two rows apart, one row higher in every second column.
+        # Each column has two dark squares two rows apart; neighbouring columns are shifted by one row.
         v = v + jnp.where(jax.random.bernoulli(row, shape=(n,)), 0, -2) + jnp.floor(u) % 2
         return 2 * jnp.stack([u, v], axis=1)
 
@@ -37,7 +37,7 @@ class Checkerboard(DistributionSource):
     """Uniform on the eight dark squares of a 4 x 4 board in the plane, as in the toy data of FFJORD.
 
     The board is [-4, 4) x [-4, 4) with squares of side 2; a square is dark where floor(x / 2) + floor(y / 2) is even
-    (Grathwohl et al. 2019, arXiv:1810.01367). The truth has a density: 1/32 on dark squares, 0 elsewhere.
+    (Grathwohl et al. 2019, arXiv:1810.01367). The density is 1/32 on dark squares and 0 elsewhere.
 
     Attributes:
         n: Training examples.

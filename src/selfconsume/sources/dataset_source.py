@@ -1,9 +1,10 @@
-"""Sources that are a finite set of rows, split once and for all into test, train and reserve."""
+"""Base of sources with a finite dataset, split once into test set, training set and reserve."""
 
 from __future__ import annotations
 
 import abc
 import functools
+import hashlib
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -16,31 +17,31 @@ from selfconsume.types import Samples, Source
 
 
 class Rows(NamedTuple):
-    """Everything there is, on the host: NumPy arrays, because a JAX array made under tracing must not be kept."""
+    """A whole dataset on the host. NumPy arrays, because caches must not hold JAX arrays made under tracing."""
 
     examples: np.ndarray
     labels: np.ndarray | None = None
-    held_out: int | None = None
-    """How many examples at the end are the test set that the data comes with; None if it comes without one."""
+    n_held_out: int | None = None
+    """Size of the dataset's official test set, its last rows; None if it has none."""
 
 
 class DatasetSource(Source):
-    """A source that holds rows: `rows()` in one fixed random order, then ``n_test`` test rows, ``n`` train rows, the rest.
+    """A source over a finite dataset: a fixed permutation of `rows()`, split into ``n_test`` test, ``n`` training and reserve.
 
-    The order depends on the number of rows alone. Test rows come first, so that they are the same for every ``n``; a
-    smaller train set is the beginning of a larger one. Where the data comes with a test set of its own, test rows are taken
-    from it and from nowhere else, and the reserve is what training leaves of the other rows.
+    The permutation depends on the number of rows alone. Test rows come first, so that they are the same for every ``n``;
+    smaller training sets are prefixes of larger ones. With an official test set, all test rows come from it, and training
+    rows and reserve from the other rows.
     """
 
     fixed: ClassVar[bool] = True
 
     @abc.abstractmethod
     def rows(self) -> Rows:
-        """All examples and labels, in their own order; cached by the implementation."""
+        """All examples and labels in their original order; cached by the implementation."""
 
     @abc.abstractmethod
-    def counts(self) -> tuple[int, int]:
-        """How many train and test rows are asked for."""
+    def split_sizes(self) -> tuple[int, int]:
+        """Numbers of training and test rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,84 +49,96 @@ class DatasetSource(Source):
 
     @property
     def size(self) -> int:
-        return self.counts()[0]
+        return self.split_sizes()[0]
 
     @property
     def reserve(self) -> int:
         rows = self.rows()
-        return len(rows.examples) - (self.counts()[1] if rows.held_out is None else rows.held_out) - self.size
+        return len(rows.examples) - (self.split_sizes()[1] if rows.n_held_out is None else rows.n_held_out) - self.size
 
     def train(self, key: PRNGKeyArray) -> Samples:
-        return jnp.asarray(self.rows().examples[self._others()[: self.size]])
+        return jnp.asarray(self.rows().examples[self._train_and_reserve_indices()[: self.size]])
 
     def test(self, key: PRNGKeyArray) -> Samples:
-        return jnp.asarray(self.rows().examples[self._tests()])
+        return jnp.asarray(self.rows().examples[self._test_indices()])
 
     def draw(self, key: PRNGKeyArray, n: int, batch: Int[Array, ""] | int) -> Samples:
-        """The ``batch``-th slice of the reserve as shuffled by the key; see `batch_of`."""
-        return batch_of(key, self.reserve_rows(), n, batch)
+        """The ``batch``-th slice of the reserve, permuted by the key; see `reserve_batch`."""
+        return reserve_batch(key, self.reserve_rows(), n, batch)
 
     def reserve_rows(self) -> Samples:
-        return jnp.asarray(self.rows().examples[self._others()[self.size :]])
+        return jnp.asarray(self.rows().examples[self._train_and_reserve_indices()[self.size :]])
 
     def labels(self, key: PRNGKeyArray) -> Array | None:
         labels = self.rows().labels
-        return None if labels is None else jnp.asarray(labels[self._others()[: self.size]], jnp.int32)
+        if labels is None:
+            return None
+        return jnp.asarray(labels[self._train_and_reserve_indices()[: self.size]], jnp.int32)
 
     def check(self) -> None:
-        n, n_test = self.counts()
+        n, n_test = self.split_sizes()
         rows = self.rows()
-        there = len(rows.examples)
-        if rows.held_out is not None:
-            for field, kind, asked, most in (
-                ("n", "training", n, there - rows.held_out),
-                ("n_test", "test", n_test, rows.held_out),
+        n_rows = len(rows.examples)
+        if rows.n_held_out is not None:
+            for field, kind, requested, available in (
+                ("n", "training", n, n_rows - rows.n_held_out),
+                ("n_test", "test", n_test, rows.n_held_out),
             ):
-                if asked > most:
+                if requested > available:
                     raise ConfigError(
-                        f"source.{field}: {asked} {kind} rows are asked for, but the data has {most}; "
-                        f"lower {field} to at most {most}"
+                        f"source.{field}: {requested} {kind} rows are requested, but the data has {available}; "
+                        f"lower {field} to at most {available}"
                     )
             return
         if n < 1:
+            raise ConfigError(f"source.n_test: {n_test} test rows leave no training row of {n_rows}; lower n_test")
+        if n + n_test > n_rows:
             raise ConfigError(
-                f"source.n_test: {n_test} test rows leave no training row of the {there} there are; lower n_test"
-            )
-        if n + n_test > there:
-            raise ConfigError(
-                f"source.n: {n} training and {n_test} test rows are asked for, but there are {there}; "
-                f"lower n to at most {max(there - n_test, 0)}, or lower n_test"
+                f"source.n: {n} training and {n_test} test rows are requested, but the data has {n_rows}; "
+                f"lower n to at most {max(n_rows - n_test, 0)}, or lower n_test"
             )
 
-    def _tests(self) -> np.ndarray:
-        """Which rows are test rows."""
-        rows, n_test = self.rows(), self.counts()[1]
-        if rows.held_out is None:
-            return fixed_order(len(rows.examples))[:n_test]
-        return len(rows.examples) - rows.held_out + fixed_order(rows.held_out)[:n_test]
+    def _test_indices(self) -> np.ndarray:
+        rows, n_test = self.rows(), self.split_sizes()[1]
+        if rows.n_held_out is None:
+            return split_order(len(rows.examples))[:n_test]
+        return len(rows.examples) - rows.n_held_out + split_order(rows.n_held_out)[:n_test]
 
-    def _others(self) -> np.ndarray:
-        """Rows that may be trained on: the training set, then the reserve."""
+    def _train_and_reserve_indices(self) -> np.ndarray:
         rows = self.rows()
-        if rows.held_out is None:
-            return fixed_order(len(rows.examples))[self.counts()[1] :]
-        return fixed_order(len(rows.examples) - rows.held_out)
+        if rows.n_held_out is None:
+            return split_order(len(rows.examples))[self.split_sizes()[1] :]
+        return split_order(len(rows.examples) - rows.n_held_out)
+
+
+def content_hash(rows: Rows) -> str:
+    """SHA-256 of examples, labels and official split, independent of path and packaging."""
+    digest = hashlib.sha256(repr((rows.examples.shape, rows.labels is not None, rows.n_held_out)).encode())
+    for array in (rows.examples, rows.labels):
+        if array is not None:
+            digest.update(memoryview(np.ascontiguousarray(array)))
+    return digest.hexdigest()
+
+
+def default_sizes(n_rows: int, n: int | None, n_test: int | None) -> tuple[int, int]:
+    """Numbers of training and test rows: by default a fifth of the rows, at most 1000, to test, and the rest to train."""
+    if n_test is None:
+        n_test = max(2, min(1000, n_rows // 5))
+    return (n_rows - n_test if n is None else n), n_test
 
 
 @functools.lru_cache(maxsize=8)
-def fixed_order(n: int) -> np.ndarray:
-    """One random order of ``n`` rows: raw bits of a generator, unlike its shuffles, are the same in every NumPy."""
+def split_order(n: int) -> np.ndarray:
+    """A fixed permutation of ``n`` rows. Raw generator bits, unlike shuffles, are the same in every version of NumPy."""
     return np.argsort(np.random.PCG64(0).random_raw(n), kind="stable")
 
 
-def batch_of(key: PRNGKeyArray, reserve_rows: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:
-    """The ``batch``-th batch of ``n`` rows of a finite reserve as shuffled by the key.
+def reserve_batch(key: PRNGKeyArray, reserve_rows: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:
+    """The ``batch``-th batch of ``n`` rows of the reserve, permuted by the key.
 
-    Only whole batches inside the reserve are disjoint; a traced ``batch`` behind them repeats the last rows, so that their
-    number is checked before a run.
+    Batches inside the reserve are disjoint. A traced ``batch`` beyond it repeats the last rows, so `Regime.check` compares
+    their number with the reserve.
     """
     if n > len(reserve_rows):
-        raise ConfigError(
-            f"source: {n} fresh examples are asked for at once, but only {len(reserve_rows)} are in reserve"
-        )
+        raise ConfigError(f"source: {n} fresh examples are requested at once, but the reserve has {len(reserve_rows)}")
     return reserve_rows[jax.lax.dynamic_slice_in_dim(jax.random.permutation(key, len(reserve_rows)), batch * n, n)]

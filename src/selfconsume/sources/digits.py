@@ -1,4 +1,4 @@
-"""Real images without a download: the handwritten digits that come with scikit-learn."""
+"""Real images without a download: the handwritten digits shipped with scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Digits(DatasetSource):
     """1797 real handwritten digits of 8 x 8 pixels, flattened or as images, with labels.
 
     The test part of the UCI "Optical Recognition of Handwritten Digits" set, as `sklearn.datasets.load_digits` gives it;
-    its grey levels are 0 to 16. Rows are split in one fixed random order into ``n_test`` test rows, ``n`` training rows
-    and the reserve (297 rows by default), from which fresh data is drawn.
+    its grey levels are 0 to 16. A fixed random permutation splits the examples into ``n_test`` test examples, ``n``
+    training examples and the reserve for fresh draws (297 by default).
 
     Attributes:
         n: Training examples.
-        n_test: Held-out examples, the same ones for every ``n``.
+        n_test: Held-out examples, the same for every ``n``.
         form: "flat": float32 (64,), grey level / 16, in [0, 1]. "image": uint8 (8, 8, 1), grey level x 255 / 16 rounded.
 
     References:
@@ -46,7 +46,7 @@ class Digits(DatasetSource):
     def rows(self) -> Rows:
         return _load(self.form)
 
-    def counts(self) -> tuple[int, int]:
+    def split_sizes(self) -> tuple[int, int]:
         return self.n, self.n_test
 
 

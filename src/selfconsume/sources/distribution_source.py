@@ -1,4 +1,4 @@
-"""Sources that are a known distribution: there is no end of real data, and every seed has its own."""
+"""Sources with a known distribution: unlimited real data, independent for every seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from selfconsume.types import Generator, Number, Samples, Source
 
 
 class DistributionSource(Source):
-    """A source whose train, test and fresh data are samples of `truth()`; subclasses have fields `n` and `n_test`."""
+    """A source whose training, test and fresh data are samples of `truth()`; subclasses have fields `n` and `n_test`."""
 
     n: int
     n_test: int

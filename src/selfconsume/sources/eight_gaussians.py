@@ -12,11 +12,11 @@ from annotated_types import Ge
 from jaxtyping import Array, Float
 
 from selfconsume.sources.distribution_source import Count, Width
-from selfconsume.sources.gaussian_mixture import _Modes
+from selfconsume.sources.gaussian_mixture import IsotropicMixture
 
 
 @dataclasses.dataclass(frozen=True)
-class EightGaussians(_Modes):
+class EightGaussians(IsotropicMixture):
     """Ring of eight equal Gaussians in the plane, as in the toy data of FFJORD.
 
     Means at angles 0, 45, ..., 315 degrees. The set comes from Gulrajani et al. 2017 (arXiv:1704.00028), where std is
@@ -28,7 +28,7 @@ class EightGaussians(_Modes):
         n: Training examples.
         n_test: Held-out examples.
         radius: Distance of the means from 0.
-        std: Standard deviation of every component in each coordinate.
+        std: Standard deviation of every component in every coordinate.
     """
 
     n: Count = 1000

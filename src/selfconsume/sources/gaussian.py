@@ -1,4 +1,4 @@
-"""Toy distributions of the literature, each with its law: what samples it, and its density where that is simple."""
+"""An isotropic Gaussian."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Mixtures of Gaussians with known modes."""
+"""Gaussian mixtures with known modes."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Annotated
 
@@ -14,10 +15,14 @@ from selfconsume.models.distributions.exact import MixtureDistribution
 from selfconsume.sources.distribution_source import Count, DistributionSource, Width
 
 
-class _Modes(DistributionSource):
-    """Equal Gaussians of standard deviation `std` around `modes()`."""
+class IsotropicMixture(DistributionSource):
+    """Mixture of equally weighted isotropic Gaussians with means `modes()` and standard deviation `std`."""
 
     std: float
+
+    @abc.abstractmethod
+    def modes(self) -> Float[Array, "k d"]:
+        """Component means."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,13 +36,13 @@ class _Modes(DistributionSource):
         return self.std
 
     def labels(self, key: PRNGKeyArray) -> Int[Array, " n"]:
-        """The mode that each training example comes from."""
+        """Component of each training example."""
         return self.truth().component(key, self.n)
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianMixture(_Modes):
-    """Mixture of equal isotropic Gaussians on a square lattice.
+class GaussianMixture(IsotropicMixture):
+    """Mixture of equally weighted isotropic Gaussians with means on a square lattice.
 
     The means are the first ``k`` points of a cubic lattice with ``ceil(k^(1/dim))`` points a side (the first coordinate
     runs fastest), shifted so that they average to 0. In one dimension they are evenly spaced on a line; ``k = 4`` in two
@@ -45,7 +50,7 @@ class GaussianMixture(_Modes):
 
     Attributes:
         dim: Dimension.
-        k: Components, of weight 1/k each.
+        k: Number of components.
         n: Training examples.
         n_test: Held-out examples.
         separation: Distance of neighbouring means.
@@ -65,9 +70,9 @@ class GaussianMixture(_Modes):
 
     def modes(self) -> Float[Array, "k d"]:
         side = next(s for s in range(1, self.k + 1) if s**self.dim >= self.k)
-        # As many digits of 0, ..., k - 1 to the base `side` as are needed; further coordinates are 0.
+        # Coordinates are the digits of 0, ..., k - 1 in base `side`; further coordinates are 0.
         lattice = np.zeros((self.k, self.dim))
-        rest, j = np.arange(self.k), 0
-        while rest.any():
-            lattice[:, j], rest, j = rest % side, rest // side, j + 1
+        quotient, j = np.arange(self.k), 0
+        while quotient.any():
+            lattice[:, j], quotient, j = quotient % side, quotient // side, j + 1
         return self.separation * jnp.asarray(lattice - lattice.mean(axis=0), jnp.float32)

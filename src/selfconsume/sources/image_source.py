@@ -1,73 +1,68 @@
-"""What all sources of images share: uint8 arrays ``(n, H, W, C)`` that have been looked at, and their fingerprint."""
+"""Base of image sources: validated uint8 arrays ``(n, H, W, C)`` and their fingerprint."""
 
 from __future__ import annotations
 
 import abc
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.dataset_source import DatasetSource, Rows
+from selfconsume.sources.dataset_source import DatasetSource, Rows, content_hash
 
 
-class Loaded(NamedTuple):
-    """Images in memory."""
+class ImageSet(NamedTuple):
+    """Images in memory, with a hash of their content."""
 
     rows: Rows
     sha256: str
-    """Of images, labels and split: the same however they are packed and wherever they lie."""
+    """Hash of images, labels and split, independent of path and packaging."""
 
     @classmethod
-    def of(cls, rows: Rows) -> Loaded:
-        digest = hashlib.sha256(repr((rows.examples.shape, rows.labels is not None, rows.held_out)).encode())
-        for array in (rows.examples, rows.labels):
-            if array is not None:
-                digest.update(np.ascontiguousarray(array))
-        return cls(rows, digest.hexdigest())
+    def of(cls, rows: Rows) -> ImageSet:
+        return cls(rows, content_hash(rows))
 
 
-class Images(DatasetSource):
-    """A finite source whose rows are uint8 images ``(n, H, W, C)`` read from files."""
+class ImageSource(DatasetSource):
+    """A dataset of uint8 images ``(n, H, W, C)`` read from files."""
 
     @abc.abstractmethod
-    def loaded(self) -> Loaded:
-        """All images, cached by the implementation."""
+    def image_set(self) -> ImageSet:
+        """All images; cached by the implementation."""
 
     def rows(self) -> Rows:
-        return self.loaded().rows
+        return self.image_set().rows
 
     def fingerprint(self) -> str:
-        """What the images are, wherever they lie.
+        """SHA-256 of images, labels and split, independent of path and packaging.
 
         Raises:
-            ConfigError: They cannot be read, see `check`.
+            ConfigError: The images cannot be read, see `check`.
         """
-        return self.loaded().sha256
+        return self.image_set().sha256
 
 
-def checked(
+def validate_images(
     path: str, images: np.ndarray, shape: tuple[int | None, int | None, int | None] = (None, None, None)
 ) -> np.ndarray:
-    """The images, if they are what every user of an image source relies on.
+    """The images unchanged, if they are uint8 ``(n, H, W, C)`` with 1 or 3 channels and grey levels up to 255.
 
     Args:
-        path: Where they come from, for messages.
-        images: Anything; passes only as uint8 ``(n, H, W, C)`` with 1 or 3 channels and grey levels over 0 to 255.
-        shape: The ``(H, W, C)`` that one image must have; None allows any.
+        path: Path named in messages.
+        images: The array to validate.
+        shape: Required ``(H, W, C)``; None allows any size.
 
     Raises:
-        ConfigError: What is wrong with them.
+        ConfigError: The array violates a requirement.
     """
-    wanted = ", ".join(str(size or name) for size, name in zip(shape, "HWC", strict=True))
-    if images.ndim != 4 or any(size not in (None, has) for size, has in zip(shape, images.shape[1:], strict=False)):
+    expected = ", ".join(str(size or name) for size, name in zip(shape, "HWC", strict=True))
+    if images.ndim != 4 or any(size not in (None, got) for size, got in zip(shape, images.shape[1:], strict=False)):
         raise ConfigError(
-            f"source.path: '{path}' holds an array of shape {images.shape}, expected images (n, {wanted})"
+            f"source.path: '{path}' holds an array of shape {images.shape}, expected images (n, {expected})"
         )
     if images.shape[3] not in (1, 3):
         raise ConfigError(
-            f"source.path: images of '{path}' have {images.shape[3]} channels, expected 1 or 3, as last axis"
+            f"source.path: images of '{path}' have {images.shape[3]} channels, expected 1 or 3 on the last axis"
         )
     if images.dtype != np.uint8:
         raise ConfigError(
@@ -84,19 +79,19 @@ def checked(
     return images
 
 
-def classes(path: str, labels: np.ndarray, n: int, most: int) -> np.ndarray:
-    """Class labels as int32 ``(n,)``, if there is one for each image and all are from 0 to ``most - 1``.
+def validate_labels(path: str, labels: np.ndarray, n: int, n_classes: int) -> np.ndarray:
+    """Class labels as int32 ``(n,)``, if each image has a label between 0 and ``n_classes - 1``.
 
     Raises:
-        ConfigError: What is wrong with them.
+        ConfigError: Wrong shape, type or range.
     """
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise ConfigError(
             f"source.path: labels of '{path}' are {labels.dtype} of shape {labels.shape}, expected {n} integers"
         )
-    if n and not (labels.min() >= 0 and labels.max() < most):
+    if n and not (labels.min() >= 0 and labels.max() < n_classes):
         raise ConfigError(
-            f"source.path: labels of '{path}' go from {labels.min()} to {labels.max()}, expected 0 to {most - 1}; "
-            "the file is damaged or of another layout"
+            f"source.path: labels of '{path}' go from {labels.min()} to {labels.max()}, expected 0 to {n_classes - 1}; "
+            "the file is damaged or in another layout"
         )
     return labels.astype(np.int32)

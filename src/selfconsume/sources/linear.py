@@ -1,4 +1,4 @@
-"""The linear source: rows of standard normal inputs and a noisy linear label."""
+"""Linear regression data with standard normal inputs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from selfconsume.types import Number
 
 @dataclasses.dataclass(frozen=True)
 class Linear(DistributionSource):
-    """Rows (x, y) of standard normal inputs x with labels y that are linear in x plus Gaussian noise.
+    """Linear regression pairs (x, y): standard normal inputs, labels linear in x plus Gaussian noise.
 
-    An example is ``(x_1 .. x_d, y)``, ``d + 1`` numbers, with ``y = w . x + sigma * noise`` and all coefficients of w equal.
-    Errors of least squares do not depend on w.
+    An example is ``(x_1 .. x_d, y)``, ``d + 1`` numbers, with ``y = w . x + sigma * noise`` and equal coefficients w.
+    The error of least squares does not depend on w.
 
     Attributes:
         dim: Number of inputs, d.
-        n: Training rows.
+        n: Training examples.
         sigma: Standard deviation of the label noise.
-        norm: Length of the coefficient vector w.
-        n_test: Held-out rows.
+        norm: Euclidean norm of the coefficients w.
+        n_test: Held-out examples.
     """
 
     standard_inputs: ClassVar[bool] = True

@@ -22,7 +22,7 @@ class Moons(Generator):
     noise: Float[Array, ""]
 
     def moon(self, key: PRNGKeyArray, n: int) -> Int[Array, " n"]:
-        """The moon (0: outer, 1: inner) that each row of ``sample(key, n)`` lies on."""
+        """Moon of each row of ``sample(key, n)``: 0 outer, 1 inner."""
         return jax.random.bernoulli(jax.random.split(key, 3)[0], shape=(n,)).astype(jnp.int32)
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
@@ -38,9 +38,9 @@ class Moons(Generator):
 class TwoMoons(DistributionSource):
     """Two interleaving half circles in the plane, as scikit-learn's `make_moons`, with labels.
 
-    The outer moon is (cos a, sin a), the inner (1 - cos a, 1/2 - sin a), a in [0, pi]. Unlike there, examples are
-    independent: angle and moon are drawn at random, not spaced evenly and halved. FFJORD uses noise 0.1 too, and then
-    doubles all coordinates and shifts them by (-1, -0.2).
+    The outer moon is (cos a, sin a), the inner (1 - cos a, 1/2 - sin a), a in [0, pi]. Examples are
+    independent: angle and moon are random, whereas scikit-learn spaces angles evenly and halves the set. FFJORD also uses
+    noise 0.1, then doubles all coordinates and shifts them by (-1, -0.2).
 
     Attributes:
         n: Training examples.
@@ -64,5 +64,5 @@ class TwoMoons(DistributionSource):
         return Moons(jnp.asarray(self.noise, jnp.float32))
 
     def labels(self, key: PRNGKeyArray) -> Int[Array, " n"]:
-        """The moon that each training example lies on: 0 outer, 1 inner."""
+        """Moon of each training example: 0 outer, 1 inner."""
         return self.truth().moon(key, self.n)

@@ -11,7 +11,7 @@ import pytest
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.files import archives
-from selfconsume.sources.files.archives import entries
+from selfconsume.sources.files.archives import open_entries
 
 FILES = {"b/two.bin": b"two", "a.bin": b"", "b/one.bin": b"one" * 1000}
 
@@ -50,8 +50,8 @@ def make_folder(path="x", files=FILES):
 
 
 def read_all(path):
-    with entries(path) as found:
-        return {name: found.read(name) for name in found.names}
+    with open_entries(path) as archive:
+        return {name: archive.read(name) for name in archive.names}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_links_in_archives_are_refused(make):
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
         info = tarfile.TarInfo("link.bin")
         info.type, info.linkname = kind, "/etc/passwd"
-        refused(make_tar(members=[info]), "'link.bin' of 'x.tar.gz' is no plain file")
+        refused(make_tar(members=[info]), "'link.bin' of 'x.tar.gz' is not a regular file")
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -138,7 +138,7 @@ def test_one_name_twice_is_refused(make):
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch):
-    monkeypatch.setattr(archives, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 10_000)
     bomb = {"bomb.bin": bytes(2_000_000)}
     for path in (make_zip(files=bomb), make_tar(files=bomb), make_folder(files=bomb)):
         refused(path, "'bomb.bin' of .* has more than 10000 bytes")
@@ -147,7 +147,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch):
 
 def test_a_zip_that_lies_of_its_sizes_is_refused(monkeypatch):
     """The size in the directory is small, the content is not: no more than what is said is ever unpacked."""
-    monkeypatch.setattr(archives, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 10_000)
     make_zip(files={"bomb.bin": bytes(2_000_000)})
     with open("x.zip", "rb") as file:
         content = file.read()
@@ -161,19 +161,19 @@ def test_a_zip_that_lies_of_its_sizes_is_refused(monkeypatch):
 def test_many_files_that_unpack_to_too_much_are_refused(monkeypatch):
     files = {f"{i}.bin": bytes(1000) for i in range(30)}
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "MOST_TOTAL", 20_000)
-        refused(make_zip(files=files), "claims to unpack to 30000 bytes, at most 20000")
+        patch.setattr(archives, "MAX_TOTAL", 20_000)
+        refused(make_zip(files=files), "unpacks to 30000 bytes, expected at most 20000")
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "MOST_TAR", 20_000)
+        patch.setattr(archives, "MAX_TAR", 20_000)
         refused(make_tar(files=files), "unpacks to more than 20000 bytes")
-    monkeypatch.setattr(archives, "MOST_ENTRIES", 29)
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 29)
     for path in (make_zip(files=files), make_tar(files=files), make_folder(files=files)):
         refused(path, "more than 29 files")
 
 
 def test_a_header_cannot_make_the_reader_unpack_more(monkeypatch):
     """An extended tar header of any size is held to the limit of the archive."""
-    monkeypatch.setattr(archives, "MOST_TAR", 2**20)
+    monkeypatch.setattr(archives, "MAX_TAR", 2**20)
     info = tarfile.TarInfo("a.bin")
     info.pax_headers = {"comment": "x" * 3 * 2**20}
     with tarfile.open("x.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as archive:
@@ -191,7 +191,7 @@ def test_a_sparse_file_is_refused():
     header[148:156] = b"%06o\0 " % sum(header)
     with gzip.open("x.tar.gz", "wb") as file:
         file.write(bytes(header) + bytes(1024))
-    refused("x.tar.gz", "'holes.bin' of 'x.tar.gz' is no plain file")
+    refused("x.tar.gz", "'holes.bin' of 'x.tar.gz' is not a regular file")
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -228,4 +228,4 @@ def test_what_is_no_archive():
     refused("x.txt", "'x.txt' is neither a folder nor a .zip")
     refused("no.zip", "'no.zip' cannot be read .*No such file")
     with pytest.raises(ConfigError, match=r"cannot find 'no.zip' \(No such file"):
-        archives.version("no.zip")
+        archives.file_version("no.zip")

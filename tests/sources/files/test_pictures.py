@@ -60,7 +60,7 @@ def test_pictures_are_read_in_the_order_of_their_names(pack):
     images = {name: noise() for name in ("b/2.png", "a.PNG", "b/10.png", "c.webp")}
     files = {**images, "c.webp": encoded(images["c.webp"], "webp", lossless=True), "notes.txt": b"no picture"}
     found = read(pack(files))
-    assert found.examples.dtype == np.uint8 and found.labels is None and found.held_out is None
+    assert found.examples.dtype == np.uint8 and found.labels is None and found.n_held_out is None
     np.testing.assert_array_equal(found.examples, [images[name] for name in ("a.PNG", "b/10.png", "b/2.png", "c.webp")])
 
 
@@ -215,11 +215,11 @@ def labelled(content):
 
 
 PROBLEMS = {
-    "no picture": (lambda: folder({"a.gif": b"GIF89a"}), {}, "'x' holds no picture; expected files .png"),
+    "no picture": (lambda: folder({"a.gif": b"GIF89a"}), {}, "'x' holds no pictures; expected files .png"),
     "one picture": (lambda: folder({"a.png": noise()}), {}, "at least 2 are needed"),
     "sizes differ": (two(noise(6, 7)), {}, "'1.png' of 'x' has 7 x 6 pixels but '0.png' has 6 x 6; give a side"),
     "too small": (lambda: folder({"a.png": noise(6, 9)}), {"side": 8}, "'a.png' of 'x' has 9 x 6 pixels, too few"),
-    "no png": (two(b"no picture"), {}, "'1.png' of 'x' cannot be read as a picture .it is no PNG, JPEG or WebP"),
+    "no png": (two(b"no picture"), {}, "'1.png' of 'x' cannot be read as a picture .not a PNG, JPEG or WebP"),
     "empty": (two(b""), {}, "'1.png' of 'x' cannot be read as a picture"),
     "another kind": (two(encoded(noise(), "tiff")), {}, "'1.png' of 'x' cannot be read as a picture"),
     "png cut short": (two(cut(0.5, "png")), {}, "'1.png' of 'x' cannot be read as a picture"),
@@ -237,37 +237,49 @@ PROBLEMS = {
     "animated webp": (two(animated("webp")), {}, "'1.png' of 'x' is an animation of 3 pictures"),
     "crafted exif": (two(crafted_exif()), {}, "'1.png' of 'x' cannot be read as a picture .bad operand type"),
     "cmyk": (two(encoded(Image.new("CMYK", (6, 6), (9, 9, 9, 9)), "jpeg")), {}, "colour mode CMYK, expected 8-bit"),
-    "transparent": (two(transparent()), {}, "'1.png' of 'x' is transparent in places"),
-    "bomb": (two(wide_png(9000, 9000)), {}, "'1.png' of 'x' has 9000 x 9000 pixels, at most 67108864 are read"),
+    "transparent": (two(transparent()), {}, "'1.png' of 'x' has transparent pixels"),
+    "bomb": (two(wide_png(9000, 9000)), {}, "'1.png' of 'x' has 9000 x 9000 pixels, expected at most 67108864"),
     "large bomb": (two(wide_png(60000, 60000)), {}, "'1.png' of 'x' cannot be read as a picture .*decompression bomb"),
     "not expected": (two(noise()), {"expected": (6, 7)}, "'0.png' of 'x' has 6 x 6 pixels, expected 7 x 6"),
     "no subfolder": (
         two(noise()),
         {"labels_from": "folder"},
-        "source.labels_from: '0.png' of 'x' lies in no subfolder",
+        "source.labels_from: '0.png' of 'x' is in no subfolder",
     ),
     "one folder": (
         lambda: folder({"a/b/0.png": noise(), "a/c/1.png": noise()}),
         {"labels_from": "folder"},
-        "source.labels_from: all pictures of 'x' lie in the one folder 'a'",
+        "source.labels_from: all pictures of 'x' are in the single folder 'a'",
     ),
     "two tables": (
         lambda: folder({"a/0.png": noise(), "a/dataset.json": b"", "b/1.png": noise(), "b/dataset.json": b""}),
         {},
-        "'a/dataset.json' of 'x' is one of 2 files of that name; keep one, or set labels_from to 'nothing'",
+        "'a/dataset.json' of 'x' is one of 2 files of that name; keep a single one, or set labels_from to 'nothing'",
     ),
     "outside the table": (
         lambda: folder({"a/0.png": noise(), "a/dataset.json": b'{"labels": [["0.png", 1]]}', "b/0.png": noise()}),
         {},
-        "'a/dataset.json' of 'x' gives 'b/0.png' no class",
+        "'a/dataset.json' of 'x' has no integer class >= 0 for 'b/0.png'",
     ),
-    "no json": (labelled(b"{"), {}, "'dataset.json' of 'x' is not of the form"),
-    "no labels": (labelled(b"[]"), {}, "'dataset.json' of 'x' is not of the form"),
-    "deep json": (labelled(b"[" * 100_000), {}, "'dataset.json' of 'x' is not of the form"),
-    "label missing": (labelled(b'{"labels": [["0.png", 0]]}'), {}, "gives '1.png' no class"),
-    "label a vector": (labelled(b'{"labels": [["0.png", [0.5]], ["1.png", 0]]}'), {}, "gives '0.png' no class"),
-    "label below 0": (labelled(b'{"labels": [["0.png", 0], ["1.png", -1]]}'), {}, "gives '1.png' no class"),
-    "label too large": (labelled(b'{"labels": [["0.png", 0], ["1.png", 2147483648]]}'), {}, "gives '1.png' no class"),
+    "no json": (labelled(b"{"), {}, "'dataset.json' of 'x' does not have the form"),
+    "no labels": (labelled(b"[]"), {}, "'dataset.json' of 'x' does not have the form"),
+    "deep json": (labelled(b"[" * 100_000), {}, "'dataset.json' of 'x' does not have the form"),
+    "label missing": (labelled(b'{"labels": [["0.png", 0]]}'), {}, "has no integer class >= 0 for '1.png'"),
+    "label a vector": (
+        labelled(b'{"labels": [["0.png", [0.5]], ["1.png", 0]]}'),
+        {},
+        "has no integer class >= 0 for '0.png'",
+    ),
+    "label below 0": (
+        labelled(b'{"labels": [["0.png", 0], ["1.png", -1]]}'),
+        {},
+        "has no integer class >= 0 for '1.png'",
+    ),
+    "label too large": (
+        labelled(b'{"labels": [["0.png", 0], ["1.png", 2147483648]]}'),
+        {},
+        "has no integer class >= 0 for '1.png'",
+    ),
 }
 
 
@@ -285,8 +297,8 @@ def test_one_picture_may_be_black():
 
 
 def test_too_many_pixels_in_all(monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_ARRAY", 200)
-    with pytest.raises(ConfigError, match="the pictures of 'x' take 216 bytes, at most 200"):
+    monkeypatch.setattr(pictures, "MAX_ARRAY", 200)
+    with pytest.raises(ConfigError, match="the pictures of 'x' take 216 bytes, expected at most 200"):
         read(two(noise())())
 
 

@@ -1,4 +1,4 @@
-"""Reading, unpacking and downloading of data files, under limits.
+"""Reads, unpacks and downloads data files under size limits.
 
 Imports errors.
 """

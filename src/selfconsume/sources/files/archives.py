@@ -1,4 +1,4 @@
-"""Files in folders, .zip and .tar.gz archives, read into memory under limits: nothing is ever unpacked to disk."""
+"""Files of folders, .zip and .tar.gz archives, read into memory under size limits; nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from selfconsume.errors import ConfigError
 
-MOST_ENTRIES = 2_000_000
-"""Files in one folder or archive."""
-MOST_BYTES = 64 * 2**20
-"""Bytes of one file, unpacked."""
-MOST_TOTAL = 256 * 2**30
-"""Bytes of all files of a .zip archive, unpacked: they are read one by one."""
-MOST_TAR = 512 * 2**20
-"""Bytes of a .tar or .tar.gz archive, unpacked: it is held in memory as a whole."""
+MAX_ENTRIES = 2_000_000
+"""Most files of one folder or archive."""
+MAX_BYTES = 64 * 2**20
+"""Most bytes of one file, unpacked."""
+MAX_TOTAL = 256 * 2**30
+"""Most bytes of a .zip archive, unpacked; its files are read one by one."""
+MAX_TAR = 512 * 2**20
+"""Most bytes of a .tar or .tar.gz archive, unpacked; it stays in memory."""
 
 BROKEN = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
-"""What reading a broken or hostile archive raises; encryption and unknown compression are RuntimeErrors."""
+"""Errors of reading a broken or hostile archive; encryption and unsupported compression are RuntimeErrors."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entries:
-    """The files of a folder or archive: relative names with ``/``, sorted, and how to read one."""
+    """Files of a folder or archive: sorted relative names with ``/``, and a reader of one file."""
 
     path: str
     names: tuple[str, ...]
     content: Callable[[str], bytes]
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file.
+        """Content of one file.
 
         Raises:
-            ConfigError: They cannot be had, or are more than `MOST_BYTES`.
+            ConfigError: The file cannot be read, or exceeds `MAX_BYTES`.
         """
         try:
             content = self.content(name)
         except BROKEN as error:
             raise ConfigError(
-                f"source.path: {shown(name)} of '{self.path}' cannot be read ({first_line(error)}); copy or fetch it again"
+                f"source.path: {quoted(name)} of '{self.path}' cannot be read ({first_line(error)}); copy or download it again"
             ) from None
-        if len(content) > MOST_BYTES:
+        if len(content) > MAX_BYTES:
             raise _too_large(self.path, name)
         return content
 
 
 @contextlib.contextmanager
-def entries(path: str) -> Iterator[Entries]:
-    """The files of a folder, a .zip or a .tar, .tar.gz, .tgz archive.
+def open_entries(path: str) -> Iterator[Entries]:
+    """Opens a folder, or a .zip, .tar, .tar.gz or .tgz archive.
 
-    Hidden files, and what macOS adds to archives, are passed over. A link within an archive is refused; in a folder, links to
-    files are followed, links to folders are not.
+    Skips hidden files and the extra files of macOS archives. In an archive links are refused; in a folder links to files are
+    followed, links to folders are not.
 
     Raises:
-        ConfigError: There is no such thing, it is broken, exceeds a limit of this module, or holds a name that leads outside.
+        ConfigError: The path does not exist, is broken, exceeds a limit of this module, or contains a name that leads outside.
     """
     place = Path(path).expanduser()
     suffix = place.name.lower()
@@ -77,9 +78,9 @@ def entries(path: str) -> Iterator[Entries]:
                 raise _broken(path, error) from None
             names = [_checked_zip(path, info) for info in infos]
             stored = dict(zip(names, infos, strict=True))
-            if (total := sum(info.file_size for info in infos)) > MOST_TOTAL:
+            if (total := sum(info.file_size for info in infos)) > MAX_TOTAL:
                 raise ConfigError(
-                    f"source.path: '{path}' claims to unpack to {total} bytes, at most {MOST_TOTAL} are read"
+                    f"source.path: '{path}' unpacks to {total} bytes, expected at most {MAX_TOTAL}; split it"
                 )
             yield Entries(path, _sorted(path, names), lambda name: _limited(archive.open(stored[name])))
     elif suffix.endswith((".tar", ".tar.gz", ".tgz")):
@@ -89,30 +90,30 @@ def entries(path: str) -> Iterator[Entries]:
         raise ConfigError(f"source.path: '{path}' is neither a folder nor a .zip, .npz, .tar or .tar.gz archive")
 
 
-def version(path: str) -> tuple[int, int]:
-    """What changes when a file is written again, or an entry is added to or taken from a folder: a key for caches.
+def file_version(path: str) -> tuple[int, int]:
+    """Modification time and size of a file or folder: the key of caches of its content.
 
-    It does not change with what a folder's own folders hold, nor when a file in it is written over: looking at every file
-    of tens of thousands takes seconds, and sources ask for it hundreds of times.
+    Changes in subfolders, and overwritten files of a folder, leave it unchanged: a scan of tens of thousands of files takes
+    seconds, and sources need the key hundreds of times.
 
     Raises:
-        ConfigError: There is no such file or folder.
+        ConfigError: The path does not exist.
     """
     try:
-        found = Path(path).expanduser().stat()
+        status = Path(path).expanduser().stat()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"source.path: cannot find '{path}' ({reason}); give the path of a file or folder") from None
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
-def shown(name: str) -> str:
-    """A name out of an archive, in quotes, on one line and not too long: it may hold anything."""
+def quoted(name: str) -> str:
+    """A file name as a quoted single line of bounded length; names in archives are arbitrary."""
     return repr(name if len(name) <= 80 else f"{name[:40]}...{name[-37:]}")
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """First line of an error message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -125,78 +126,79 @@ def _walk(folder: Path) -> Iterator[str]:
 
 def _checked_zip(path: str, info: zipfile.ZipInfo) -> str:
     name = _inside(path, info.filename)
-    if info.file_size > MOST_BYTES:
+    if info.file_size > MAX_BYTES:
         raise _too_large(path, info.filename)
     if stat.S_ISLNK(info.external_attr >> 16):
         raise ConfigError(
-            f"source.path: {shown(info.filename)} of '{path}' is a link; put the file itself into the archive"
+            f"source.path: {quoted(info.filename)} of '{path}' is a link; put the file itself into the archive"
         )
     return name
 
 
 def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes]]:
-    """Names and contents. The archive is unpacked into memory first: then no header can make the reader unpack more."""
+    """Names and contents. The archive is decompressed into memory first, so that no header can exceed the limit."""
     try:
-        with gzip.open(place) if zipped else place.open("rb") as file:
-            content = file.read(MOST_TAR + 1)
-        if len(content) > MOST_TAR:
-            raise ConfigError(f"source.path: '{path}' unpacks to more than {MOST_TAR} bytes; give a folder or a .zip")
-        seen = set()
+        with gzip.open(place) if zipped else place.open("rb") as stream:
+            content = stream.read(MAX_TAR + 1)
+        if len(content) > MAX_TAR:
+            raise ConfigError(f"source.path: '{path}' unpacks to more than {MAX_TAR} bytes; use a folder or a .zip")
+        names = set()
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             for member in archive:
                 if member.isdir():
                     continue
                 name = _inside(path, member.name)
-                # A sparse file unpacks to any size from a few bytes.
+                # A sparse file of a few bytes unpacks to any size.
                 if not member.isfile() or member.issparse():
                     raise ConfigError(
-                        f"source.path: {shown(member.name)} of '{path}' is no plain file, and is not read"
+                        f"source.path: {quoted(member.name)} of '{path}' is not a regular file; leave it out"
                     )
-                if member.size > MOST_BYTES:
+                if member.size > MAX_BYTES:
                     raise _too_large(path, member.name)
-                if name in seen:
+                if name in names:
                     raise _twice(path, name)
-                seen.add(name)
-                yield name, archive.extractfile(member).read()
+                names.add(name)
+                file = archive.extractfile(member)
+                yield name, file.read() if file is not None else b""
     except BROKEN as error:
         raise error if isinstance(error, ConfigError) else _broken(path, error) from None
 
 
 def _sorted(path: str, names: Iterator[str] | list[str] | dict[str, bytes]) -> tuple[str, ...]:
-    kept: set[str] = set()
+    visible: set[str] = set()
     for i, name in enumerate(names):
-        if i >= MOST_ENTRIES:
-            raise ConfigError(f"source.path: '{path}' holds more than {MOST_ENTRIES} files, which is not read")
-        if name in kept:
+        if i >= MAX_ENTRIES:
+            raise ConfigError(f"source.path: '{path}' holds more than {MAX_ENTRIES} files; split it")
+        if name in visible:
             raise _twice(path, name)
         if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
-            kept.add(name)
-    return tuple(sorted(kept))
+            visible.add(name)
+    return tuple(sorted(visible))
 
 
 def _inside(path: str, name: str) -> str:
-    """The name in its one plain form: ``./a`` and ``b//c`` are ``a`` and ``b/c``. A name that leads outside is refused."""
+    """The name in normal form, ``b/c`` for ``./b//c``. Refuses names that lead outside."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or name[1:2] == ":":
         raise ConfigError(
-            f"source.path: '{path}' holds a file named {shown(name)}, which leads outside; it is not read"
+            f"source.path: '{path}' holds a file named {quoted(name)}, which leads outside; make the archive again"
         )
     return pure.as_posix()
 
 
-def _limited(file: io.BufferedIOBase) -> bytes:
-    """At most one byte more than is allowed, whatever the file says of its size."""
+def _limited(file: IO[bytes]) -> bytes:
+    """At most one byte beyond the limit, whatever size the header declares."""
     with file:
-        return file.read(MOST_BYTES + 1)
+        return file.read(MAX_BYTES + 1)
 
 
 def _broken(path: str, error: BaseException) -> ConfigError:
-    return ConfigError(f"source.path: '{path}' cannot be read ({first_line(error)}); copy or fetch it again")
+    return ConfigError(f"source.path: '{path}' cannot be read ({first_line(error)}); copy or download it again")
 
 
 def _too_large(path: str, name: str) -> ConfigError:
-    return ConfigError(f"source.path: {shown(name)} of '{path}' has more than {MOST_BYTES} bytes, which is not read")
+    return ConfigError(f"source.path: {quoted(name)} of '{path}' has more than {MAX_BYTES} bytes; leave it out")
 
 
 def _twice(path: str, name: str) -> ConfigError:
-    return ConfigError(f"source.path: '{path}' holds {shown(name)} twice; make the archive again")
+    return ConfigError(f"source.path: '{path}' holds {quoted(name)} twice; make the archive again")

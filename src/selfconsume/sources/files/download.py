@@ -1,4 +1,4 @@
-"""Downloads on request: known files, refused unless their checksum is the expected one."""
+"""Opt-in downloads of public files, verified by checksum."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from selfconsume.errors import ConfigError
 from selfconsume.sources.files.archives import first_line
 
 
-def located(path: str | None, fetch: bool, url: str, sha256: str) -> str:
-    """The path that a recipe gives, or the file of ``url`` in the user's cache folder, downloaded if it is not there.
+def resolve_path(path: str | None, fetch: bool, url: str, sha256: str) -> str:
+    """The recipe's path, or with ``fetch`` the file of ``url`` in the user's cache folder, downloaded on first use.
 
     Raises:
-        ConfigError: Neither or both are asked for, or the download fails.
+        ConfigError: Neither or both of path and fetch are set, or the download fails.
     """
     if (path is None) != fetch:
-        given = "both" if fetch else "neither"
+        got = "both" if fetch else "neither"
         raise ConfigError(
-            f"source: expected either path or fetch = true, got {given}; fetch downloads {url} into the cache"
+            f"source: expected either path or fetch = true, got {got}; fetch downloads {url} into the cache"
         )
-    return fetched(url, sha256) if path is None else path
+    return download(url, sha256) if path is None else path
 
 
 @functools.cache
-def fetched(url: str, sha256: str, where: str = "source") -> str:
-    """The file of a URL in the user's cache folder; only a file with this SHA-256 is ever left or found there.
+def download(url: str, sha256: str, field: str = "source") -> str:
+    """Path of the URL's file in the user's cache folder. A file with another SHA-256 is never stored or returned.
 
-    ``where`` is what asks for it, for messages.
+    Args:
+        url: Address of the file.
+        sha256: Expected checksum.
+        field: Section named in messages.
 
     Raises:
-        ConfigError: It cannot be downloaded, or is another file.
+        ConfigError: The download fails, or the checksum differs.
     """
     import pooch
 
@@ -38,6 +41,6 @@ def fetched(url: str, sha256: str, where: str = "source") -> str:
         return pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=pooch.os_cache("selfconsume"))
     except (ValueError, OSError) as error:
         raise ConfigError(
-            f"{where}.fetch: {url} cannot be had ({first_line(error)}); try again, or download it otherwise, check that its "
-            f"SHA-256 is {sha256}, and give its path"
+            f"{field}.fetch: {url} cannot be downloaded ({first_line(error)}); try again, or download it by hand, check that "
+            f"its SHA-256 is {sha256}, and set path"
         ) from None
