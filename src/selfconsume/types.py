@@ -26,10 +26,7 @@ Prepared = Any
 
 
 class Number:
-    """Marks a dataclass field as a lane number: ``temperature: Annotated[float, Number] = 1.0``.
-
-    Runs that differ only in such numbers and in seed are lanes of one compiled program. All other fields are static.
-    """
+    """Marks a field as a lane number, ``Annotated[float, Number]``: runs that differ only in these and seed share a program."""
 
 
 class Recipe:
@@ -41,6 +38,12 @@ class Recipe:
 class Source(Recipe, abc.ABC):
     """Where real data comes from. Subclasses are frozen dataclasses."""
 
+    common_unit: ClassVar[bool] = False
+    """Whether all coordinates share a unit, as pixels do, so that deviations may differ by any factor. May be a property."""
+    units: tuple[Sequence[float], Sequence[float]] | None = None
+    """Center and factor of each column by which the data was standardised; None: it has its own units. May be a property."""
+    description: Sequence[str] = ()
+    """Lines for people on what was read: rows, columns, scale, what was skipped, warnings. May be a property."""
     fixed: ClassVar[bool] = False
     """Whether `train` and `test` ignore the key: a program then receives the data once, not once per lane."""
     one_hot: ClassVar[bool] = False
@@ -233,10 +236,7 @@ class Curation(Recipe, abc.ABC):
     def choose(
         self, key: PRNGKeyArray, x: Samples, valid: Bool[Array, " m"], n: int, generator: Generator, source: Source
     ) -> tuple[Samples, Bool[Array, " n"]]:
-        """``n`` published samples and their validity mask, of the candidates ``x`` ``(m, *shape)``; invalid rows are zero.
-
-        Selected samples keep their sampling order, so that any prefix is an unbiased subsample.
-        """
+        """``n`` published samples of the candidates ``x`` in sampling order, and their validity mask; invalid rows are zero."""
 
     def check(self, source: Source, family: Family, n: int) -> None:
         """Raises `ConfigError` if this curation is not defined for this source and family, and blocks of ``n``."""

@@ -28,8 +28,13 @@ def everything(source: Arrays) -> np.ndarray:
     parts = [source.train(KEY), source.test(KEY)]
     if source.reserve:
         parts.append(source.draw(KEY, source.reserve, 0))
-    rows = np.concatenate(parts)
+    rows = in_data_units(source, np.concatenate(parts))
     return rows[np.argsort(rows.reshape(len(rows), -1)[:, 0])]
+
+
+def in_data_units(source: Arrays, rows) -> np.ndarray:
+    center, factor = source.units or (0.0, 1.0)
+    return rows if source.units is None else np.round(np.asarray(rows, np.float64) * factor + center, 4)
 
 
 def write(kind: str) -> Arrays:
@@ -58,11 +63,14 @@ def test_every_kind_of_file_gives_the_same_rows(kind):
         assert source.labels(KEY) is None
     else:
         # Row i holds 3i, 3i + 1, 3i + 2, and is labelled x (0) or y (1) in turns.
-        np.testing.assert_array_equal(source.labels(KEY), train[:, 0] / 3 % 2)
+        np.testing.assert_array_equal(source.labels(KEY), in_data_units(source, train)[:, 0] / 3 % 2)
 
 
 def test_the_order_is_the_same_in_all_of_them_and_is_shuffled():
-    train = [np.asarray(write(kind).train(KEY)) for kind in ("npy", "npz", "csv", "parquet")]
+    train = []
+    for kind in ("npy", "npz", "csv", "parquet"):
+        source = write(kind)
+        train.append(in_data_units(source, source.train(KEY)))
     for other in train[1:]:
         np.testing.assert_array_equal(train[0], other)
     assert not np.array_equal(np.sort(train[0][:, 0]), train[0][:, 0])
@@ -103,7 +111,7 @@ def test_a_changed_file_is_read_again_and_has_another_fingerprint():
         assert first == hashlib.sha256(file.read()).hexdigest()
     np.save("x.npy", ROWS + 1)
     os.utime("x.npy", ns=(1, 1))
-    np.testing.assert_array_equal(everything(source), before + 1)
+    np.testing.assert_allclose(everything(source), before + 1)
     assert source.fingerprint() != first
     os.rename("x.npy", "y.npy")
     moved = Arrays("y.npy").fingerprint()
@@ -118,6 +126,11 @@ def save_object(name):
 def text(content, name="x.csv"):
     with open(name, "w") as file:
         file.write(content)
+
+
+def other_member():
+    with zipfile.ZipFile("x.npz", "w") as archive:
+        archive.writestr("a.txt", "hello")
 
 
 def misnamed(save, name):
@@ -177,11 +190,39 @@ PROBLEMS = {
         {"path": "x.npy"},
         "2 of the 20 rows of 'x.npy' hold missing, NaN or infinite values",
     ),
-    "beyond float32": (lambda: np.save("x.npy", ROWS * 1e300), {"path": "x.npy"}, "20 of the 20 rows"),
+    "beyond float32": (
+        lambda: np.save("x.npy", ROWS * 1e300),
+        {"path": "x.npy", "scale": "none"},
+        "of the 20 rows of 'x.npy' are beyond the range of float32; set scale to 'columns'",
+    ),
+    "scaled images": (
+        lambda: np.save("x.npy", np.zeros((9, 4, 4, 3), np.uint8)),
+        {"path": "x.npy", "scale": "common"},
+        "source.scale: images are not scaled, got 'common'",
+    ),
+    "all equal": (lambda: np.save("x.npy", np.ones((20, 3))), {"path": "x.npy"}, "all 16 training rows .* are equal"),
     "gap": (lambda: text("a,b\n1,2\n3,\n4,5\n"), {"path": "x.csv"}, "1 of the 3 rows"),
-    "words": (lambda: text("a,b\n1,u\n2,v\n"), {"path": "x.csv"}, "'b' of 'x.csv' hold no numbers; name the columns"),
-    "no header": (lambda: text("1,1.5\n2,3\n3,4\n"), {"path": "x.csv"}, "first line of 'x.csv' holds numbers"),
-    "row numbers": (lambda: text(",b\n0,1\n1,2\n"), {"path": "x.csv"}, "a column without a name"),
+    "words": (
+        lambda: text("a,b\n1,u\n2,v\n"),
+        {"path": "x.csv"},
+        "'b' of 'x.csv' hold no numbers, such as 'u'; name the columns",
+    ),
+    "no header": (
+        lambda: text("1,1.5\n2,3\n3,4\n"),
+        {"path": "x.csv"},
+        "first line of 'x.csv' holds numbers .1, 1.5.; set header = true .* or header = false",
+    ),
+    "header of an array": (
+        lambda: np.save("x.npy", ROWS),
+        {"path": "x.npy", "header": True},
+        "source.header: a .npy file",
+    ),
+    "text in the archive": (
+        other_member,
+        {"path": "x.npz"},
+        "source.array: 'x.npz' holds 0 arrays; name one of nothing",
+    ),
+    "no name": (lambda: text(",b\n0.5,1\n1,2\n"), {"path": "x.csv"}, "a column without a name"),
     "ragged": (lambda: text("a,b\n1,2\n3,4,5\n"), {"path": "x.csv"}, "cannot be read as .csv"),
     "empty": (lambda: text(""), {"path": "x.csv"}, "cannot be read as .csv"),
     "no parquet": (lambda: text("rubbish", "x.parquet"), {"path": "x.parquet"}, "cannot be read as .parquet"),
@@ -226,3 +267,79 @@ def test_a_compressed_archive_is_read():
     np.savez_compressed("x.npz", ROWS)
     assert zipfile.ZipFile("x.npz").infolist()[0].compress_type == zipfile.ZIP_DEFLATED
     np.testing.assert_array_equal(everything(Arrays("x.npz")), ROWS)
+
+
+def table_of(columns, n=200):
+    rng = np.random.default_rng(2)
+    return polars.DataFrame({name: rng.normal(mean, std, n) for name, (mean, std) in columns.items()})
+
+
+PEOPLE = table_of({"age": (42, 12), "income": (30000, 24000), "size": (1e7, 1)})
+
+
+def test_named_columns_are_standardised_by_the_training_rows():
+    PEOPLE.write_csv("x.csv")
+    source = Arrays("x.csv", n=100)
+    train = np.asarray(source.train(KEY))
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(train.std(axis=0), 1, rtol=1e-6)
+    assert abs(np.asarray(source.test(KEY)).std(axis=0) - 1).max() > 1e-3
+    center, factor = source.units
+    rows = np.concatenate([train, source.test(KEY), source.reserve_rows()]) * np.array(factor) + center
+    rows = rows[np.argsort(rows[:, 0])]
+    np.testing.assert_allclose(rows, PEOPLE.sort("age").to_numpy(), rtol=1e-5, atol=0.02)
+
+
+def test_arrays_without_names_share_a_factor_unless_their_deviations_are_far_apart():
+    x = PEOPLE.to_numpy()
+    np.save("x.npy", x[:, [0, 2]])
+    factors = set(Arrays("x.npy").units[1])
+    assert len(factors) == 1
+    np.save("y.npy", x)
+    assert len(set(Arrays("y.npy").units[1])) == 3
+    assert len(set(Arrays("y.npy", scale="common").units[1])) == 1
+    assert Arrays("y.npy", scale="none").units is None
+
+
+def test_what_was_read_is_described():
+    text("# by hand\n,a,b,c\n\n" + "\n".join(f"{i},{i},{i % 7},5" for i in range(20)) + "\n20,NA,1,5\n")
+    source = Arrays("x.csv", missing="drop", n=10)
+    source.check()
+    assert source.description == [
+        "20 examples of shape 3: 10 to train, 4 to test, 6 in reserve",
+        "columns a, b, c",
+        "1 blank line",
+        "1 comment line (#)",
+        "skipped '' (row index; name it in columns to use it)",
+        "dropped 1 of 21 rows with missing values (a 1)",
+        source.description[6],
+        "1 constant column (c)",
+    ]
+    assert source.description[6].startswith("scale 'columns': mean 0 and deviation 1 for each column (deviations ")
+
+
+def test_missing_values_are_refused_by_column_or_dropped():
+    rows = ROWS.copy()
+    rows[3, 1] = rows[4, 1] = rows[4, 2] = np.nan
+    np.save("x.npy", rows)
+    with pytest.raises(ConfigError, match=r"2 of the 20 rows .* .column 1 2, column 2 1.; set missing = 'drop'"):
+        Arrays("x.npy").check()
+    np.testing.assert_array_equal(everything(Arrays("x.npy", missing="drop")), np.delete(ROWS, [3, 4], axis=0))
+    text("a,kind\n" + "\n".join(f"{i},{'uv'[i % 2]}" for i in range(10)) + "\n10,\n")
+    with pytest.raises(ConfigError, match="1 rows of 'kind' are empty; fill them, or set missing = 'drop'"):
+        Arrays("x.csv", label="kind").check()
+    source = Arrays("x.csv", label="kind", missing="drop")
+    assert len(everything(source)) == 10 and set(np.asarray(source.labels(KEY)).tolist()) == {0, 1}
+
+
+def test_degenerate_data_is_named():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(100, 2))
+    np.save("x.npy", np.column_stack([x, x @ [2.0, -1.0] + 3]))
+    assert any("column 2 depend linearly on other columns" in line for line in Arrays("x.npy").description)
+    np.save("x.npy", np.repeat(x[:5], 20, axis=0))
+    lines = Arrays("x.npy").description
+    assert "warning: only 5 of 80 training rows are distinct" in "".join(lines)
+    assert any("5 distinct training rows are fewer than n_test = 20" in line for line in lines)
+    np.save("x.npy", x)
+    assert not any("warning" in line for line in Arrays("x.npy").description)

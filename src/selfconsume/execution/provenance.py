@@ -41,6 +41,8 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
             parts["extractors"][name] = extractor.fingerprint(source)
             if (accuracy := extractor.accuracy(source)) is not None:
                 parts["accuracy"][name] = accuracy
+    if (units := source.units) is not None:
+        parts["units"] = dict(zip(("center", "factor"), map(list, units), strict=True))
     return sizes | {name: part for name, part in parts.items() if part}
 
 

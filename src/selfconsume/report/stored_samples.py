@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from selfconsume.results import data_units
 from selfconsume.results import format as fmt
 from selfconsume.results.format import Lane
 from selfconsume.results.store import Segment, Store
@@ -14,7 +15,7 @@ from selfconsume.study.study import Study
 
 
 class LaneSamples:
-    """The first valid samples of single lanes by generation, at most ``limit`` of each."""
+    """The first valid samples of single lanes by generation in the data's own units, at most ``limit`` of each."""
 
     def __init__(self, store: Store, study: Study | None, lanes: Sequence[Lane], limit: int) -> None:
         self.store = store
@@ -30,6 +31,7 @@ class LaneSamples:
             for row, lane in rows[segment.lanes] if segment.keep != fmt.VALUES else ():
                 self.places[lane].append((segment, row))
         self._real: dict[Any, np.ndarray] = {}
+        self._units = data_units.by_run(store)
 
     def rows(self, lane: Lane, t: int) -> np.ndarray | str:
         """Valid samples of a generation, ``(n, *shape)``; or the reason why there are none, in a few words."""
@@ -42,7 +44,7 @@ class LaneSamples:
                         samples, valid = (
                             tensors.get_slice(name(t))[row : row + 1][0] for name in (fmt.samples, fmt.valid)
                         )
-                        return samples[valid][: self.limit]
+                        return self._in_data_units(lane, samples[valid][: self.limit])
                 return self._sample_again(lane, t)
         return "not run yet"
 
@@ -56,7 +58,7 @@ class LaneSamples:
         key = (run.source, None if run.source.fixed else seed)
         if key not in self._real:
             self._real[key] = np.asarray(run.source.train(key_at(seed, 0, Role.TRAIN)))
-        return self._real[key][: self.limit]
+        return self._in_data_units(lane, self._real[key][: self.limit])
 
     def _sample_again(self, lane: Lane, t: int) -> np.ndarray | str:
         """Samples that were not stored, from the stored generator and the same key."""
@@ -68,4 +70,7 @@ class LaneSamples:
 
         batch = LaneBatch([self.runs[lane[0]]], [lane[1]], DeviceLayout.default())
         record = restore.generation(self.store, batch, [lane], t, generators=False)
-        return record.samples[0][record.valid[0]][: self.limit]
+        return self._in_data_units(lane, record.samples[0][record.valid[0]][: self.limit])
+
+    def _in_data_units(self, lane: Lane, rows: np.ndarray) -> np.ndarray:
+        return data_units.decode(rows, self._units.get(lane[0]))

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from selfconsume.errors import ConfigError
+from selfconsume.results import data_units
 from selfconsume.results import format as fmt
 from selfconsume.results.store import Store
 
@@ -48,6 +49,9 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
         "generation": str(t),
         "results_sha256": sha256,
     }
+    if (units := data_units.by_run(store).get(identity)) is not None:
+        # Samples of the generator are (x - center) / factor of the data.
+        facts["units"] = json.dumps(units)
     try:
         save_file(arrays, out, facts)
     except (SafetensorError, OSError) as error:

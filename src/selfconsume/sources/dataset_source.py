@@ -23,6 +23,8 @@ class Rows(NamedTuple):
     labels: np.ndarray | None = None
     n_held_out: int | None = None
     """Size of the dataset's official test set, its last rows; None if it has none."""
+    notes: tuple[str, ...] = ()
+    """What was skipped or interpreted when the dataset was read."""
 
 
 class DatasetSource(Source):
@@ -50,6 +52,10 @@ class DatasetSource(Source):
     @property
     def size(self) -> int:
         return self.split_sizes()[0]
+
+    @property
+    def test_size(self) -> int:
+        return self.split_sizes()[1]
 
     @property
     def reserve(self) -> int:
@@ -98,6 +104,13 @@ class DatasetSource(Source):
                 f"lower n to at most {max(n_rows - n_test, 0)}, or lower n_test"
             )
 
+    @property
+    def description(self) -> list[str]:
+        rows, (n, n_test) = self.rows(), self.split_sizes()
+        shape = " x ".join(map(str, self.shape))
+        split = f"{n} to train, {n_test} to test, {self.reserve} in reserve"
+        return [f"{len(rows.examples)} examples of shape {shape}: {split}", *rows.notes]
+
     def _test_indices(self) -> np.ndarray:
         rows, n_test = self.rows(), self.split_sizes()[1]
         if rows.n_held_out is None:
@@ -129,8 +142,14 @@ def default_sizes(n_rows: int, n: int | None, n_test: int | None) -> tuple[int, 
 
 @functools.lru_cache(maxsize=8)
 def split_order(n: int) -> np.ndarray:
-    """A fixed permutation of ``n`` rows. Raw generator bits, unlike shuffles, are the same in every version of NumPy."""
-    return np.argsort(np.random.PCG64(0).random_raw(n), kind="stable")
+    """A fixed permutation of ``n`` rows.
+
+    Its bits belong to this package: those of ``default_rng(0)`` would sort by value any data made with that generator. Raw
+    bits, unlike shuffles, are the same in every version of NumPy.
+    """
+    entropy = int.from_bytes(hashlib.sha256(b"selfconsume split").digest(), "big")
+    bits = np.random.Philox(np.random.SeedSequence(entropy, spawn_key=(n,)))
+    return np.argsort(bits.random_raw(n), kind="stable")
 
 
 def reserve_batch(key: PRNGKeyArray, reserve_rows: Samples, n: int, batch: Int[Array, ""] | int) -> Samples:

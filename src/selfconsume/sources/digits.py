@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -28,6 +28,9 @@ class Digits(DatasetSource):
     References:
         Alpaydin and Kaynak 1998, doi:10.24432/C50P49.
     """
+
+    version: ClassVar[int] = 2
+    common_unit: ClassVar[bool] = True
 
     n: Annotated[int, Ge(1)] = 1000
     n_test: Annotated[int, Ge(2)] = 500

@@ -26,6 +26,10 @@ class DistributionSource(Source):
     def size(self) -> int:
         return self.n
 
+    @property
+    def test_size(self) -> int:
+        return self.n_test
+
     def train(self, key: PRNGKeyArray) -> Samples:
         return self.truth().sample(key, self.n)
 

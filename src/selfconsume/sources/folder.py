@@ -21,8 +21,8 @@ class Folder(ImageSource):
     Examples are uint8 (H, W, C), sorted by file name, then split by a fixed random permutation into test set, training set
     and reserve. With `side`, each picture is rotated by its EXIF orientation, converted to `channels`, cropped to the
     largest centred square and reduced, never enlarged. Without `side` all pictures must have one size. Nothing is unpacked
-    to disk; other file types are skipped. A Python process reads the pictures once: after changing pictures in
-    subfolders, or overwriting a picture, start a new process.
+    to disk; files of other types are skipped, and counted at the start of a run. A Python process reads the pictures once:
+    after changing pictures in subfolders, or overwriting a picture, start a new process.
 
     Attributes:
         path: The folder or archive.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ class ImageSet(NamedTuple):
 
 class ImageSource(DatasetSource):
     """A dataset of uint8 images ``(n, H, W, C)`` read from files."""
+
+    version: ClassVar[int] = 2
+    common_unit: ClassVar[bool] = True
 
     @abc.abstractmethod
     def image_set(self) -> ImageSet:

@@ -14,7 +14,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.study import axes as grid
-from selfconsume.study import validation
+from selfconsume.study import data_scale, validation
 from selfconsume.study.identity import identity
 from selfconsume.study.settings import RUN, Settings
 from selfconsume.types import Metric, Source
@@ -80,6 +80,7 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
             f"source: {registry.kind_of('source', source)!r} is fixed but has no fingerprint, so that changed data "
             "would give the results stored before; return the data's sha256 from fingerprint()"
         )
+    data_scale.check(run.source)
     run.family.check(run.source)
     for recipe in (run.source, run.family, run.regime, *metrics):
         contracts.check_own(recipe)

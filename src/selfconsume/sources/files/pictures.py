@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -84,7 +85,18 @@ def read(
     return Rows(
         validate_images(path, pictures),
         None if labels is None else validate_labels(path, labels, len(names), MAX_CLASSES),
+        notes=_skipped(archive),
     )
+
+
+def _skipped(archive: Entries) -> tuple[str, ...]:
+    """A note on files that are no pictures, by suffix."""
+    suffixes = [PurePosixPath(name).suffix.lower() for name in archive.names if PurePosixPath(name).name != DATASET]
+    counts = Counter(suffix or "no suffix" for suffix in suffixes if suffix not in SUFFIXES)
+    if not counts:
+        return ()
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
+    return (f"skipped {counts.total()} file{'s' if counts.total() > 1 else ''} of other kinds ({kinds})",)
 
 
 def _picture(archive: Entries, name: str, side: int | None, channels: int, resample: str) -> np.ndarray:

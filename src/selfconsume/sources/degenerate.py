@@ -1,0 +1,104 @@
+"""Detects data for which values of metrics are meaningless or misleading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from selfconsume.errors import ConfigError
+from selfconsume.sources.standardisation import Standardisation, moments
+
+MAX_COLUMNS = 500
+"""Columns up to which collinearity is tested."""
+
+
+def refuse(path: str, ordered: np.ndarray, n: int, n_test: int) -> None:
+    """Refuses a split whose training rows are all equal.
+
+    Args:
+        path: The file, for messages.
+        ordered: All examples in the order of the split, ``(n_rows, d)``.
+        n: Training rows.
+        n_test: Test rows.
+
+    Raises:
+        ConfigError: The training rows are all equal.
+    """
+    train = ordered[n_test : n_test + n]
+    if len(train) > 1 and (train == train[0]).all():
+        raise ConfigError(
+            f"source.path: all {len(train)} training rows of '{path}' are equal, expected at least two distinct ones; a "
+            "generator of a constant has nothing to lose"
+        )
+
+
+def describe_scale(standardisation: Standardisation, columns: Sequence[str] | None) -> list[str]:
+    """The scale in words, and constant columns."""
+    names = columns or [f"column {j}" for j in range(len(standardisation.center))]
+    scale, factor = standardisation.scale, standardisation.factor
+    varying = factor[~standardisation.constant]
+    text = {
+        "columns": "scale 'columns': mean 0 and deviation 1 for each column",
+        "common": "scale 'common': mean 0 for each column, one factor for all",
+        "none": "scale 'none': the data's own units",
+    }[scale]
+    if scale != "none" and len(varying):
+        low, high = varying.min(), varying.max()
+        text += f" (deviation {low:.3g})" if low == high else f" (deviations {low:.3g} to {high:.3g})"
+        text += "; metrics are in these units, exports and pictures in the data's own"
+    lines = [text]
+    if scale == "columns" and columns is None and standardisation.is_default:
+        lines.append(
+            "deviations differ by more than a factor 100, so each column has its own; scale = 'common' keeps ratios"
+        )
+    if count := int(standardisation.constant.sum()):
+        constant = [name for name, is_constant in zip(names, standardisation.constant, strict=True) if is_constant]
+        lines.append(
+            f"{count} constant column{'s' if count > 1 else ''} ({', '.join(constant[:5])}{', ...' * (count > 5)})"
+        )
+    return lines
+
+
+def warnings(ordered: np.ndarray, n: int, n_test: int, columns: Sequence[str] | None) -> list[str]:
+    """One line for each property of the data that misleads metrics.
+
+    Args:
+        ordered: All examples in the order of the split, ``(n_rows, d)``.
+        n: Training rows.
+        n_test: Test rows.
+        columns: Names of the columns, if they have any.
+    """
+    test, train = ordered[:n_test], ordered[n_test : n_test + n]
+    if not len(train) or not len(test):
+        return []
+    lines = []
+    # Adding 0 turns -0.0, which compares equal, into the same bytes.
+    distinct = len({row.tobytes() for row in train + 0.0})
+    if distinct < len(train):
+        lines.append(
+            f"warning: only {distinct} of {len(train)} training rows are distinct: real against real is too small for "
+            "nearest-neighbour metrics, and test rows may repeat training rows"
+        )
+    if distinct < n_test:
+        lines.append(f"warning: {distinct} distinct training rows are fewer than n_test = {n_test}; lower n_test")
+    names = columns or [f"column {j}" for j in range(ordered.shape[1])]
+    if dependent := collinear(train, names):
+        lines.append(
+            f"warning: {', '.join(dependent[:5])}{', ...' * (len(dependent) > 5)} depend linearly on other columns: the "
+            "covariance is singular, and log-likelihoods are unbounded"
+        )
+    return lines
+
+
+def collinear(train: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Columns that are linear functions of the columns to their left, up to the resolution of float32."""
+    from scipy.linalg import qr
+
+    center, deviation = moments(train.astype(np.float64))
+    varying = np.flatnonzero(deviation)
+    if not 1 < len(varying) <= MAX_COLUMNS or len(train) <= len(varying):
+        return []
+    z = (train[:, varying] - center[varying]) / deviation[varying]
+    diagonal = np.abs(np.diag(qr(z, mode="r")[0])) / np.sqrt(len(z))
+    return [names[j] for j, residual in zip(varying, diagonal, strict=True) if residual < 1e-5]
