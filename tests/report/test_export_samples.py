@@ -101,6 +101,31 @@ def test_digits_laid_flat_are_digits(tmp_path):
     np.testing.assert_allclose(255 - sheet[::factor, ::factor][1:9, 1:9], expected[0], atol=1)
 
 
+@pytest.mark.parametrize("keep", ["all", "generators"])
+def test_examples_leave_in_the_units_of_the_file(tmp_path, keep):
+    """Also where the file is gone, and beyond the digits of float32."""
+    data = np.random.default_rng(0).normal([42.0, 30000.0, 1e9], [12.0, 24000.0, 1.0], (200, 3))
+    np.save(tmp_path / "x.npy", data)
+    study = sc.Study(
+        source=sc.source("arrays", path=str(tmp_path / "x.npy"), n=150),
+        family=sc.family("gaussian"),
+        regime=sc.regime("replace"),
+        generations=1,
+        seeds=1,
+        keep=keep,
+    )
+    store, lane = sc.run(study, tmp_path / "results").store, (study.cells[0].id, 0)
+    if keep == "all":
+        (tmp_path / "x.npy").unlink()
+    rows = np.load(export_samples.write(store, tmp_path / "samples.npy", lane, 0))
+    assert rows.dtype == np.float64
+    assert (abs(rows.mean(axis=0) - data.mean(axis=0)) < 0.4 * data.std(axis=0)).all()
+    np.testing.assert_allclose(rows.std(axis=0), data.std(axis=0), rtol=0.25)
+    if keep == "generators":
+        real = Kept(store, readable(store), [lane], 10**9).real(lane)
+        assert set(np.round(real[:, 0], 3)) <= set(np.round(data[:, 0], 3))
+
+
 def test_examples_that_were_not_kept_are_drawn_again(points, tmp_path):
     store, lane = points
     assert np.load(export_samples.write(store, tmp_path / "x.npy", lane, 1)).shape == (30, 2)

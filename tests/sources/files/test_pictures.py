@@ -58,8 +58,15 @@ def read(path, side=None, channels=3, resample="lanczos", labels_from="file", ex
 @pytest.mark.parametrize("pack", [folder, archive])
 def test_pictures_are_read_in_the_order_of_their_names(pack):
     images = {name: noise() for name in ("b/2.png", "a.PNG", "b/10.png", "c.webp")}
-    files = {**images, "c.webp": encoded(images["c.webp"], "webp", lossless=True), "notes.txt": b"no picture"}
+    files = {
+        **images,
+        "c.webp": encoded(images["c.webp"], "webp", lossless=True),
+        "notes.txt": b"no picture",
+        "d.bmp": b"BM",
+        "e.BMP": b"BM",
+    }
     found = read(pack(files))
+    assert found.notes == ("skipped 3 files of other kinds (2 .bmp, 1 .txt)",)
     assert found.examples.dtype == np.uint8 and found.labels is None and found.n_held_out is None
     np.testing.assert_array_equal(found.examples, [images[name] for name in ("a.PNG", "b/10.png", "b/2.png", "c.webp")])
 
