@@ -1,6 +1,7 @@
 """Units of a file change nothing: the same values for every family and metric, and exported samples follow the units."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import polars
 import pytest
@@ -77,7 +78,7 @@ def test_a_family_gives_the_same_samples_in_all_units(kind, tiny, sources, layou
     names = ["base", *UNITS]
 
     def fit(shared, lane):
-        state = family.begin(jax.random.key(1), lane, np.ones(50, np.float32), None)
+        state = family.begin(jax.random.key(1), lane, jnp.ones(50), None)
         return family.advance(state, family.updates_of(False)).generator.sample(jax.random.key(2), SAMPLES)
 
     train = layout.put(np.stack([sources[name].train(jax.random.key(0)) for name in names]))
@@ -117,7 +118,7 @@ def values_of(metric, source, seed=0):
     family = Gaussian()
     generators = []
     for rows in (x, x[:25]):
-        state = family.begin(key, rows, np.ones(len(rows), np.float32), None)
+        state = family.begin(key, rows, jnp.ones(len(rows)), None)
         generators.append(family.advance(state, 1).generator)
     samples = source.reserve_rows()
     if metric.runs_on == "host":

@@ -16,7 +16,7 @@ from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian import Gaussian
 
 IMAGES = Digits(n=20, n_test=5, form="image")
-SHORT = (Block("", ((Unit("Conv2d_1a_3x3", 4, (3, 3), stride=2, bordered=False), "halve", Unit("Conv2d_3b_1x1", 6)),)),)
+SHORT = (Block("", ((Unit("Conv2d_1a_3x3", 4, (3, 3), stride=2, padded=False), "halve", Unit("Conv2d_3b_1x1", 6)),)),)
 
 
 @pytest.fixture

@@ -28,10 +28,10 @@ def test_rows_are_one_hot_with_the_given_frequencies(source, p):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (Categorical(), "source: a categorical source takes either p or k, got neither"),
+        (Categorical(), "source: expected either p or k, got neither"),
         (Categorical(p=(1.0,), k=1), "got both"),
         (Categorical(p=(0.5, 0.4)), "source.p: expected probabilities with sum 1, got sum 0.9"),
-        (Categorical(p=(0.5, float("nan"))), "these sum to nan"),
+        (Categorical(p=(0.5, float("nan"))), "got sum nan"),
     ],
 )
 def test_contradictions_are_named(source, message):

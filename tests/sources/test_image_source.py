@@ -22,7 +22,7 @@ def test_what_is_right_passes_unchanged():
     [
         (IMAGES[0], (None,) * 3, r"shape \(4, 5, 3\), expected images \(n, H, W, C\)"),
         (IMAGES, (4, 4, 3), r"shape \(3, 4, 5, 3\), expected images \(n, 4, 4, 3\)"),
-        (IMAGES.transpose(0, 3, 1, 2), (None,) * 3, "have 5 channels, expected 1 or 3, as last axis"),
+        (IMAGES.transpose(0, 3, 1, 2), (None,) * 3, "have 5 channels, expected 1 or 3 on the last axis"),
         (IMAGES.astype(np.int64), (None,) * 3, "are int64, expected uint8"),
         (IMAGES[:1], (None,) * 3, "at least 2 are needed"),
         (IMAGES[:, :0], (None,) * 3, "at least 2 are needed, none empty"),

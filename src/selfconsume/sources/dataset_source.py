@@ -129,7 +129,7 @@ def content_hash(rows: Rows) -> str:
     digest = hashlib.sha256(repr((rows.examples.shape, rows.labels is not None, rows.n_held_out)).encode())
     for array in (rows.examples, rows.labels):
         if array is not None:
-            digest.update(memoryview(np.ascontiguousarray(array)))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

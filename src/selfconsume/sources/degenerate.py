@@ -101,4 +101,4 @@ def collinear(train: np.ndarray, names: Sequence[str]) -> list[str]:
         return []
     z = (train[:, varying] - center[varying]) / deviation[varying]
     diagonal = np.abs(np.diag(qr(z, mode="r")[0])) / np.sqrt(len(z))
-    return [names[j] for j, residual in zip(varying, diagonal, strict=True) if residual < 1e-5]
+    return [names[j] for j, residual in zip(varying.tolist(), diagonal, strict=True) if residual < 1e-5]

@@ -79,7 +79,7 @@ def _load(version: tuple[int, int], path: str) -> ImageSet:
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     with open_entries(path) as archive:
-        if missing := [name for name in ARRAYS if f"{name}.npy" not in found.names]:
+        if missing := [name for name in ARRAYS if f"{name}.npy" not in archive.names]:
             raise ConfigError(f"source.path: '{path}' has no {', '.join(missing)}; expected {', '.join(ARRAYS)}")
         return {name: _read_npy(path, name, archive.read(f"{name}.npy")) for name in ARRAYS}
 

@@ -224,7 +224,7 @@ def labelled(content):
 PROBLEMS = {
     "no picture": (lambda: folder({"a.gif": b"GIF89a"}), {}, "'x' holds no pictures; expected files .png"),
     "one picture": (lambda: folder({"a.png": noise()}), {}, "at least 2 are needed"),
-    "sizes differ": (two(noise(6, 7)), {}, "'1.png' of 'x' has 7 x 6 pixels but '0.png' has 6 x 6; give a side"),
+    "sizes differ": (two(noise(6, 7)), {}, "'1.png' of 'x' has 7 x 6 pixels but '0.png' has 6 x 6; set a side"),
     "too small": (lambda: folder({"a.png": noise(6, 9)}), {"side": 8}, "'a.png' of 'x' has 9 x 6 pixels, too few"),
     "no png": (two(b"no picture"), {}, "'1.png' of 'x' cannot be read as a picture .not a PNG, JPEG or WebP"),
     "empty": (two(b""), {}, "'1.png' of 'x' cannot be read as a picture"),
