@@ -122,7 +122,7 @@ def test_examples_leave_in_the_units_of_the_file(tmp_path, keep):
     assert (abs(rows.mean(axis=0) - data.mean(axis=0)) < 0.4 * data.std(axis=0)).all()
     np.testing.assert_allclose(rows.std(axis=0), data.std(axis=0), rtol=0.25)
     if keep == "generators":
-        real = Kept(store, readable(store), [lane], 10**9).real(lane)
+        real = LaneSamples(store, readable(store), [lane], 10**9).real(lane)
         assert set(np.round(real[:, 0], 3)) <= set(np.round(data[:, 0], 3))
 
 
