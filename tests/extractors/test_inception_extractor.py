@@ -80,13 +80,13 @@ def test_mistakes_are_told(weights_file, tmp_path):
         Inception().check(IMAGES)
     with pytest.raises(ConfigError, match="got 2 of them"):
         Inception(path=path, fetch=True).check(IMAGES)
-    with pytest.raises(ConfigError, match=r"takes images .*, the source gives examples of shape \(2,\)"):
+    with pytest.raises(ConfigError, match=r"expects images .*, got examples of shape \(2,\)"):
         Inception(path=path).check(Gaussian(dim=2))
     with pytest.raises(ConfigError, match="cannot find"):
         Inception(path=str(tmp_path / "none.pth")).check(IMAGES)
     del state["Conv2d_3b_1x1.bn.bias"]
     with pytest.raises(
-        ConfigError, match=r"expected Conv2d_3b_1x1\.bn\.bias of shape \(6,\), found no such array; give pt_"
+        ConfigError, match=r"expected Conv2d_3b_1x1\.bn\.bias of shape \(6,\), found no such array; use pt_"
     ):
         Inception(path=path).check(IMAGES)
 
@@ -94,7 +94,7 @@ def test_mistakes_are_told(weights_file, tmp_path):
 def test_the_public_file_is_fetched_on_request_and_by_its_checksum(weights_file, monkeypatch):
     path, _ = weights_file
     asked = []
-    monkeypatch.setattr(extractors, "fetched", lambda *given: asked.append(given) or path)
+    monkeypatch.setattr(extractors, "download", lambda *given: asked.append(given) or path)
     Inception(path=path).check(IMAGES)
     assert asked == []
     Inception(fetch=True).check(IMAGES)

@@ -79,7 +79,7 @@ BAD = [
     (("metrics", [{}]), "metrics[0].kind: missing; expected one of 'parameters'"),
     (("source", {"kind": "arrays"}), "source.path: missing; give it a value"),
     (("source", {"kind": "arrays", "path": "no.npy"}), "source.path: cannot find 'no.npy' (No such file or directory)"),
-    (("source", {"kind": "categorical"}), "a categorical source takes either p or k, got neither"),
+    (("source", {"kind": "categorical"}), "expected either p or k, got neither"),
     (
         ("study", "initial", "no.safetensors"),
         "study.initial: no file 'no.safetensors'; give 'fit', 'truth' or the path",
