@@ -59,7 +59,7 @@ def package(name):
 
 
 def test_every_package_has_its_place():
-    assert own(TREES["lanes.lane_fit"]) >= {"loop.pool", "lanes.generation_programs"}
+    assert own(TREES["lanes.fit_inputs"]) >= {"loop.pool", "lanes.generation_programs"}
     assert {package(name) for name in FILES} - {"__init__"} == set(RANK)
 
 

@@ -56,7 +56,7 @@ def installed(tmp_path, monkeypatch, fresh):
         (folder / "my_package-1.0.dist-info" / "METADATA").write_text(
             "Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n"
         )
-        (toml,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+        *_, toml = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
         ((group, points),) = tomllib.loads(toml)["project"]["entry-points"].items()
         lines = [f"[{group}]", *(f"{name} = {module}" for name, module in points.items())]
         (folder / "my_package-1.0.dist-info" / "entry_points.txt").write_text("\n".join(lines))

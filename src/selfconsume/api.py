@@ -10,6 +10,7 @@ import polars as pl
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
+from selfconsume.families.external import sklearn
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.report import findings
 from selfconsume.report import page as reports
@@ -31,9 +32,16 @@ def source(kind: str, **fields: Any) -> Source:
     return _checked("source", kind, fields)
 
 
-def family(kind: str, **fields: Any) -> Family:
-    """A family by its kind name: ``family("gaussian", estimator="unbiased")``."""
-    return _checked("family", kind, fields)
+def family(kind: Any, **fields: Any) -> Family:
+    """A family by its kind name, ``family("gaussian", estimator="unbiased")``, or an estimator, ``family(GaussianMixture(3))``.
+
+    An estimator is an object with scikit-learn's interface, ``fit(X)`` and ``sample(n)``; its class and parameters become
+    the fields of kind "sklearn".
+    """
+    if isinstance(kind, str):
+        return _checked("family", kind, fields)
+    table = sklearn.recipe_of(kind) | fields
+    return _checked("family", table.pop("kind"), table)
 
 
 def regime(kind: str, **fields: Any) -> Regime:

@@ -1,6 +1,7 @@
 """Everything that is registered, at its smallest: registering a kind is what puts it under test."""
 
 import io
+import sys
 import zipfile
 
 import numpy as np
@@ -14,14 +15,17 @@ from selfconsume import registry
 def tiny(tmp_path_factory):
     """The tiny configuration of a kind.
 
-    Regimes and curations are their defaults; only sources of data from outside need something, a file.
+    Regimes and curations are their defaults; only sources and families from outside need something, a file.
     """
-    paths = files(tmp_path_factory.mktemp("files"))
+    folder = tmp_path_factory.mktemp("files")
+    paths, programs = files(folder), external(folder)
 
     def make(role, kind):
         cls = registry.find(role, kind)
         if role in ("regime", "curation"):
             return cls()
+        if role == "family" and kind in programs:
+            return cls(**programs[kind])
         return cls(path=str(paths[kind]), n=20, n_test=20) if role == "source" and kind in paths else cls.tiny()
 
     return make
@@ -44,3 +48,37 @@ def files(folder):
             archive.writestr(f"00000/img{i:08d}.png", content.getvalue())
     names = {"arrays": "rows.npy", "mnist": "mnist.npz", "cifar10": "cifar", "ffhq64": "ffhq.zip", "folder": "ffhq.zip"}
     return {kind: folder / name for kind, name in names.items()}
+
+
+MODEL = """
+import sys
+import numpy as np
+
+class Normal:
+    def fit(self, x, *, start, seed):
+        return np.stack([x.mean(0), x.std(0)])
+
+    def sample(self, model, n, seed):
+        return model[0] + model[1] * np.random.default_rng(seed).normal(size=(n, model.shape[1]))
+
+if __name__ == "__main__":
+    step, first, second, seed, n = sys.argv[1:]
+    if step == "train":
+        np.save(second, Normal().fit(np.load(first)["x"], start=None, seed=int(seed)))
+    else:
+        np.savez(second, Normal().sample(np.load(first), int(n), int(seed)))
+"""
+
+
+def external(folder):
+    """Families whose model is a program, by kind."""
+    path = folder / "normal.py"
+    path.write_text(MODEL)
+    python = f"{sys.executable} {path}"
+    return {
+        "python": {"object": f"{path}:Normal"},
+        "command": {
+            "train": f"{python} train {{data}} {{model}}.npy {{seed}} 0",
+            "sample": f"{python} sample {{model}}.npy {{out}} {{seed}} {{n}}",
+        },
+    }

@@ -11,6 +11,7 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
+from selfconsume.models.external.host_family import HostFamily
 from selfconsume.types import Family, Metric, Regime, Source
 
 
@@ -27,9 +28,10 @@ def check(recipe: Any) -> None:
     Raises:
         ConfigError: The first promise that is broken, in one line that names the class.
     """
-    from selfconsume.contracts import family, metric, regime, source
+    from selfconsume.contracts import family, host_family, metric, regime, source
 
-    for role, module in ((Family, family), (Metric, metric), (Regime, regime), (Source, source)):
+    modules = {HostFamily: host_family, Family: family, Metric: metric, Regime: regime, Source: source}
+    for role, module in modules.items():
         if isinstance(recipe, role):
             return module.check(recipe)
     raise ConfigError(

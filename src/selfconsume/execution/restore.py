@@ -154,8 +154,16 @@ def _gather(
             stored = tensors.get_tensor(key)
         if result is None:
             result = np.zeros((len(lanes), *stored.shape[1:]), stored.dtype)
+        # Files of models outside JAX differ in length between segments; the shorter ones are padded.
+        result, stored = _padded(result, stored.shape[1:]), _padded(stored, result.shape[1:])
         places, rows = np.array(pairs).T
         result[places] = stored[rows]
     if result is None:
         raise ConfigError(f"{store.path}: {key} is not stored; run the study in a new directory with keep = 'all'")
     return result
+
+
+def _padded(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The rows, padded with zeros so that each is at least of this shape."""
+    extra = [(0, max(0, size - length)) for length, size in zip(rows.shape[1:], shape, strict=True)]
+    return np.pad(rows, [(0, 0), *extra]) if any(after for _, after in extra) else rows

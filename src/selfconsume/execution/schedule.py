@@ -133,7 +133,9 @@ def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int
         most = max(len(layout.devices), resources.together(cells[0].run, study.last))
         for i in range(0, len(cells), most):
             rows = slice(i, i + most)
-            yield Task(cells[rows], seeds[rows], t, until, [], False, study.metrics, study.settings.keep, 0, study.last)
+            # The generator of a model outside JAX is its samples: they are stored once.
+            keep = "samples" if cells[0].run.fits_on_host and study.settings.keep == "all" else study.settings.keep
+            yield Task(cells[rows], seeds[rows], t, until, [], False, study.metrics, keep, 0, study.last)
 
 
 def lacking(study: Study, store: Store) -> list[MetricTask]:

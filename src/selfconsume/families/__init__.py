@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from selfconsume.families.categorical import Categorical
     from selfconsume.families.ddpm import DDPM
     from selfconsume.families.edm import EDM
+    from selfconsume.families.external.command import Command
+    from selfconsume.families.external.python import Python
+    from selfconsume.families.external.sklearn import Sklearn
     from selfconsume.families.flow import NormalizingFlow
     from selfconsume.families.gaussian import Gaussian
     from selfconsume.families.kde import Kde
@@ -28,10 +31,26 @@ KINDS = {
     "ddpm": "ddpm:DDPM",
     "edm": "edm:EDM",
     "flow": "flow:NormalizingFlow",
+    "sklearn": "external.sklearn:Sklearn",
+    "python": "external.python:Python",
+    "command": "external.command:Command",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["DDPM", "EDM", "OTCFM", "Categorical", "Gaussian", "Kde", "LinearRegression", "Mixture", "NormalizingFlow"]
+__all__ = [
+    "DDPM",
+    "EDM",
+    "OTCFM",
+    "Categorical",
+    "Command",
+    "Gaussian",
+    "Kde",
+    "LinearRegression",
+    "Mixture",
+    "NormalizingFlow",
+    "Python",
+    "Sklearn",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -119,6 +119,18 @@ def fit(run: Run, updates: int, shape: generation.DataShape, layout: DeviceLayou
 
 
 @cache_program
+def training_rows(run: Run, shape: generation.DataShape, layout: DeviceLayout) -> Program:
+    """Pool and plan -> the training data (`generation.training_rows`), for fits outside JAX."""
+
+    def rows_of_lane(shared, lane):
+        lane_run, real = _bound_run(run, shape, shared, lane), shared_or_own("real", shared, lane)
+        arguments = lane_run, lane_keys(lane), shared["t"], real, lane["blocks"], lane["plan"]
+        return generation.training_rows(*arguments, shape=shape)
+
+    return lane_program(rows_of_lane, layout)
+
+
+@cache_program
 def real_statistics(run: Run, layout: DeviceLayout) -> Program:
     """The real set and the number of used rows -> their sufficient statistics."""
     return lane_program(
@@ -190,10 +202,16 @@ def grow(slots: int, layout: DeviceLayout) -> Callable[[Any], Any]:
 
 
 def _begin(run: Run, shape: generation.DataShape, shared: Arrays, lane: Arrays) -> FitState:
-    lane_run, lane_key, real, t = fill_run(run, lane), lane_keys(lane), shared_or_own("real", shared, lane), shared["t"]
-    blocks, plan = lane["blocks"], lane["plan"]
-    if shape.fresh:
-        lane_run = dataclasses.replace(lane_run, source=fill_source(run.source, shared, lane))
+    lane_run, lane_key = _bound_run(run, shape, shared, lane), lane_keys(lane)
+    real, t, blocks, plan = shared_or_own("real", shared, lane), shared["t"], lane["blocks"], lane["plan"]
     if isinstance(blocks, pool.StatisticsBlocks):
         return generation.begin_from_statistics(lane_run, lane_key, t, real, blocks, plan, fresh=shape.fresh)
     return generation.begin(lane_run, lane_key, t, real, blocks, plan, lane["start"], shape=shape)
+
+
+def _bound_run(run: Run, shape: generation.DataShape, shared: Arrays, lane: Arrays) -> Run:
+    """A run with this lane's numbers, and with its source's data where a fresh real block is drawn."""
+    lane_run = fill_run(run, lane)
+    if not shape.fresh:
+        return lane_run
+    return dataclasses.replace(lane_run, source=fill_source(run.source, shared, lane))

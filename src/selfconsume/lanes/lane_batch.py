@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from selfconsume.lanes import generation_programs, lane_numbers, program_cache
+from selfconsume.lanes.host_fit import HostFit
 from selfconsume.lanes.lane_fit import LaneFit
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
@@ -38,6 +39,7 @@ class LaneBatch:
         self.measurement = Measurement(self.inputs)
         self._fit = LaneFit(self.inputs)
         run = self.inputs.run
+        self._train = HostFit(self.inputs).fit if run.fits_on_host else self._fit.fit
         curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else ()
         self._sample_block = generation_programs.sample_block(run.block, layout, *curation)
 
@@ -92,7 +94,7 @@ class LaneBatch:
             else:
                 start = None if fit is None else {"cold": None, "warm": fit, "first": first}[run.start]
                 checkpoint = partial if partial is not None and partial.t == t else None
-                new = yield from self._fit.fit(t, lane_pool, start, checkpoint, on_progress)
+                new = yield from self._train(t, lane_pool, start, checkpoint, on_progress)
             if fit is not None and run.extrapolation:
                 new = self._fit.extrapolate(new, fit.generator)
             clock.lap("fit", new)

@@ -76,12 +76,25 @@ def begin(
         start: State to start from, or None for a cold start.
         shape: Sizes of the training data.
     """
+    x, weight = training_rows(run, keys, t, real, blocks, plan, shape=shape)
+    return run.family.begin(keys.fit, x, weight, start)
+
+
+def training_rows(
+    run: Run,
+    keys: Keys,
+    t: Int[Array, ""] | int,
+    real: Samples,
+    blocks: pool.RowBlocks,
+    plan: pool.SlotPlan,
+    *,
+    shape: DataShape,
+) -> tuple[Samples, Float[Array, " n"]]:
+    """The training data of generation ``t``: examples and weights, 0 for rows that the plan does not use; as in `begin`."""
     real = real_block(run, keys, t, real, plan, shape.fresh)
     if shape.subset is None:
-        x, weight = pool.rows(real, blocks, plan)
-    else:
-        x, weight = pool.sample_budget(keys.subset, real, blocks, plan, shape.subset, mixed=shape.mixed)
-    return run.family.begin(keys.fit, x, weight, start)
+        return pool.rows(real, blocks, plan)
+    return pool.sample_budget(keys.subset, real, blocks, plan, shape.subset, mixed=shape.mixed)
 
 
 def begin_from_statistics(

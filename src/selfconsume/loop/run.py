@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from selfconsume.errors import ConfigError
 from selfconsume.loop import pool
+from selfconsume.models.external.host_family import HostFamily
 from selfconsume.models.training.scaling import is_image
 from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.models.training.training_settings import TrainingSettings
@@ -45,6 +46,16 @@ class Run:
         return isinstance(self.family, TrainingSettings) and is_image(self.source.shape)
 
     @property
+    def fits_on_host(self) -> bool:
+        """Whether models are fitted outside JAX, one lane after the other."""
+        return isinstance(self.family, HostFamily)
+
+    @property
+    def can_start_warm(self) -> bool:
+        """Whether a fit can start from an earlier generator."""
+        return self.family.can_start if isinstance(self.family, HostFamily) else self.family.parametric
+
+    @property
     def microbatch(self) -> int | None:
         """Examples of one gradient evaluation, which several devices may share; None: the whole pool, on one device."""
         return self.family.batch // self.family.grad_accumulation if isinstance(self.family, TrainingSettings) else None
@@ -68,7 +79,8 @@ class Run:
         """The plan of any generation; that of generation 0 is the fixed real set.
 
         Raises:
-            ConfigError: The regime's plan has different numbers of counts and weights, or uses blocks outside the pool.
+            ConfigError: The regime's plan has different numbers of counts and weights, uses blocks outside the pool, or has
+                weights that a model outside JAX cannot be given.
         """
         if t == 0:
             return Plan(counts=(self.source.size,), weight=(1.0,))
@@ -82,7 +94,19 @@ class Run:
                 f"regime: {self.regime} plans generation {t} with {len(plan.counts) - 1} synthetic blocks, but "
                 f"{n_blocks} are kept; say with lookback how many are ever used, and use no more than t"
             )
+        if self.fits_on_host:
+            self._check_multiplicities(plan, t)
         return plan
+
+    def _check_multiplicities(self, plan: Plan, t: int) -> None:
+        """Models outside JAX know how often an example is there; no sum over rows weighs it by a fraction."""
+        weights = [weight for count, weight in zip(plan.counts, plan.weight, strict=True) if count * weight > 0]
+        ratios = [weight / min(weights) for weight in weights]
+        if any(abs(ratio - round(ratio)) > 1e-6 for ratio in ratios):
+            raise ConfigError(
+                f"regime: {self.regime} weighs blocks of generation {t} by {tuple(weights)}, but {type(self.family).__name__} "
+                "is fitted outside JAX and takes multiples of the smallest weight only; use counts or n_synthetic"
+            )
 
     def slots(self, t: int, until: int) -> int:
         """Slots of the pool when generation ``t`` of ``until`` is trained.

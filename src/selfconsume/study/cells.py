@@ -95,7 +95,7 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
     if run.extrapolation and not run.family.parametric:
         kind = registry.kind_of("family", type(run.family))
         raise ConfigError(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
-    if run.start != "cold" and not run.family.parametric:
+    if run.start != "cold" and not run.can_start_warm:
         kind = registry.kind_of("family", type(run.family))
         raise ConfigError(f"study.start: {kind!r} cannot start from another generator; use 'cold'")
     if run.initial != "fit":

@@ -10,10 +10,11 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.loop.run import Run
+from selfconsume.models.external.host_family import HostFamily
 from selfconsume.study.settings import PARTS, RUN
 
-LOCATION = ("path", "fetch")
-"""Fields of sources that say where files are: their content counts instead."""
+LOCATION = ("path", "fetch", "object")
+"""Fields of sources and families that say where files are: their content counts instead."""
 
 
 def identity(run: Run) -> str:
@@ -29,10 +30,13 @@ def nondefaults(run: Run) -> dict[str, Any]:
     """The fields in which a run differs from the defaults: what its identity is the hash of."""
     source = registry.nondefault_table("source", run.source)
     if fingerprint := run.source.fingerprint():
-        source = {name: value for name, value in source.items() if name not in LOCATION} | {"content": fingerprint}
+        source = _without_location(source) | {"content": fingerprint}
+    family = registry.nondefault_table("family", run.family)
+    if isinstance(run.family, HostFamily) and (fingerprint := run.family.fingerprint()):
+        family = _without_location(family) | {"content": fingerprint}
     table: dict[str, Any] = {
         "source": source,
-        "family": registry.nondefault_table("family", run.family),
+        "family": family,
         "regime": registry.nondefault_table("regime", run.regime),
     }
     if run.curation is not None:
@@ -49,6 +53,10 @@ def nondefaults(run: Run) -> dict[str, Any]:
     return table
 
 
+def _without_location(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name not in LOCATION}
+
+
 def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
     """Why two studies, as `Study.table` gives them, have different runs: the first field that differs. Paths do not count."""
     stored, current = (json.loads(json.dumps(tables)) for tables in (stored, current))
@@ -58,4 +66,4 @@ def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
             counts = field in RUN if part == "study" else field not in LOCATION
             if counts and old.get(field) != new.get(field):
                 return f"{part}.{field} was {json.dumps(old.get(field))}, is {json.dumps(new.get(field))}"
-    return "the fields are equal, so the data behind source.path is other data"
+    return "the fields are equal, so a file that source or family name has changed"

@@ -1,0 +1,137 @@
+"""Models of one's own as a Python class."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfconsume.errors import ConfigError
+from selfconsume.models.external.host_family import HostFamily
+from selfconsume.models.external.options import Options, keywords
+from selfconsume.types import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Python(HostFamily):
+    """A Python class of one's own with ``fit`` and ``sample``, in PyTorch or any other library.
+
+    The class has ``fit(self, x, *, start, seed)``, which returns a model, and ``sample(self, model, n, seed)``, which returns
+    an array. A class with ``save(self, model, path)`` and ``load(self, path)`` can start warm: ``start`` is then a model,
+    otherwise None. Examples are repeated where a regime weighs them, unless ``fit`` also takes ``weight``, their
+    multiplicities. ``fit`` may leave out ``start`` and ``seed``. The checksum of the file is part of a run's identity: keep
+    everything that determines numbers in it.
+
+    Attributes:
+        object: File and class, such as ``my_model.py:MyModel``.
+        options: Keyword arguments of the class.
+    """
+
+    object: str
+    options: Options = ()
+
+    @property
+    def takes_weight(self) -> bool:
+        return "weight" in self._fit_keywords()
+
+    @property
+    def can_start(self) -> bool:
+        methods = self._methods()
+        return "start" in self._fit_keywords() and "save" in methods and "load" in methods
+
+    def fit_model(self, x: np.ndarray, *, weight: np.ndarray, start: Any, seed: int) -> Any:
+        values = {"weight": weight, "start": start, "seed": seed}
+        return self._instance().fit(x, **{name: values[name] for name in self._fit_keywords()})
+
+    def sample_model(self, model: Any, n: int, seed: int) -> Any:
+        return self._instance().sample(model, n, seed)
+
+    def save_model(self, model: Any, path: Path) -> None:
+        self._instance().save(model, path)
+
+    def load_model(self, path: Path) -> Any:
+        return self._instance().load(path)
+
+    def fingerprint(self) -> str:
+        """The class's name and the checksum (sha256) of its file."""
+        path, name = self._place()
+        return f"{name} {hashlib.sha256(_source(path)).hexdigest()}"
+
+    def check(self, source: Source) -> None:
+        methods = self._methods()
+        for method in ("fit", "sample"):
+            if method not in methods:
+                raise ConfigError(
+                    f"family.object: {self.object} has no {method}; expected fit(x, *, weight, start, seed) and "
+                    "sample(model, n, seed)"
+                )
+        self._fit_keywords()
+        self._instance()
+
+    def _fit_keywords(self) -> list[str]:
+        """The keywords among weight, start and seed that `fit` takes."""
+        parameters = list(inspect.signature(self._class().fit).parameters.values())[2:]
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return ["weight", "start", "seed"]
+        names = [parameter.name for parameter in parameters]
+        unknown = [name for name in names if name not in ("weight", "start", "seed")]
+        if unknown:
+            raise ConfigError(
+                f"family.object: fit of {self.object} takes {unknown[0]!r}; expected fit(x, *, weight, start, seed)"
+            )
+        return names
+
+    def _methods(self) -> set[str]:
+        return {name for name in ("fit", "sample", "save", "load") if callable(getattr(self._class(), name, None))}
+
+    def _instance(self) -> Any:
+        options = keywords(self.options)
+        try:
+            return self._class()(**options)
+        except TypeError as error:
+            raise ConfigError(f"family.options: {self.object} cannot be made with {options} ({error})") from None
+
+    def _class(self) -> Any:
+        path, name = self._place()
+        cls = getattr(_module(path, _source(path)), name, None)
+        if not isinstance(cls, type):
+            raise ConfigError(f"family.object: {path} has no class {name!r}; give FILE:CLASS")
+        return cls
+
+    def _place(self) -> tuple[str, str]:
+        path, _, name = self.object.rpartition(":")
+        if not path or not name.isidentifier():
+            raise ConfigError(f"family.object: expected FILE:CLASS, such as my_model.py:MyModel, got {self.object!r}")
+        return path, name
+
+
+def _source(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"family.object: cannot read {path!r} ({error.strerror}); give FILE:CLASS") from None
+
+
+@functools.cache
+def _module(path: str, source: bytes) -> Any:
+    """The module of a source text; another text is another module."""
+    name = f"selfconsume_object_{hashlib.sha256(source).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=path)
+    module = importlib.util.module_from_spec(spec) if spec else None
+    assert module is not None
+    module.__file__ = path
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        exec(compile(source, path, "exec"), vars(module))
+    except Exception as error:
+        del sys.modules[name]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"family.object: {path} cannot be imported ({reason[:400]})") from error
+    return module

@@ -1,0 +1,80 @@
+"""Commands as families."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from selfconsume.errors import ConfigError
+from selfconsume.families.external.command import Command
+from selfconsume.models.external import host_family
+from selfconsume.sources.gaussian import Gaussian
+
+X = np.arange(8, dtype=np.float32).reshape(4, 2)
+TRAIN = "import sys, numpy as np; np.save(sys.argv[2], np.load(sys.argv[1])['x'])"
+SAMPLE = "import sys, numpy as np; np.savez(sys.argv[2], np.load(sys.argv[1])[:int(sys.argv[3])])"
+
+
+def command(train=TRAIN, sample=SAMPLE, **fields):
+    return Command(
+        f'{sys.executable} -c "{train}" {{data}} {{model}}.npy {{seed}}',
+        f'{sys.executable} -c "{sample}" {{model}}.npy {{out}} {{n}} {{seed}}',
+        **fields,
+    )
+
+
+def samples(family):
+    model = host_family.fit_rows(family, X, np.array([0.0, 1.0, 2.0, 1.0]), None, 0)
+    return host_family.draw_samples(family, model, 4, 1, X)[0]
+
+
+def test_files_go_to_a_command_and_come_back():
+    command().check(Gaussian())
+    assert sorted(samples(command())[:, 0]) == [2, 4, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        (
+            command(train="print(1); print(2); exit(3)"),
+            r"^family.train: '.*' ended with exit code 3; last output: 1 \| 2$",
+        ),
+        (command(sample="raise OSError(5)"), "^family.sample: .* ended with exit code 1; last output: .*OSError: 5$"),
+        (command(train="pass"), r"^family.train: '.*' wrote no file model.npy \(there is data.npz\)$"),
+        (
+            command(sample="import sys; open(sys.argv[2], 'w').write('x')"),
+            "^family.sample: samples.npz is not one array",
+        ),
+        (command(train="import time; time.sleep(9)", time_limit=0.2), "took longer than 0.2 seconds"),
+    ],
+)
+def test_a_command_that_fails_is_one_line(family, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        samples(family)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"train": "python {data}"}, r"^family.train: .* does not use \{model\}; expected \{data\}, \{model\}, "),
+        ({"sample": "python {model} {out} {seeds}"}, r"^family.sample: unknown \{seeds\}; expected "),
+        ({"train": "'"}, "^family.train: .* cannot be split"),
+        ({"train": "no-such-program {data} {model} {seed}"}, "^family.train: no program 'no-such-program'"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(command(), **fields).check(Gaussian())
+
+
+def test_files_that_commands_name_are_part_of_the_identity(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("1")
+    family = Command(f"python {script} {{data}} {{model}} {{seed}}", "python {model} {out} {seed}")
+    first = family.fingerprint()
+    script.write_text("2")
+    assert first and family.fingerprint() != first
+    assert command().fingerprint() == ""
