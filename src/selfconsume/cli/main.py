@@ -22,6 +22,7 @@ from selfconsume.cli.table import table
 from selfconsume.cli.theory import theory
 from selfconsume.cli.threshold import threshold
 from selfconsume.cli.verdict import verdict
+from selfconsume.cli.verify import verify
 
 COMMANDS = {
     "demo": demo,
@@ -32,6 +33,7 @@ COMMANDS = {
     "threshold": threshold,
     "phase": phase,
     "verdict": verdict,
+    "verify": verify,
     "report": report,
     "export": export,
     "list": list_kinds,

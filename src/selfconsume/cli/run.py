@@ -14,6 +14,9 @@ def run(
     study: StudyFile,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The directory of results; run again to continue.")],
     changes: Changes = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Compute damaged or missing generations again first; see `verify`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be computed, and stop.")] = False,
 ) -> None:
     """Run a study, continue an interrupted one, or add seeds, generations, axes and metrics to a finished one."""
@@ -25,6 +28,6 @@ def run(
     if dry_run:
         study_run.plan(loaded, out)
         return
-    store = study_run.execute(loaded, out, text=None if changes else text)
+    store = study_run.execute(loaded, out, text=None if changes else text, repair=repair)
     final_table.show(store)
     console.say(f"results in {out}; next: selfconsume report {out}")

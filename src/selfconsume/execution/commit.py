@@ -59,7 +59,15 @@ class TaskCommits:
             self._since = time.monotonic()
 
 
-def commit(writer: Writer, lanes: str, records: Sequence[Record], keep: str, *, state_is_kept: bool = False) -> None:
+def commit(
+    writer: Writer,
+    lanes: str,
+    records: Sequence[Record],
+    keep: str,
+    *,
+    state_is_kept: bool = False,
+    replaces: int = 0,
+) -> None:
     """Commits consecutive generations of a batch of lanes as one segment.
 
     Args:
@@ -68,6 +76,7 @@ def commit(writer: Writer, lanes: str, records: Sequence[Record], keep: str, *, 
         records: Its generations.
         keep: What `records` hold: a value of the setting `keep`, or `fmt.VALUES`.
         state_is_kept: Whether the last whole fit is kept for good.
+        replaces: The line of the log whose files are damaged; they are removed when this is committed.
     """
     first, last = records[0].t, records[-1].t
     arrays = {name: array for record in records for name, array in record.tensors.items()}
@@ -92,6 +101,7 @@ def commit(writer: Writer, lanes: str, records: Sequence[Record], keep: str, *, 
         layout=records[-1].layout,
         seconds={part: round(sum(record.seconds.get(part, 0.0) for record in records), 4) for part in parts},
         **state,
+        **({"replaces": replaces} if replaces else {}),
     )
     writer.forget_states(lanes)
 

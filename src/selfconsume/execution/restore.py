@@ -26,7 +26,7 @@ def start(store: Store, task: Task) -> Start:
     run, lanes = task.cells[0].run, task.lanes
     checkpoint = store.unfinished.get(fmt.lanes_id(fmt.grouped(lanes)))
     partial = None
-    if checkpoint and checkpoint.generation == task.progress + 1:
+    if checkpoint and checkpoint.generation == task.progress + 1 and (store.path / fmt.DATA / checkpoint.file).exists():
         names = pytrees.named_shapes(generation_zero.fit_structure(run, checkpoint.generation))
         with store.tensors(checkpoint.file, checkpoint.sha256) as file:
             partial = checkpoint.generation, {name: file.get_tensor(f"{fmt.FIT}{name}") for name in names}

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution import provenance, resources, restore
+from selfconsume.execution import repair as repairs
 from selfconsume.execution.commit import TaskCommits
 from selfconsume.execution.engine import Engine, LocalEngine, PreparedTask
 from selfconsume.execution.messages import Advance, Checkpoint, Message, Record
@@ -45,6 +46,7 @@ def execute(
     layout: DeviceLayout | None = None,
     engine: Engine | None = None,
     text: str | None = None,
+    repair: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Store:
     """Computes what the directory lacks of the study and stores it.
@@ -58,6 +60,7 @@ def execute(
         layout: The devices; default: all local ones.
         engine: Where tasks are computed; default: in this process.
         text: The study file's text, kept for the report.
+        repair: Whether damaged generations are computed again first, see `repair.repair`.
         on_progress: Called with the progress, several times a second at most.
 
     Returns:
@@ -70,13 +73,15 @@ def execute(
     resources.check(study, out)
     layout = layout or DeviceLayout.default()
     engine = engine or LocalEngine(layout)
-    with _opened(out, layout) as directory:
+    with _opened(out, layout, repair) as directory:
         store = directory.store
         runs = {run for lanes in store.lanes.values() for run, _ in lanes}
         if runs and not runs & {cell.id for cell in study.cells}:
             why = difference(store.study["tables"], study.table())
             raise ConfigError(f"{out}: its results share no run with this study ({why}); give another --out")
         if isinstance(directory, Writer):
+            if repair:
+                repairs.repair(directory, engine)
             _announce(directory, study, layout, text)
         tasks = pending(study, store, layout)
         missing = lacking(study, store)
@@ -139,10 +144,12 @@ def _prepared(
         yield task, start
 
 
-def _opened(out: str | Path, layout: DeviceLayout) -> Writer | Follower:
+def _opened(out: str | Path, layout: DeviceLayout, repair: bool) -> Writer | Follower:
     """The directory, for writing on the first host. The others see it as it was before the first one began."""
+    if repair and layout.hosts > 1:
+        raise ConfigError("--repair: expected one host; repair on one host, then run on all of them")
     if layout.leads:
-        writer = Writer(out)
+        writer = Writer(out, repair=repair)
         layout.meet()
     else:
         layout.meet()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,9 +59,31 @@ def entries(path: Path) -> Iterator[Entry]:
         yield Entry(number, event, fields, previous, end)
 
 
+def cut_damage(path: Path) -> None:
+    """Cuts a damaged log before its first damaged line. The damaged log stays, under a name of its own.
+
+    Raises:
+        ConfigError: It is no log of this format, or its first line is damaged.
+    """
+    end = 0
+    try:
+        for entry in entries(path):
+            end = entry.end
+    except ConfigError:
+        if not end:
+            raise
+        file = path / LOG
+        copies = (file.with_name(f"{LOG}.damaged-{i}") for i in itertools.count(1))
+        shutil.copy2(file, next(copy for copy in copies if not copy.exists()))
+        os.truncate(file, end)
+
+
 def damaged(path: Path, number: int, why: object) -> ConfigError:
     """The refusal of a line."""
-    return ConfigError(f"{path / LOG}:{number}: damaged line ({why}); restore it from a copy, or give another --out")
+    return ConfigError(
+        f"{path / LOG}:{number}: damaged line ({why}); restore it from a copy, or compute the rest again with "
+        "`run --repair`"
+    )
 
 
 def _check_format(path: Path, lines: list[bytes]) -> None:

@@ -8,6 +8,7 @@ what came after its last log line.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 from collections.abc import Collection, Iterator
@@ -21,6 +22,8 @@ from selfconsume.errors import ConfigError
 from selfconsume.results import format as fmt
 from selfconsume.results import log
 from selfconsume.results.format import DATA, Lane
+
+REMEDY = "restore it from a copy, or compute it again with `run --repair`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Segment:
         state_sha256: Its checksum.
         state_is_kept: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
         fewest: By metric and run: the fewest samples that a value compares, where that is fewer than all that were drawn.
-        study: Which of `Store.studies` was the latest when this was committed.
+        replaces: Line of the log that commits the same generations from files damaged since; 0 where there is none.
+        study: Which of `Store.studies` was the latest when this was committed, or when the replaced line was.
+        number: The line of the log.
     """
 
     lanes: str
@@ -57,17 +62,20 @@ class Segment:
     state_sha256: str = ""
     state_is_kept: bool = False
     fewest: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    replaces: int = 0
     study: int = -1
+    number: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Unfinished:
-    """A fit in progress of a batch of lanes."""
+    """A fit in progress of a batch of lanes; ``number`` is the line of the log."""
 
     lanes: str
     generation: int
     file: str
     sha256: str
+    number: int = 0
 
 
 class Store:
@@ -119,6 +127,17 @@ class Store:
                 latest |= {lane: max(latest[lane], segment.last) for lane in lanes}
         return latest
 
+    def numbered(self, number: int) -> Segment:
+        """The segment that a line of the log commits."""
+        return next(segment for segment in reversed(self.segments) if segment.number == number)
+
+    def without(self, segments: Collection[Segment]) -> Store:
+        """The same results without some segments."""
+        store = copy.copy(self)
+        numbers = {segment.number for segment in segments}
+        store.segments = [segment for segment in self.segments if segment.number not in numbers]
+        return store
+
     def has_state(self, segment: Segment) -> bool:
         """Whether the whole fit that ended a segment is on the disk: those that no run starts from are removed."""
         return bool(segment.state) and (self.path / DATA / segment.state).exists()
@@ -135,9 +154,9 @@ class Store:
                 with open(path, "rb") as handle:
                     checksum = hashlib.file_digest(handle, "sha256").hexdigest()
             except OSError as error:
-                raise ConfigError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from None
+                raise ConfigError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
             if checksum != sha256:
-                raise ConfigError(f"{path}: its checksum is not the one in the log; restore it from a copy")
+                raise ConfigError(f"{path}: its checksum is not the one in the log; {REMEDY}")
             self._verified.add(file)
         return safe_open(path, "numpy")
 
@@ -185,23 +204,34 @@ class Store:
                     raise ValueError("the lanes are not those that their id stands for")
                 self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
             case fmt.SEGMENT:
-                segment = Segment(keep=fields.pop("kept"), **fields, study=len(self.studies) - 1)
+                segment = Segment(keep=fields.pop("kept"), **fields, study=len(self.studies) - 1, number=number)
                 part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
                 self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
                 if segment.state:
                     self._check_names(number, segment, segment.first, segment.last, {fmt.STATE: segment.state})
-                self.segments.append(segment)
+                self._add(segment)
                 partial = self.unfinished.get(segment.lanes)
                 if partial and partial.generation <= segment.last:
                     del self.unfinished[segment.lanes]
             case fmt.UNFINISHED:
-                partial = Unfinished(**fields)
+                partial = Unfinished(**fields, number=number)
                 self._check_names(
                     number, partial, partial.generation, partial.generation, {fmt.UNFINISHED: partial.file}
                 )
                 self.unfinished[partial.lanes] = partial
             case _:
                 raise ValueError(f"{event!r} is not an event")
+
+    def _add(self, segment: Segment) -> None:
+        """Adds a segment, or puts it in the place of the one that it replaces."""
+        if not segment.replaces:
+            self.segments.append(segment)
+            return
+        index = {old.number: i for i, old in enumerate(self.segments)}.get(segment.replaces, -1)
+        old = self.segments[index] if index >= 0 else None
+        if old is None or (old.lanes, old.first, old.last) != (segment.lanes, segment.first, segment.last):
+            raise ValueError(f"line {segment.replaces} commits other generations")
+        self.segments[index] = dataclasses.replace(segment, study=old.study)
 
     def _check_names(
         self, number: int, item: Segment | Unfinished, first: int, last: int, files: dict[str, str]

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from selfconsume.errors import ConfigError
 from selfconsume.results import format as fmt
+from selfconsume.results import log
 from selfconsume.results.format import DATA, LOCK, LOG, OPENING, Lane
 from selfconsume.results.log import Entry
 from selfconsume.results.store import Store
@@ -25,11 +26,15 @@ class Writer:
 
     Use as a context manager; the directory is created if need be, and locked. `store` is what it holds.
 
+    Args:
+        path: The directory.
+        repair: Whether a damaged log is cut before its first damaged line; a copy of it stays beside it.
+
     Raises:
         ConfigError: Another process is writing to it, it holds other files, or its log is damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, repair: bool = False) -> None:
         self.path = path = Path(path)
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path}: is a file; give a directory")
@@ -49,6 +54,8 @@ class Writer:
         try:
             if _is_new(path):
                 _create(path)
+            if repair:
+                log.cut_damage(path)
             (path / DATA).mkdir(exist_ok=True)
             self.store = Store(path)
         except BaseException:
@@ -57,7 +64,8 @@ class Writer:
         self._log = open(path / LOG, "r+b")  # noqa: SIM115 (held until close)
         self._log.truncate(self.store.size)
         self._log.seek(self.store.size)
-        self._remove_leftovers()
+        if not repair:  # Files of lines that were cut stay until they are computed again.
+            self._remove_leftovers()
         self._states = [segment for segment in self.store.segments if self.store.has_state(segment)]
 
     def __enter__(self) -> Writer:
@@ -77,10 +85,16 @@ class Writer:
         self._log.write(line)
         self._log.flush()
         os.fsync(self._log.fileno())
+        replaced = self.store.numbered(fields["replaces"]) if fields.get("replaces") else None
         fields, checksum = fmt.parsed(line, number, self.store.checksum)
         self.store.apply(Entry(number, fields.pop("event"), fields, checksum, self.store.size + len(line)))
-        if event == fmt.SEGMENT and self.store.segments[-1].state:
-            self._states.append(self.store.segments[-1])
+        if fields.get("state"):
+            self._states.append(self.store.numbered(number))
+        if replaced is not None:
+            for file in (replaced.file, replaced.state):
+                if file:
+                    (self.path / DATA / file).unlink(missing_ok=True)
+            self._states = [segment for segment in self._states if segment.number != replaced.number]
 
     def write(self, lanes: str, first: int, last: int, part: str, tensors: Mapping[str, np.ndarray]) -> tuple[str, str]:
         """Writes a file of tensors so that it is whole or absent; the next line of the log has to commit it.

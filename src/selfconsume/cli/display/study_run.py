@@ -19,11 +19,11 @@ from selfconsume.study import validation
 from selfconsume.study.study import Study
 
 
-def execute(study: Study, out: Path, *, text: str | None = None) -> Store:
+def execute(study: Study, out: Path, *, text: str | None = None, repair: bool = False) -> Store:
     """Runs a study with a progress bar. See `run_study.execute`."""
     layout = DeviceLayout.default()
     with console.progress() as on_progress:
-        store = run_study.execute(study, out, layout=layout, text=text, on_progress=on_progress)
+        store = run_study.execute(study, out, layout=layout, text=text, repair=repair, on_progress=on_progress)
     layouts = {json.dumps(segment.layout, sort_keys=True) for segment in store.segments}
     if len(layouts) > 1:
         console.ERR.print(
