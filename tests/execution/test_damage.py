@@ -18,5 +18,5 @@ def damage():
 
 @pytest.mark.parametrize("command", ["repair", "run", "verify", "status", "table", "verdict", "export"])
 def test_damage_ends_in_a_refusal_by_name_or_in_a_repair(damage, command):
-    counts = damage.run(12, commands=(command,))
-    assert sum(counts.values()) == 12
+    counts = damage.run(8, commands=(command,))
+    assert sum(counts.values()) == 8

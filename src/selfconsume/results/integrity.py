@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError
-
 from selfconsume.errors import ConfigError
 from selfconsume.results import format as fmt
 from selfconsume.results.format import DATA, LOG, Lane
@@ -76,12 +74,9 @@ def _damage(store: Store, segment: Segment) -> str:
     if reason := _checksum_fault(store, segment.file, segment.sha256):
         return reason
     count = len(store.lanes[segment.lanes])
-    try:
-        with store.tensors(segment.file, segment.sha256) as tensors:
-            names = set(tensors.keys())
-            shapes: dict[str, Any] = {name: tensors.get_slice(name).get_shape() for name in names}
-    except SafetensorError as error:
-        return f"cannot be read ({error})"
+    with store.tensors(segment.file, segment.sha256) as tensors:
+        names = set(tensors.keys())
+        shapes: dict[str, Any] = {name: tensors.get_slice(name).get_shape() for name in names}
     if wrong := sorted(name for name, shape in shapes.items() if not shape or shape[0] != count):
         return f"{wrong[0]!r} does not have {count} lanes"
     if missing := sorted(_expected(segment, names) - names):
@@ -111,14 +106,14 @@ def _checksum_fault(store: Store, file: str, sha256: str) -> str:
             return ""
     except ConfigError as error:
         return str(error).removeprefix(f"{store.path / DATA / file}: ")
-    except SafetensorError as error:
-        return f"cannot be read ({error})"
 
 
 def _unfinished_faults(store: Store) -> list[Fault]:
+    """Damaged checkpoints of fits in progress. Missing ones are no faults: the fit starts again, with the same result."""
     faults = []
     for partial in store.unfinished.values():
-        if reason := _checksum_fault(store, partial.file, partial.sha256):
+        exists = (store.path / DATA / partial.file).exists()
+        if exists and (reason := _checksum_fault(store, partial.file, partial.sha256)):
             faults.append(Fault(str(store.path / DATA / partial.file), reason, partial.number))
     return faults
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from selfconsume.errors import ConfigError
 from selfconsume.results import format as fmt
@@ -158,7 +158,10 @@ class Store:
             if checksum != sha256:
                 raise ConfigError(f"{path}: its checksum is not the one in the log; {REMEDY}")
             self._verified.add(file)
-        return safe_open(path, "numpy")
+        try:
+            return safe_open(path, "numpy")
+        except (SafetensorError, OSError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error}); {REMEDY}") from None
 
     def values(self, generations: Collection[int] | None = None) -> Iterator[tuple[Segment, int, str, str, np.ndarray]]:
         """Every stored metric value of all or the given generations: segment, generation, metric, name, one entry a lane."""
