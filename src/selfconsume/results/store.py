@@ -102,7 +102,13 @@ class Store:
 
     @property
     def study(self) -> dict[str, Any]:
-        """The latest study: its tables, cells, seeds, generations and metrics."""
+        """The latest study: its tables, cells, seeds, generations and metrics.
+
+        Raises:
+            ConfigError: No study was run yet.
+        """
+        if not self.studies:
+            raise ConfigError(f"{self.path}: holds no study yet; run one with --out {self.path}")
         return self.studies[-1]
 
     def progress(self) -> dict[Lane, int]:
