@@ -13,6 +13,7 @@ from rich import filesize
 
 from selfconsume.errors import ConfigError
 from selfconsume.lanes.cohorts import cohort_of
+from selfconsume.lanes.lane_pool import real_set_shape
 from selfconsume.loop import generation_zero, pool
 from selfconsume.loop.run import Run
 from selfconsume.study.study import Study
@@ -85,7 +86,7 @@ def disk_bytes(study: Study) -> int:
 
 def row_bytes(run: Run) -> int:
     """One example and whether it is valid."""
-    sample = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
+    sample = real_set_shape(run.source)
     return math.prod(sample.shape[1:]) * sample.dtype.itemsize + 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from selfconsume.lanes import generation_programs
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.loop import generation, pool
 from selfconsume.loop.run import Run
+from selfconsume.types import Source
 
 
 class LanePool:
@@ -48,13 +51,19 @@ class LanePool:
 def empty_blocks(inputs: LaneInputs, slots: int, *, statistics: bool) -> pool.RowBlocks | pool.StatisticsBlocks:
     """Empty slots for every lane."""
     run, layout, lanes = inputs.run, inputs.layout, inputs.layout.padded(inputs.count)
-    example = jax.eval_shape(lambda: run.source.train(jax.random.key(0)))
+    example = real_set_shape(run.source)
     if statistics:
         shapes = jax.eval_shape(lambda: _block_statistics(run, example))
         blocks = jax.tree.map(lambda leaf: layout.zeros((lanes, slots, *leaf.shape), leaf.dtype), shapes)
         return pool.StatisticsBlocks(blocks, layout.zeros((lanes, slots), np.int32))
     shape = (lanes, slots, run.block, *example.shape[1:])
     return pool.RowBlocks(layout.zeros(shape, example.dtype), layout.zeros(shape[:3], bool))
+
+
+@functools.lru_cache
+def real_set_shape(source: Source) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of the fixed real set. Tracing a source takes longer than a generation of a small model."""
+    return jax.eval_shape(lambda: source.train(jax.random.key(0)))
 
 
 def _block_statistics(run: Run, example: jax.ShapeDtypeStruct):
