@@ -153,7 +153,7 @@ def plug_in() -> tuple[str, ...]:
     return tuple(failed)
 
 
-def suggest(word: str, known: Any) -> str:
+def suggest(word: str, choices: Any) -> str:
     """``did you mean 'x'?`` for a close match, otherwise the list of expected words."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(map(repr, known))
+    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(map(repr, choices))

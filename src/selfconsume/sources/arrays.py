@@ -230,11 +230,11 @@ def _without_missing(path: str, table: Table, missing: str, label: str | None) -
     if not is_broken.any():
         return table._replace(values=values)
     where = ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
-    found = f"{is_broken.sum()} of the {len(values)} rows of '{path}' hold missing, NaN or infinite values ({where})"
+    fault = f"{is_broken.sum()} of the {len(values)} rows of '{path}' hold missing, NaN or infinite values ({where})"
     if missing == "refuse":
-        raise ConfigError(f"source.path: {found}; set missing = 'drop', or fill them")
+        raise ConfigError(f"source.path: {fault}; set missing = 'drop', or fill them")
     if (~is_broken).sum() < 2:
-        raise ConfigError(f"source.path: {found}; fewer than 2 complete rows are left, choose columns or fill them")
+        raise ConfigError(f"source.path: {fault}; fewer than 2 complete rows are left, choose columns or fill them")
     labels = None if table.labels is None else table.labels[~is_broken]
     if labels is not None and labels.dtype == object and all(isinstance(value, int | float) for value in labels):
         labels = np.array(labels.tolist())

@@ -114,8 +114,7 @@ def free_top(
         return fisher, (1 - share) * p(v) + fisher + damping * v
 
     basis, images, fishers = [], [], []
-    new = np.random.default_rng(0).normal(size=d)
-    rho, combination, residual = 0.0, np.ones(1), math.inf
+    new, rho, combination, residual = np.random.default_rng(0).normal(size=d), 0.0, np.ones(1), math.inf
     for _ in range(min(steps, d)):
         fisher, image = products(new)
         square = new @ image
