@@ -19,7 +19,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # The packages in order of import: a module imports from the lines above its own package's, and from its own package.
 LAYERS = [
     {"errors", "validity"},
-    {"types", "start_jax"},
+    {"types", "start_jax", "tracing"},
     {"registry"},
     {"regimes", "curations", "models"},
     {"sources", "families", "metrics", "loop"},

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.errors import ConfigError
-from selfconsume.loop.tracing import traced_in_lane
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.gaussian import Gaussian
 from selfconsume.sources.linear import Linear
+from selfconsume.tracing import traced_in_lane
 from selfconsume.types import Family, Source
 
 N, PRESENT, SAMPLES = 12, 8, 64

@@ -166,4 +166,4 @@ def _gather(
 def _padded(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The rows, padded with zeros so that each is at least of this shape."""
     extra = [(0, max(0, size - length)) for length, size in zip(rows.shape[1:], shape, strict=True)]
-    return np.pad(rows, [(0, 0), *extra]) if any(after for _, after in extra) else rows
+    return np.pad(rows, [(0, 0), *extra]) if any(count for _, count in extra) else rows

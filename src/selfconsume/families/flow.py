@@ -23,6 +23,7 @@ from selfconsume.models.training.batched_sampling import decoded_samples
 from selfconsume.models.training.gradient_loop import NeuralGenerator, advance_training, begin_training
 from selfconsume.models.training.scaling import Scaling, is_image
 from selfconsume.models.training.training_settings import TrainingSettings, check_training
+from selfconsume.tracing import traced_in_lane
 from selfconsume.types import Density, Family, FitState, Samples, Source
 
 MARGIN = 0.05
@@ -45,7 +46,8 @@ class Architecture(NamedTuple):
     def build(self, key: PRNGKeyArray) -> Any:
         """A new bijection from noise to data; its inverse is the fast direction."""
         spline = bijections.RationalQuadraticSpline(knots=self.knots, interval=self.interval)
-        return coupling_flow(
+        # flowjax's run-time checks of constants fail while they are traced; NaN would show them in a lane.
+        return traced_in_lane(coupling_flow)(
             key,
             base_dist=StandardNormal((self.d,)),
             transformer=spline if self.kind == "spline" else None,

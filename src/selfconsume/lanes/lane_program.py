@@ -12,8 +12,8 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.loop.tracing import traced_in_lane
 from selfconsume.models.training.data_parallel import LANES
+from selfconsume.tracing import traced_in_lane
 
 
 def lane_program(

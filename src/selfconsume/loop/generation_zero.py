@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from selfconsume.errors import ConfigError
 from selfconsume.loop.run import Run
-from selfconsume.loop.tracing import explain_untraceable
 from selfconsume.models.checkpoints import load
+from selfconsume.tracing import traced_in_lane
 from selfconsume.types import FitState, Generator
 
 
@@ -24,8 +24,7 @@ def fit_structure(run: Run, t: int) -> FitState:
         state = run.family.begin(key, x, jnp.ones(run.source.size), None)
         return run.family.advance(state, run.family.updates).without_data()
 
-    with explain_untraceable():
-        return jax.eval_shape(fit, jax.random.key(0))
+    return jax.eval_shape(traced_in_lane(fit), jax.random.key(0))
 
 
 def initial_generator(run: Run) -> Generator:

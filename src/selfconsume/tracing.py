@@ -16,7 +16,7 @@ import jax
 
 from selfconsume.errors import ConfigError
 
-PACKAGE = str(Path(__file__).parents[1])
+PACKAGE = str(Path(__file__).parent)
 
 _equinox_errors: Any = importlib.import_module("equinox._errors")
 _in_lane = jax.make_user_context(False)
@@ -32,9 +32,9 @@ def traced_in_lane(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(f)
-    def traced(*arguments: Any) -> Any:
+    def traced(*arguments: Any, **options: Any) -> Any:
         with explain_untraceable(), _failed_checks_give_nan():
-            return f(*arguments)
+            return f(*arguments, **options)
 
     return traced
 
