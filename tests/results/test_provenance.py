@@ -103,6 +103,7 @@ def test_the_fewest_samples_are_those_of_lanes_that_are_alive():
     assert fewest(most, cells, np.array([True, False, True]), first) == {}
     assert fewest(most, cells, np.ones(3, bool), later)[whole] == {cells[0].id: 40}
     (on,) = of_cells(cells[:1], metrics[:1])
+    assert on.pop("data") == ["1797 examples of shape 64: 60 to train, 40 to test, 1697 in reserve"]
     assert on == {"n": 60, "train": 60, "test": 40, "compared": {"kid": (60, 40)}}
 
 

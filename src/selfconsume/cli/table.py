@@ -20,6 +20,7 @@ def table(
     Rows of a file also give the number of examples compared.
     """
     from selfconsume.cli.display import console
+    from selfconsume.results import provenance
     from selfconsume.results import table as tables
     from selfconsume.results.store import Store
 
@@ -27,6 +28,7 @@ def table(
         tables.check_path(out)
     store = Store(results)
     frame = tables.table(store, measured=out is not None)
+    console.describe_data(provenance.data_lines(store))
     console.warn(store)
     if out is None:
         sys.stdout.write(frame.write_csv())

@@ -43,7 +43,8 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
                 parts["accuracy"][name] = accuracy
     if (units := source.units) is not None:
         parts["units"] = dict(zip(("center", "factor"), map(list, units), strict=True))
-    return sizes | {name: part for name, part in parts.items() if part}
+    data = {"data": list(source.description)} if source.description else {}
+    return sizes | data | {name: part for name, part in parts.items() if part}
 
 
 def of_metrics(metrics: Sequence[Metric]) -> list[dict[str, Any]]:

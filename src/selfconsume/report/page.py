@@ -106,7 +106,7 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         "hidden": hidden,
         "tables": final_table.pieces(frame, metrics, cells[:MAX_TABLE_ROWS], _names(study)),
         "max_rows": MAX_TABLE_ROWS,
-        "compared": provenance.lines(store),
+        "compared": [*provenance.data_lines(store), *provenance.lines(store)],
         "warnings": provenance.warnings(store),
         "constant": constant,
         "n_curves": len(cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)),
@@ -168,15 +168,7 @@ def _cells(study: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _names(study: Mapping[str, Any]) -> list[str]:
     """Labels of the cells; of an only cell, its regime."""
     names = cell_labels.labels(_cells(study), study["axes"])
-    return names if len(set(names)) > 1 else [_regime(study)] * len(names)
-
-
-def _regime(study: Mapping[str, Any]) -> str:
-    tables = study["tables"].get("regime", {})
-    try:
-        return validation.label("regime", validation.recipe("regime", tables, "regime"))
-    except ConfigError:
-        return str(tables.get("kind", "the run"))
+    return names if len(set(names)) > 1 else [stored_study.regime_label(study)] * len(names)
 
 
 def _foreign_kinds(tables: Mapping[str, Any]) -> list[str]:

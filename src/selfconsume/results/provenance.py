@@ -115,6 +115,12 @@ def lines(store: Store) -> list[str]:
     return result
 
 
+def data_lines(store: Store) -> list[str]:
+    """What was read from the source of each cell: rows, columns, scale and what was skipped, in lines without repetition."""
+    cells = store.study["cells"] if store.studies else []
+    return list(dict.fromkeys(line for cell in cells for line in cell.get("measured", {}).get("data", ())))
+
+
 def warnings(store: Store) -> list[str]:
     """Differences in provenance that make values incomparable, in sentences; empty if there are none."""
     rows = [row for row in gather(store) if row.split]

@@ -9,6 +9,7 @@ from typing import Any
 
 from selfconsume.errors import ConfigError
 from selfconsume.results.store import Store
+from selfconsume.study import validation
 from selfconsume.study.study import Study
 
 
@@ -22,6 +23,15 @@ def title(study: Mapping[str, Any]) -> str:
 def name(study: Mapping[str, Any]) -> str:
     """A short hash of the study's runs: the same for the same runs in every directory."""
     return hashlib.sha256(json.dumps(sorted(cell["id"] for cell in study["cells"])).encode()).hexdigest()[:12]
+
+
+def regime_label(study: Mapping[str, Any]) -> str:
+    """The regime of the base run, such as ``mix(ratio=0.5)``: what a study without axes is labelled by."""
+    table = study["tables"].get("regime", {})
+    try:
+        return validation.label("regime", validation.recipe("regime", table, "regime"))
+    except ConfigError:
+        return str(table.get("kind", "the run"))
 
 
 def readable(store: Store) -> Study | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -60,6 +60,12 @@ def progress() -> Iterator[Callable[[Progress], None]]:
             bar.update(task, completed=state.done / state.total, description=escape(state.text))
 
         yield advance
+
+
+def describe_data(lines: Iterable[str]) -> None:
+    """Prints on standard error what was read from a source, each line once."""
+    for line in dict.fromkeys(lines):
+        ERR.print(escape(f"data: {line}"), style="dim")
 
 
 def warn(store: Store) -> None:

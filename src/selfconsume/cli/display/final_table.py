@@ -8,6 +8,7 @@ from rich.table import Table
 
 from selfconsume.analysis import intervals
 from selfconsume.cli.display import console
+from selfconsume.results import stored_study
 from selfconsume.results import table as tables
 from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
@@ -23,7 +24,9 @@ def show(store: Store) -> None:
         return
     summary = intervals.summarise(frame.filter(pl.col("generation") == last), by=["run", *axes, "metric"])
     metrics = [name for name in summary["metric"].unique(maintain_order=True) if not name.endswith(FLOOR)]
-    heads = axes or ["run"]
+    heads = axes or ["regime"]
+    if not axes:
+        summary = summary.with_columns(regime=pl.lit(stored_study.regime_label(store.study)))
     rows = [
         ([str(label) for label in key], {row["metric"]: _interval(row) for row in group.iter_rows(named=True)})
         for key, group in summary.group_by(heads, maintain_order=True)

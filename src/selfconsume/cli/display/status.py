@@ -72,6 +72,7 @@ def _print(store: Store, facts: dict[str, Any]) -> None:
         )
     for layout in facts["layouts"]:
         console.say("computed on " + ", ".join(f"{name} {value}" for name, value in sorted(layout.items())))
+    console.describe_data(provenance.data_lines(store))
     for line in provenance.lines(store):
         console.say(f"compared {line}")
     console.warn(store)

@@ -22,6 +22,7 @@ from selfconsume.study.study import Study
 def execute(study: Study, out: Path, *, text: str | None = None, repair: bool = False) -> Store:
     """Runs a study with a progress bar. See `run_study.execute`."""
     layout = DeviceLayout.default()
+    console.describe_data(line for cell in study.cells for line in cell.run.source.description)
     with console.progress() as on_progress:
         store = run_study.execute(study, out, layout=layout, text=text, repair=repair, on_progress=on_progress)
     layouts = {json.dumps(segment.layout, sort_keys=True) for segment in store.segments}

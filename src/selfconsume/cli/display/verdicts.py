@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.analysis.verdicts import verdicts
-from selfconsume.cli.display.console import say, show, warn
+from selfconsume.cli.display.console import describe_data, say, show, warn
+from selfconsume.results import provenance, stored_study
 from selfconsume.results.store import Store
 
 COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collapsed": "red", "diverged": "red"}
@@ -31,12 +32,14 @@ def verdict(store: Store, as_json: bool) -> None:
         say("no metric of this study can be judged: none has a noise floor or a better direction")
         return
     axes = store.study["axes"]
-    first = axes or ["run"]
+    first = axes or ["regime"]
+    regime = stored_study.regime_label(store.study)
     table = Table(*map(escape, first), "metric", "verdict", "change", "margin", "p", "seeds", "")
     for row in rows:
         colour = COLOURS.get(row["verdict"], "dim")
         table.add_row(
-            *(escape(str(row[name])) for name in first),
+            *(escape(str(row[name])) for name in axes or []),
+            *([] if axes else [escape(regime)]),
             escape(row["metric"]),
             f"[{colour}]{row['verdict']}[/{colour}]",
             _change(row),
@@ -50,6 +53,7 @@ def verdict(store: Store, as_json: bool) -> None:
     say(
         "change: over the tested generations, with a 95 % interval over seeds; p: of the trend, Holm-corrected over all rows"
     )
+    describe_data(provenance.data_lines(store))
     warn(store)
 
 
