@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from selfconsume.analysis import compare, verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.families.external import sklearn
@@ -82,6 +83,14 @@ class Results:
         Columns as in `selfconsume.results.provenance.Measured`. Values with different rows are not comparable.
         """
         return pl.DataFrame(provenance.gather(self.store), schema=list(provenance.Measured._fields), orient="row")
+
+    def verdicts(self) -> pl.DataFrame:
+        """The verdict on each cell and metric: stable, drifting, collapsed, ... See `selfconsume.analysis.verdicts`."""
+        return verdicts.verdicts(self.store)
+
+    def compare(self, *, primary: str | None = None, generation: int | None = None) -> compare.Comparison:
+        """Paired comparison of each cell with real data only, else with generation 0. See `selfconsume.analysis.compare`."""
+        return compare.compare_stored(self.store, primary=primary, generation=generation)
 
     def report(self) -> Path:
         """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.page.write`."""

@@ -35,9 +35,11 @@ from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.intervals import half_width
 from selfconsume.analysis.power import seeds_to_decide
 from selfconsume.analysis.stability_tests import equivalence_margin
-from selfconsume.analysis.verdicts import FIXED
+from selfconsume.analysis.verdicts import FIXED, directions
 from selfconsume.errors import ConfigError
 from selfconsume.results.format import FLOOR
+from selfconsume.results.store import Store
+from selfconsume.results.table import table
 
 WORDS = ("diverged", "equal", "worse", "better", "undecided")
 """All words, in the order in which they apply."""
@@ -120,6 +122,17 @@ def compare(
         primary,
         last,
     )
+
+
+def compare_stored(store: Store, *, primary: str | None = None, generation: int | None = None) -> Comparison:
+    """Compares the cells of a directory of results, see `compare`.
+
+    Raises:
+        ConfigError: The directory holds no study yet, or see `compare`.
+    """
+    if not store.studies:
+        raise ConfigError(f"{store.path}: holds no study yet; run one")
+    return compare(table(store), directions(store), primary=primary, generation=generation)
 
 
 _SCHEMA = {

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from selfconsume.cli.compare import compare
 from selfconsume.cli.demo import demo
 from selfconsume.cli.export import export
 from selfconsume.cli.list_kinds import list_kinds
@@ -33,6 +34,7 @@ COMMANDS = {
     "threshold": threshold,
     "phase": phase,
     "verdict": verdict,
+    "compare": compare,
     "verify": verify,
     "report": report,
     "export": export,
