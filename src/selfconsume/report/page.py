@@ -14,9 +14,10 @@ import polars as pl
 from markupsafe import Markup
 
 from selfconsume import registry
+from selfconsume.analysis import verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.plots import metric_curves, panels
-from selfconsume.report import final_table, sample_strip
+from selfconsume.report import cell_map, final_table, sample_strip
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
@@ -106,6 +107,7 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         "hidden": hidden,
         "tables": final_table.pieces(frame, metrics, cells[:MAX_TABLE_ROWS], _names(study)),
         "max_rows": MAX_TABLE_ROWS,
+        "map": cell_map.map_cells(frame, study, verdicts.directions(store)),
         "compared": [*provenance.data_lines(store), *provenance.lines(store)],
         "warnings": provenance.warnings(store),
         "constant": constant,
