@@ -76,7 +76,7 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys, fresh):
     assert {role for role, _ in KINDS} == set(registry.roles())
     frame = sc.load_results("own").table()
     assert set(frame["status"]) == {"ok"} and {"radius", "spectrum.frechet.floor"} <= set(frame["metric"])
-    lacks = page._foreign(sc.load_results("own").store.study["tables"])
+    lacks = page._foreign_kinds(sc.load_results("own").store.study["tables"])
     assert sorted(lacks) == sorted(f"{role} {kind!r}" for role, kind in KINDS)
     halves = registry.find("regime", "halves")()
     assert halves.plan(1, 10, 8).counts == (10, 8)
