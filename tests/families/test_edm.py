@@ -138,7 +138,7 @@ def test_the_sampler_is_given_the_family_s_settings():
     def both(generator):
         options = {"S_churn": 2.0, "S_tmin": 0.5, "S_tmax": 5.0, "S_noise": 0.0}
         levels = karras_sigmas(6, 0.05, 20.0, 3.0)
-        x = karras_sampler(jax.random.key(1), generator.denoised, jnp.zeros((3, 2)), levels, **options)
+        x = karras_sampler(jax.random.key(1), generator.denoise, jnp.zeros((3, 2)), levels, **options)
         return generator.sample(jax.random.key(0), 3), SCALING.decode(x / SIGMA_DATA)
 
     np.testing.assert_allclose(*both(generator), rtol=1e-5)

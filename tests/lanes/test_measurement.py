@@ -97,7 +97,7 @@ def test_the_store_says_what_was_measured_on_what(judged):
         rows = {row.metric: row for row in provenance.gather(store)}
         assert set(rows) == {"nonfinite", "classifier.frechet", "classifier.labels"}
         row = rows["classifier.frechet"]
-        assert (row.n, row.split, row.reference, row.extractor, row.cells) == (60, "test", 40, "classifier", 1)
+        assert (row.n, row.split, row.n_reference, row.extractor, row.cells) == (60, "test", 40, "classifier", 1)
         assert row.sha256 == Classifier(width=4, updates=10, batch=8).fingerprint(Digits(n=60, n_test=40))
         assert rows["nonfinite"].split == rows["nonfinite"].sha256 == ""
         assert row.accuracy == Classifier(width=4, updates=10, batch=8).accuracy(Digits(n=60, n_test=40)) < 0.9
