@@ -10,6 +10,8 @@ from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes.lane_program import lane_program
+from selfconsume.models.external import host_family
+from selfconsume.models.external.host_family import HostFamily
 from selfconsume.results import data_units
 from selfconsume.sources.arrays import Arrays
 from selfconsume.types import Generation
@@ -76,13 +78,9 @@ def test_a_family_gives_the_same_samples_in_all_units(kind, tiny, sources, layou
     except ConfigError:
         pytest.skip("not for vectors of real numbers")
     names = ["base", *UNITS]
-
-    def fit(shared, lane):
-        state = family.begin(jax.random.key(1), lane, jnp.ones(50), None)
-        return family.advance(state, family.updates_of(False)).generator.sample(jax.random.key(2), SAMPLES)
-
-    train = layout.put(np.stack([sources[name].train(jax.random.key(0)) for name in names]))
-    samples = dict(zip(names, np.asarray(lane_program(fit, layout)(len(names), None, train)), strict=False))
+    train = np.stack([sources[name].train(jax.random.key(0)) for name in names])
+    draw = samples_of_host_fits if isinstance(family, HostFamily) else samples_of_lanes
+    samples = dict(zip(names, draw(family, train, layout), strict=False))
     assert np.isfinite(samples["base"]).all()
     base = exported(sources["base"], samples["base"])
     for unit in UNITS:
@@ -90,6 +88,20 @@ def test_a_family_gives_the_same_samples_in_all_units(kind, tiny, sources, layou
         expected = in_units(base, unit)
         for column, values in exported(sources[unit], samples[unit]).items():
             np.testing.assert_allclose(values, expected[column], rtol=1e-7, atol=1e-4 * expected[column].std())
+
+
+def samples_of_lanes(family, train, layout):
+    def fit(shared, lane):
+        state = family.begin(jax.random.key(1), lane, jnp.ones(50), None)
+        return family.advance(state, family.updates_of(False)).generator.sample(jax.random.key(2), SAMPLES)
+
+    return np.asarray(lane_program(fit, layout)(len(train), None, layout.put(train)))
+
+
+def samples_of_host_fits(family, train, layout):
+    models = [host_family.fit_rows(family, x, np.ones(len(x)), None, seed=1) for x in train]
+    pairs = zip(models, train, strict=True)
+    return [host_family.draw_samples(family, model, SAMPLES, 2, x)[0] for model, x in pairs]
 
 
 @pytest.mark.parametrize("kind", registry.kinds("metric"))

@@ -489,7 +489,7 @@ def test_changed_data_is_said_to_be_other_data(tmp_path):
     run(of("b.npy", 20), tmp_path / "out")
     for path in ("a.npy", "b.npy"):
         with pytest.raises(
-            ConfigError, match=r"\(the fields are equal, so the data behind source.path is other data\)"
+            ConfigError, match=r"\(the fields are equal, so a file that source or family name has changed\)"
         ):
             run(of(path, 21), tmp_path / "out")
 

@@ -20,7 +20,7 @@ from selfconsume.results.table import table
 
 ONE_LANE = """
     import sys, jax, numpy as np
-    from selfconsume.lanes.start_jax import start_jax
+    from selfconsume.start_jax import start_jax
     start_jax()
     from selfconsume.families.edm import EDM
     from selfconsume.lanes.lane_batch import LaneBatch
@@ -76,7 +76,7 @@ def test_one_lane_on_one_two_and_four_devices(what):
 
 STUDY = """
     import sys
-    from selfconsume.lanes.start_jax import start_jax
+    from selfconsume.start_jax import start_jax
     start_jax()
     import jax
     from selfconsume.execution import run_study
