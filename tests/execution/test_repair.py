@@ -76,7 +76,7 @@ def test_generations_of_an_earlier_study_are_repaired_too(path):
 
 def test_a_run_that_is_no_longer_computed_as_it_was_is_refused(path, monkeypatch):
     (path / DATA / Store(path).segments[1].file).unlink()
-    monkeypatch.setattr(repair.toml_file, "from_tables", lambda tables: study(n_synthetic=3))
+    monkeypatch.setattr(repair.toml_file, "from_stored", lambda tables: study(n_synthetic=3))
     with pytest.raises(ConfigError, match="cannot be computed again"):
         run_study.execute(study(), path, repair=True)
 

@@ -77,7 +77,7 @@ def _task(sound: Store, segment: Segment) -> PreparedTask:
     lanes = sound.lanes[segment.lanes]
     cells, seeds = _cells(sound, segment, lanes), [seed for _, seed in lanes]
     tables = sound.studies[segment.study]["tables"]
-    study = toml_file.from_tables(tables)
+    study = toml_file.from_stored(tables)
     metrics = tuple(metric for metric in study.metrics if metric_key(metric) in segment.metrics)
     if segment.keep == fmt.VALUES:
         keys = tuple(metric_key(metric) for metric in study.metrics)
@@ -89,7 +89,7 @@ def _task(sound: Store, segment: Segment) -> PreparedTask:
 
 
 def _cells(sound: Store, segment: Segment, lanes: Sequence[Lane]) -> list[Cell]:
-    study = toml_file.from_tables(sound.studies[segment.study]["tables"])
+    study = toml_file.from_stored(sound.studies[segment.study]["tables"])
     cells = {cell.id: cell for cell in study.cells}
     if unknown := sorted({run for run, _ in lanes} - set(cells)):
         raise ConfigError(

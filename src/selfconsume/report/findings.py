@@ -94,7 +94,7 @@ def gather(store: Store) -> Findings:
     verdicts = verdict.overall(verdict.verdicts(frame, better=verdict.directions(store))) or None
     findings = Findings({}, frame.clear(), {}, [], 0, 0, 0, verdicts)
     try:
-        study = toml_file.from_tables(stored["tables"])
+        study = toml_file.from_stored(stored["tables"])
     except ConfigError:
         return findings
     names, plotted = _cells(stored)

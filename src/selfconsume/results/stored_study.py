@@ -47,6 +47,6 @@ def built(store: Store) -> tuple[Study | None, str]:
     # Before anything computes: samples that were not kept are drawn again on the layout that a run would have.
     start_jax()
     try:
-        return toml_file.from_tables(store.study["tables"]), ""
+        return toml_file.from_stored(store.study["tables"]), ""
     except (ConfigError, OSError) as error:
         return None, str(error)

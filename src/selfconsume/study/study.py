@@ -12,7 +12,7 @@ from typing import Any
 
 from selfconsume.errors import ConfigError
 from selfconsume.start_jax import start_jax
-from selfconsume.study import validation
+from selfconsume.study import own_code, validation
 from selfconsume.study.axes import flatten
 from selfconsume.study.cells import check_run, expand
 from selfconsume.study.settings import Settings
@@ -57,6 +57,7 @@ class Study:
         self.base = _base({"source": source, "family": family, "regime": regime, "curation": curation}, self.axes)
         self.metrics = _metrics(metrics)
         self.cells = expand(self.base, self.settings, self.axes)
+        own_code.remember(cell.run for cell in self.cells)
         for cell in self.cells:
             check_run(cell.run, self.metrics, self.settings.generations)
 

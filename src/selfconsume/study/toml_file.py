@@ -12,7 +12,7 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
-from selfconsume.study import validation
+from selfconsume.study import own_code, validation
 from selfconsume.study.axes import flatten
 from selfconsume.study.settings import PARTS
 from selfconsume.study.study import Study
@@ -100,6 +100,16 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
         raise ConfigError("metrics: expected [[metrics]] tables, each with a kind")
     recipes = {role: tables.get(role) for role in PARTS}
     return Study(**recipes, metrics=metrics, axes=tables.get("axes", {}), **tables.get("study", {}))
+
+
+def from_stored(tables: Mapping[str, Any]) -> Study:
+    """The study of a directory of results, which may come from anybody: see `own_code`.
+
+    Raises:
+        ConfigError: It names code that no study given to this process names, or see `Study`.
+    """
+    own_code.refuse_unknown(tables)
+    return from_tables(tables)
 
 
 def _override(tables: dict[str, Any], change: str) -> None:

@@ -49,6 +49,8 @@ class Command(HostFamily):
     time_limit: Annotated[float, Gt(0)] | None = None
     revision: str = ""
 
+    code_fields = ("train", "sample")
+
     @property
     def can_start(self) -> bool:
         return "{start}" in self.train

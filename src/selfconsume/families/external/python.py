@@ -37,6 +37,8 @@ class Python(HostFamily):
     object: str
     options: Options = ()
 
+    code_fields = ("object",)
+
     @property
     def takes_weight(self) -> bool:
         return "weight" in self._fit_keywords()

@@ -36,6 +36,8 @@ class Sklearn(HostFamily):
     estimator: str
     options: Options = ()
 
+    code_fields = ("estimator",)
+
     @classmethod
     def tiny(cls) -> Sklearn:
         return cls("sklearn.mixture.GaussianMixture", (("n_components", 2),))

@@ -62,6 +62,8 @@ class HostFamily(Family):
     """
 
     parametric: ClassVar[bool] = False
+    code_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that name code to import, execute or call: results that name it do not run it when they are read."""
 
     @property
     def takes_weight(self) -> bool:
