@@ -198,3 +198,16 @@ class Careless(Mean):
 def test_a_study_checks_a_family_that_was_never_registered():
     with pytest.raises(ConfigError, match="rows of weight 0"):
         sc.Study(source=sc.source("gaussian", n=20), family=Careless(), regime=sc.regime("replace"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent(Line):
+    """A line whose file is not there yet."""
+
+    def train(self, key):
+        return jnp.asarray(np.load("absent.npy"))
+
+
+def test_a_source_is_registered_before_its_file_is_there():
+    sc.register("source", "absent", Absent)
+    assert "absent" in registry.kinds("source")

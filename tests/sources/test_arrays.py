@@ -343,3 +343,10 @@ def test_degenerate_data_is_named():
     assert any("5 distinct training rows are fewer than n_test = 20" in line for line in lines)
     np.save("x.npy", x)
     assert not any("warning" in line for line in Arrays("x.npy").description)
+
+
+def test_an_archive_without_arrays_is_refused():
+    with zipfile.ZipFile("x.npz", "w") as archive:
+        archive.writestr("a.txt", "text")
+    with pytest.raises(ConfigError, match="holds no array to train on; save it with numpy.savez"):
+        Arrays("x.npz").check()

@@ -51,13 +51,13 @@ def register(role: str, kind: str, cls: type) -> None:
     """Makes a class of one's own a kind in this process. In a module of the entry-point group `selfconsume`, also for commands.
 
     The contract is checked on ``cls.tiny()`` where there is such a method, else on ``cls()`` where every field has a default,
-    else when a study uses the class.
+    else when a study uses the class. A source is checked when a study uses it: its data may not be there yet.
 
     Raises:
         ConfigError: The name is taken by another class, the class is not of that role, or it breaks its contract, see `check`.
     """
     registry.check_name(role, kind, cls)
-    if role not in ("curation", "extractor"):
+    if role in ("family", "metric", "regime"):
         try:
             recipe = getattr(cls, "tiny", cls)()
         except TypeError:

@@ -33,6 +33,8 @@ def read(path: str, array: str | None, label: str | None) -> Table:
                 return Table(content)
             names = [name.removesuffix(".npy") for name in content.zip.namelist() if name.endswith(".npy")]
             arrays = [name for name in names if name != label]
+            if not arrays:
+                raise ConfigError(f"source.path: '{path}' holds no array to train on; save it with numpy.savez")
             if array is None and len(arrays) != 1:
                 raise ConfigError(f"source.array: '{path}' holds {len(arrays)} arrays; name one of {listed(arrays)}")
             for field, name in (("array", array), ("label", label)):
