@@ -12,6 +12,10 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+PACKAGE = 0x5E1FC025
+"""Folded into every key first. `split(key(0), n)[i]` equals `fold_in(key(0), i)`, so without it a run's randomness could be
+that of data which a user made by splitting `key(0)`."""
+
 
 class Role(enum.IntEnum):
     """Purpose of a random key. The values are part of every stored result: append, never renumber."""
@@ -30,7 +34,8 @@ class Role(enum.IntEnum):
 
 def key_at(seed: Int[Array, ""] | int, generation: Int[Array, ""] | int, role: Role) -> PRNGKeyArray:
     """The key of one role in one generation of one seed."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), generation), int(role))
+    root = jax.random.fold_in(jax.random.key(seed), PACKAGE)
+    return jax.random.fold_in(jax.random.fold_in(root, generation), int(role))
 
 
 class Keys(NamedTuple):
