@@ -57,7 +57,7 @@ class Digits(DatasetSource):
 def _load(form: str) -> Rows:
     from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
     if form == "flat":
         examples = (pixels / 16).astype(np.float32)
     else:
