@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 # Packages whose tests compile next to nothing.
 QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
 
-.PHONY: demo check test shuffle slow lint clean
+.PHONY: demo check test shuffle slow dist lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
@@ -24,6 +24,10 @@ shuffle: $(VENV)/test.stamp
 
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow
+
+# Wheel and source archive, in dist/. `tests/test_distribution.py` installs and runs them.
+dist: $(VENV)/test.stamp
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

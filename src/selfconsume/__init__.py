@@ -94,6 +94,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"selfconsume.{name}")
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("selfconsume")
     if name not in _HOME:
         raise AttributeError(f"module 'selfconsume' has no attribute {name!r}")
     return getattr(importlib.import_module(f"selfconsume.{_HOME[name]}"), name)
