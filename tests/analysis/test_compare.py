@@ -167,3 +167,25 @@ def test_undecided_gives_the_number_of_seeds_that_would_decide():
     row = only(tidy(study(0.0, seeds=3, noise=0.05)), margins={"coverage": 0.03})
     assert row["word"] == "undecided" and row["seeds_needed"] > 3
     assert f"about {row['seeds_needed']} seeds" in row["text"]
+
+
+def test_generation_zero_can_be_the_baseline_of_a_study_with_real_only():
+    cells = study(-0.1)
+    table = compare(tidy(cells), BETTER, baseline="generation 0").table
+    assert table["regime"].to_list() == ["real_only", "cell0"]
+    expected = scipy.stats.ttest_rel(cells["cell0"][:, 2], cells["cell0"][:, 0])
+    assert table["p"].to_list()[1] == pytest.approx(expected.pvalue)
+
+
+def test_levels_beside_the_difference_are_means_over_the_pairs():
+    cells = study(-0.1)
+    cells["cell0"][0, -1] = np.nan
+    row = only(tidy(cells))
+    assert row["value"] == pytest.approx(cells["cell0"][1:, -1].mean())
+    assert row["base"] == pytest.approx(cells["real_only"][1:, -1].mean())
+    assert row["difference"] == pytest.approx(row["value"] - row["base"])
+
+
+def test_a_generation_that_is_not_stored_is_refused():
+    with pytest.raises(ConfigError, match="expected 0 to 2, the last one stored, got 3"):
+        compare(tidy(study()), BETTER, generation=3)

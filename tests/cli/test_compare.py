@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 import selfconsume as sc
@@ -55,3 +56,63 @@ def test_an_unknown_metric_is_one_line(results, command):
 
 def test_verdicts_are_a_table(results):
     assert {"run", "metric", "verdict"} <= set(results.verdicts().columns)
+
+
+def test_the_table_of_the_study_says_what_is_compared(results, command, tmp_path):
+    """A changed [compare] table computes nothing and changes no run; options of the command come before it."""
+    text = STUDY.replace('"frechet"', '"moments"\n[[metrics]]\nkind = "frechet"')
+    text += '[compare]\nprimary = "frechet"\nmargin = 0.25\ngeneration = 5\nbaseline = "generation 0"\n'
+    changed = _study(tmp_path, text)
+    assert {cell.id for cell in changed.cells} == {cell["id"] for cell in results.store.study["cells"]}
+    own = sc.run(changed, tmp_path / "out")
+    comparison = own.compare()
+    assert (comparison.baseline, comparison.primary, comparison.generation) == (None, "frechet", 5)
+    assert set(comparison.table.filter(comparison.table["role"] == "primary")["margin"]) == {0.25}
+    code, out, _ = command("compare", tmp_path / "out", "--generation", 11, "--baseline", "regime=real_only", "--json")
+    facts = json.loads(out)
+    assert code == 0 and (facts["baseline"], facts["generation"]) == ({"regime": "real_only"}, 11)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            'baseline = { regim = "real_only" }',
+            "compare.baseline: 'regim' is no axis of the study; did you mean 'regime'?",
+        ),
+        (
+            'baseline = { regime = "real" }',
+            "compare.baseline: no cell has regime = 'real'; expected one of 'real_only'",
+        ),
+        ("generation = 12", "compare.generation: expected 1 to 11, the last generation of the study, got 12"),
+        ("margin = 0.0", "compare.margin: expected greater than 0"),
+        ('metric = "frechet"', "compare: unknown 'metric'"),
+    ],
+)
+def test_a_wrong_table_is_refused_before_anything_runs(line, message, tmp_path):
+    with pytest.raises(sc.ConfigError) as error:
+        _study(tmp_path, f"{STUDY}[compare]\n{line}\n")
+    assert message in str(error.value)
+
+
+def test_differences_are_columns_of_the_table(results, command, tmp_path):
+    code, _, _ = command("table", results.store.path, "--differences", "--out", tmp_path / "table.csv")
+    frame = pl.read_csv(tmp_path / "table.csv", infer_schema_length=None)
+    assert code == 0
+    last = frame.filter((pl.col("generation") == 11) & (pl.col("metric") == "frechet"))
+    means = dict(last.group_by("regime").agg(pl.col("difference").mean()).iter_rows())
+    row = results.compare().table.filter(pl.col("regime") == "replace").to_dicts()[0]
+    assert means["replace"] == pytest.approx(row["difference"]) and means["real_only"] is None
+
+
+def test_a_fixed_data_set_is_what_the_answer_is_about(tmp_path, command):
+    text = STUDY.replace('"gaussian"\nn = 30', '"digits"\nn = 40').replace("seeds = 10", "seeds = 2")
+    text = text.replace("generations = 12", "generations = 2")
+    sc.run(_study(tmp_path, text), tmp_path / "out")
+    code, out, _ = command("compare", tmp_path / "out")
+    assert code == 0 and "the answer is about this data set" in " ".join(out.split())
+
+
+def _study(folder, text):
+    (folder / "study.toml").write_text(text)
+    return sc.load(folder / "study.toml")

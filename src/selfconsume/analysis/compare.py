@@ -24,42 +24,40 @@ conditional on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from selfconsume import registry
-from selfconsume.analysis import hypothesis_tests
+from selfconsume.analysis.baselines import REAL_ONLY, Baseline, axes_of, baseline_runs, paired
 from selfconsume.analysis.intervals import half_width
-from selfconsume.analysis.power import seeds_to_decide
-from selfconsume.analysis.stability_tests import equivalence_margin
-from selfconsume.analysis.verdicts import FIXED, directions
+from selfconsume.analysis.paired_tests import NUMBERS, decide_family, pair_statistics
+from selfconsume.analysis.verdicts import directions
 from selfconsume.errors import ConfigError
+from selfconsume.results import stored_study
 from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
 from selfconsume.results.table import table
 
 WORDS = ("diverged", "equal", "worse", "better", "undecided")
 """All words, in the order in which they apply."""
-REAL_ONLY = {"regime": "real_only"}
-"""Default baseline."""
-NUMBERS = ("difference", "low", "high", "margin", "p", "p_holm", "p_equivalence")
+FIXED_DATA = "all seeds share the real data: the answer is about this data set"
 
 
 class Comparison(NamedTuple):
     """Comparisons of a study with its baseline.
 
     Attributes:
-        table: One row per cell and metric: `run`, the axes, `metric`, `role` ("primary", "secondary"), `word`, `difference`
-            (mean of cell minus baseline) with its ``1 - alpha`` t interval `low`, `high`, `margin`, `p` of the paired t test,
-            `p_holm`, `p_equivalence` (TOST), `pairs`, `diverged`, `seeds_needed` (null unless undecided and attainable),
-            `text`.
+        table: One row per cell and metric: `run`, the axes, `metric`, `role` ("primary", "secondary"), `word`, means over the
+            pairs of the cell (`value`) and of its baseline (`base`), `difference` (cell minus baseline) with its ``1 - alpha``
+            t interval `low`, `high`, `margin`, `p` of the paired t test, `p_holm`, `p_equivalence` (TOST), `pairs`, `diverged`,
+            `seeds_needed` (null unless undecided and attainable), `text`.
         curves: `run`, the axes, `metric`, `generation`, and `difference`, `low`, `high`, `pairs` with pointwise intervals.
         baseline: Columns that identify the baseline; None for generation 0 of each cell.
         primary: Name of the primary metric.
         generation: Generation of the table.
+        note: What the answer is conditional on; "" for nothing.
     """
 
     table: pl.DataFrame
@@ -67,13 +65,14 @@ class Comparison(NamedTuple):
     baseline: Mapping[str, Any] | None
     primary: str
     generation: int
+    note: str = ""
 
 
 def compare(
     frame: pl.DataFrame,
     better: Mapping[str, str | None],
     *,
-    baseline: Mapping[str, Any] | None = None,
+    baseline: Baseline = None,
     primary: str | None = None,
     generation: int | None = None,
     margins: Mapping[str, float] | None = None,
@@ -85,16 +84,16 @@ def compare(
         frame: A tidy table, see `selfconsume.results.table.table`.
         better: Value name -> "lower", "higher" or None, in the order of the study's metrics; None is not compared.
         baseline: Column -> value of the baseline, such as ``{"regime": "real_only"}``; a cell's baseline agrees with it on
-            all other axes. Default: `real_only` if every cell has one, otherwise generation 0.
+            all other axes. "generation 0": that of each run. Default: `real_only` if every cell has one, else generation 0.
         primary: Metric that carries the answer; default: the first one of `better` that is compared.
         generation: Compared generation, to be fixed before looking at results; default: the last.
         margins: Metric -> equivalence margin; default: the margin of the verdicts, from the baseline's noise floor.
         alpha: Level of the tests.
 
     Raises:
-        ConfigError: No metric has a direction, the primary metric is unknown, or a cell has no baseline.
+        ConfigError: No metric has a direction, the primary metric or the generation is unknown, or a cell has no baseline.
     """
-    axes = [name for name in frame.columns if name not in FIXED]
+    axes = axes_of(frame)
     stored = set(frame["metric"].unique())
     metrics = [name for name, direction in better.items() if direction and name in stored]
     if not metrics:
@@ -102,37 +101,80 @@ def compare(
     primary = metrics[0] if primary is None else primary
     if primary not in metrics:
         raise ConfigError(f"compare.primary: unknown {primary!r}; {registry.suggest(primary, metrics)}")
-    baseline_of = _baselines(frame, axes, baseline)
-    chosen = baseline if baseline is not None else REAL_ONLY if baseline_of else None
-    last = int(frame["generation"].to_numpy().max()) if generation is None else generation
-    rows = frame.filter(pl.col("metric").is_in(metrics))
-    paired = _paired(rows, baseline_of)
-    tests = _tests(paired.filter(pl.col("generation") == last), frame, better, margins or {}, alpha)
+    baseline_of = baseline_runs(frame, baseline)
+    chosen = (REAL_ONLY if baseline is None else baseline) if baseline_of else None
+    latest = int(frame["generation"].to_numpy().max())
+    last = latest if generation is None else generation
+    if not 0 <= last <= latest:
+        raise ConfigError(f"compare.generation: expected 0 to {latest}, the last one stored, got {last}")
+    pairs = paired(frame.filter(pl.col("metric").is_in(metrics)), baseline_of)
+    tests = pair_statistics(pairs.filter(pl.col("generation") == last), frame, better, margins or {}, alpha)
     for role in ("primary", "secondary"):
         family = [test for test in tests if (test["metric"] == primary) == (role == "primary")]
-        _decide_family(family, role, better, alpha)
+        decide_family(family, role, better, alpha)
     labels = frame.select("run", *axes).unique("run", maintain_order=True)
     tests.sort(key=lambda test: test["metric"] != primary)
     table = pl.DataFrame(tests, schema=_SCHEMA).join(labels, on="run", maintain_order="left")
-    curves = _curves(paired, 1 - alpha).join(labels, on="run", maintain_order="left")
+    curves = _curves(pairs, 1 - alpha).join(labels, on="run", maintain_order="left")
     return Comparison(
         table.select("run", *axes, *list(_SCHEMA)[1:]),
         curves.select("run", *axes, "metric", "generation", "difference", "low", "high", "pairs"),
-        chosen,
+        chosen if isinstance(chosen, Mapping) else None,
         primary,
         last,
     )
 
 
-def compare_stored(store: Store, *, primary: str | None = None, generation: int | None = None) -> Comparison:
-    """Compares the cells of a directory of results, see `compare`.
+def compare_stored(
+    store: Store,
+    *,
+    baseline: Baseline = None,
+    primary: str | None = None,
+    margin: float | None = None,
+    generation: int | None = None,
+) -> Comparison:
+    """Compares the cells of a directory of results, see `compare`. What is not given here is that of the study's ``[compare]``.
+
+    Args:
+        store: The directory.
+        baseline: See `compare`.
+        primary: See `compare`.
+        margin: Equivalence margin of the primary metric.
+        generation: See `compare`.
 
     Raises:
         ConfigError: The directory holds no study yet, or see `compare`.
     """
     if not store.studies:
         raise ConfigError(f"{store.path}: holds no study yet; run one")
-    return compare(table(store), directions(store), primary=primary, generation=generation)
+    settings = stored_study.compare_settings(store.study)
+    frame, better = table(store), directions(store)
+    primary = settings.primary if primary is None else primary
+    margin = settings.margin if margin is None else margin
+    answer = next((name for name, direction in better.items() if direction and name in frame["metric"]), None)
+    comparison = compare(
+        frame,
+        better,
+        baseline=settings.baseline if baseline is None else baseline,
+        primary=primary,
+        generation=settings.generation if generation is None else generation,
+        margins={} if margin is None else {primary or answer or "": margin},
+    )
+    return comparison._replace(note=FIXED_DATA if stored_study.has_fixed_data(store.study) else "")
+
+
+def with_baseline(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
+    """A tidy table with two more columns: the paired value of the `baseline`, and the `difference` to it.
+
+    The baseline is that of `compare_stored`. Rows without a pair (the baseline's own, generation 0 where it is the baseline,
+    and noise floors) hold null.
+    """
+    baseline_of = baseline_runs(frame, stored_study.compare_settings(store.study).baseline)
+    pairs = paired(frame.filter(~pl.col("metric").str.ends_with(FLOOR)), baseline_of)
+    keys = ["run", "seed", "generation", "metric"]
+    base = pairs.filter(pl.col("base").is_not_null()).select(*keys, pl.col("base").alias("baseline"))
+    joined = frame.join(base, on=keys, how="left", maintain_order="left")
+    return joined.with_columns((pl.col("value") - pl.col("baseline")).alias("difference"))
 
 
 _SCHEMA = {
@@ -146,130 +188,6 @@ _SCHEMA = {
     "seeds_needed": pl.Int64,
     "text": pl.String,
 }
-
-
-def _baselines(frame: pl.DataFrame, axes: Sequence[str], baseline: Mapping[str, Any] | None) -> dict[str, str]:
-    """Run -> run of its baseline; empty for generation 0."""
-    columns = REAL_ONLY if baseline is None else baseline
-    unknown = [name for name in columns if name not in axes]
-    if unknown and baseline is None:
-        return {}
-    if unknown:
-        raise ConfigError(
-            f"compare.baseline: {unknown[0]!r} is no axis of the study; {registry.suggest(unknown[0], axes)}"
-        )
-    cells = frame.select("run", *axes).unique("run", maintain_order=True).to_dicts()
-    shared = [axis for axis in axes if axis not in columns]
-    is_baseline = [all(cell[name] == value for name, value in columns.items()) for cell in cells]
-    run_at = {
-        tuple(cell[axis] for axis in shared): cell["run"]
-        for cell, matches in zip(cells, is_baseline, strict=True)
-        if matches
-    }
-    runs = {cell["run"]: run_at.get(tuple(cell[axis] for axis in shared)) for cell in cells}
-    missing = [cell for cell in cells if runs[cell["run"]] is None]
-    if missing and baseline is not None:
-        labels = {axis: missing[0][axis] for axis in axes}
-        raise ConfigError(
-            f"compare.baseline: no cell {dict(columns)} to compare {labels} with; choose another baseline"
-        )
-    return {} if missing else {run: str(base) for run, base in runs.items() if base != run}
-
-
-def _paired(rows: pl.DataFrame, baseline_of: Mapping[str, str]) -> pl.DataFrame:
-    """Values of cells and of their baselines for the same seed: `value`, `base`."""
-    rows = rows.select("run", "seed", "generation", "metric", "value")
-    if not baseline_of:
-        start = rows.filter(pl.col("generation") == 0).select("run", "seed", "metric", pl.col("value").alias("base"))
-        pairs = rows.filter(pl.col("generation") > 0).join(start, on=["run", "seed", "metric"], maintain_order="left")
-        return pairs.with_columns(pl.col("run").alias("base_run"))
-    runs = pl.DataFrame({"run": list(baseline_of), "base_run": list(baseline_of.values())})
-    base = rows.rename({"run": "base_run", "value": "base"})
-    keys = ["base_run", "seed", "generation", "metric"]
-    return rows.join(runs, on="run", maintain_order="left").join(base, on=keys, maintain_order="left")
-
-
-def _tests(
-    paired: pl.DataFrame,
-    frame: pl.DataFrame,
-    better: Mapping[str, str | None],
-    margins: Mapping[str, float],
-    alpha: float,
-) -> list[dict[str, Any]]:
-    """Uncorrected test statistics of every cell and metric."""
-    tests = []
-    for (run, metric, base), part in paired.group_by("run", "metric", "base_run", maintain_order=True):
-        values, base_values = part["value"].to_numpy(), part["base"].to_numpy()
-        differences = values - base_values
-        differences = differences[np.isfinite(differences)]
-        margin = margins.get(str(metric), math.nan)
-        if math.isnan(margin):
-            margin = _margin(frame, str(base), str(metric), better[str(metric)])
-        test = dict.fromkeys(NUMBERS, math.nan) | {"run": run, "metric": metric, "margin": margin}
-        test |= {"pairs": len(differences), "diverged": int((~np.isfinite(values)).sum()), "seeds": len(values)}
-        test |= {"std": float(differences.std(ddof=1)) if len(differences) > 1 else math.nan}
-        if len(differences) > 1:
-            mean = hypothesis_tests.mean_of(differences)
-            low, high = hypothesis_tests.t_interval(mean, 1 - alpha)
-            test |= {"difference": mean.mean, "low": low, "high": high, "p": hypothesis_tests.t_test(mean)}
-            test |= {"p_equivalence": hypothesis_tests.tost(mean, margin)}
-        tests.append(test)
-    return tests
-
-
-def _margin(frame: pl.DataFrame, run: str, metric: str, better: str | None) -> float:
-    """The verdicts' margin from the noise floor and generation 0 of the baseline."""
-    rows = frame.filter(pl.col("run") == run)
-    floor = rows.filter(pl.col("metric") == metric + FLOOR)["value"].to_numpy()
-    start = rows.filter((pl.col("metric") == metric) & (pl.col("generation") == 0))["value"].to_numpy()
-    return equivalence_margin(floor[np.isfinite(floor)], start[np.isfinite(start)], better)[1]
-
-
-def _decide_family(family: Sequence[dict[str, Any]], role: str, better: Mapping[str, str | None], alpha: float) -> None:
-    """Adds `role`, `p_holm`, `word`, `seeds_needed` and `text` to the tests of one family."""
-    adjusted = hypothesis_tests.holm(np.array([test["p"] for test in family]))
-    for test, p_holm in zip(family, adjusted, strict=True):
-        sign = 1 if better[test["metric"]] == "lower" else -1
-        test |= {"role": role, "p_holm": float(p_holm), "seeds_needed": None}
-        test["word"] = _word(test, sign, alpha)
-        std, seeds = test.pop("std"), test.pop("seeds")
-        if test["word"] == "undecided" and test["pairs"] > 1:
-            test["seeds_needed"] = seeds_to_decide(test["difference"], std, test["margin"], alpha, len(family))
-        test["text"] = _text(test, sign, seeds)
-
-
-def _word(test: Mapping[str, Any], sign: int, alpha: float) -> str:
-    """First match of the list at the top of this module."""
-    if test["diverged"] and 2 * test["diverged"] >= test["seeds"]:
-        return "diverged"
-    if test["pairs"] < 2:
-        return "undecided"
-    if test["p_equivalence"] <= alpha and not test["diverged"]:
-        return "equal"
-    if test["p_holm"] <= alpha:
-        if sign * test["difference"] > 0:
-            return "worse"
-        return "undecided" if test["diverged"] else "better"
-    return "undecided"
-
-
-def _text(test: Mapping[str, Any], sign: int, seeds: int) -> str:
-    """The word with the size of the difference, its interval and direction, or the reason for no decision."""
-    if test["word"] == "diverged" or test["pairs"] < 2:
-        reason = (
-            f"{test['diverged']} of {seeds} seeds diverged" if test["diverged"] else "fewer than two pairs of seeds"
-        )
-        return reason if test["word"] == "diverged" else f"undecided: {reason}"
-    oriented = 1 if test["difference"] >= 0 else -1
-    low, high = sorted((oriented * test["low"], oriented * test["high"]))
-    size = f"{abs(test['difference']):.2g} [{low:.2g}, {high:.2g}]"
-    direction = "worse" if sign * oriented > 0 else "better"
-    if test["word"] == "equal":
-        return f"equal, {size} {direction}" if low > 0 else f"equal, within {test['margin']:.2g}"
-    if test["word"] == "undecided":
-        needed = test["seeds_needed"]
-        return f"undecided, {size} {direction}" + (f"; about {needed} seeds would decide" if needed else "")
-    return f"{test['word']} by {size}"
 
 
 def _curves(paired: pl.DataFrame, level: float) -> pl.DataFrame:

@@ -54,11 +54,11 @@ from selfconsume.errors import ConfigError
 from selfconsume.results import table as tables
 from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
+from selfconsume.results.table import FIXED
 from selfconsume.study import validation
 
 VERDICTS = ("diverged", "collapsed", "drifting", "undecided", "improved", "stable")
 """All verdicts, gravest first."""
-FIXED = ("run", "seed", "generation", "metric", "value", "status")
 NUMBERS = ("slope", "low", "high", "margin", "p", "p_holm", "p_equivalence", "level", "baseline")
 
 

@@ -14,6 +14,9 @@ from selfconsume.cli.arguments import Results
 def table(
     results: Results,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .csv, .json or .parquet file.")] = None,
+    differences: Annotated[
+        bool, typer.Option("--differences", help="Add the paired value of the baseline, and the difference to it.")
+    ] = False,
 ) -> None:
     """Write all measured values as one tidy table; without --out, as csv to standard output.
 
@@ -28,6 +31,10 @@ def table(
         tables.check_path(out)
     store = Store(results)
     frame = tables.table(store, measured=out is not None)
+    if differences:
+        from selfconsume.analysis.compare import with_baseline
+
+        frame = with_baseline(store, frame)
     console.describe_data(provenance.data_lines(store))
     console.warn(store)
     if out is None:

@@ -7,9 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.results.store import Store
+from selfconsume.study import compare_settings as comparisons
 from selfconsume.study import validation
+from selfconsume.study.settings import CompareSettings
 from selfconsume.study.study import Study
 
 
@@ -32,6 +35,20 @@ def regime_label(study: Mapping[str, Any]) -> str:
         return validation.label("regime", validation.recipe("regime", table, "regime"))
     except ConfigError:
         return str(table.get("kind", "the run"))
+
+
+def compare_settings(study: Mapping[str, Any]) -> CompareSettings:
+    """The ``[compare]`` table of the stored study."""
+    return comparisons.parsed(study["tables"].get("compare", {}))
+
+
+def has_fixed_data(study: Mapping[str, Any]) -> bool:
+    """Whether all seeds share the real data in every cell; False if a kind of source is not registered here."""
+    tables = [study["tables"].get("source"), *study["tables"]["axes"].get("source", ())]
+    try:
+        return all(registry.find("source", table["kind"]).fixed for table in tables if table)
+    except ConfigError:
+        return False
 
 
 def readable(store: Store) -> Study | None:

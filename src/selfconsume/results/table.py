@@ -14,6 +14,8 @@ from selfconsume.results import format as fmt
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
+FIXED = ("run", "seed", "generation", "metric", "value", "status")
+"""Columns that every table has; the others are axes of the study."""
 MEASURED = ("n", "split", "n_reference", "extractor", "sha256")
 """Columns that say what a value rests on."""
 TYPES = (pl.Int64, pl.String, pl.Int64, pl.String, pl.String)

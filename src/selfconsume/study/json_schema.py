@@ -6,7 +6,7 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.study import validation
-from selfconsume.study.settings import Settings
+from selfconsume.study.settings import CompareSettings, Settings
 
 
 def study_schema() -> dict[str, Any]:
@@ -32,6 +32,7 @@ def study_schema() -> dict[str, Any]:
                 "description": "Any field, or a whole object, to its values; several axes make a grid.",
                 "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object"}]},
             },
+            "compare": validation.settings_schema(CompareSettings),
         },
         "additionalProperties": False,
     }

@@ -1,11 +1,11 @@
-"""The ``[study]`` table."""
+"""The ``[study]`` and the ``[compare]`` table."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
 
@@ -33,6 +33,28 @@ class Settings:
     n_synthetic: Annotated[int, Ge(1)] | None = None
     extrapolation: float = 0.0
     keep: Literal["all", "samples", "generators"] = "all"
+
+
+GENERATION_0 = "generation 0"
+"""The baseline that every run has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareSettings:
+    """The ``[compare]`` table: what a study is to answer. It is outside the identity of runs: changing it computes nothing.
+
+    Attributes:
+        baseline: Axis -> value of the cells that all others are compared with, ``{ regime = "real_only" }``, or "generation 0";
+            default: `real_only` with the same values on all other axes if every cell has one, else generation 0.
+        primary: The metric that carries the answer; default: the first that has a better direction.
+        margin: Difference of the primary metric that would not matter; default: that of the verdicts, from the noise floor.
+        generation: The compared generation; default: the last.
+    """
+
+    baseline: Literal["generation 0"] | dict[str, bool | int | float | str] | None = None
+    primary: str | None = None
+    margin: Annotated[float, Gt(0)] | None = None
+    generation: Annotated[int, Ge(1)] | None = None
 
 
 RUN = ("start", "initial", "n_synthetic", "extrapolation")

@@ -12,10 +12,10 @@ from typing import Any
 
 from selfconsume.errors import ConfigError
 from selfconsume.start_jax import start_jax
-from selfconsume.study import own_code, validation
+from selfconsume.study import compare_settings, own_code, validation
 from selfconsume.study.axes import flatten
 from selfconsume.study.cells import check_run, expand
-from selfconsume.study.settings import Settings
+from selfconsume.study.settings import CompareSettings, Settings
 from selfconsume.types import Curation, Family, Metric, Regime, Source
 
 
@@ -30,6 +30,7 @@ class Study:
         axes: Field or whole object -> values: ``{"regime.ratio": [0.0, 0.5, 1.0]}``,
             ``{"regime": [Mix(0.5), Replace()]}``. Several axes make a grid.
         curation: Which samples are published; None: all. On an axis, "none" stands for None.
+        compare: What the study is to answer, the fields of `CompareSettings`: baseline, primary, margin, generation.
         settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, extrapolation, keep.
 
     Raises:
@@ -44,6 +45,7 @@ class Study:
         metrics: Sequence[Metric | Mapping[str, Any]] = (),
         axes: Mapping[str, Sequence[Any]] | None = None,
         curation: Curation | Mapping[str, Any] | None = None,
+        compare: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         start_jax()
@@ -57,6 +59,7 @@ class Study:
         self.base = _base({"source": source, "family": family, "regime": regime, "curation": curation}, self.axes)
         self.metrics = _metrics(metrics)
         self.cells = expand(self.base, self.settings, self.axes)
+        self.compare: CompareSettings = compare_settings.validated(compare or {}, self.cells, self.settings.generations)
         own_code.remember(cell.run for cell in self.cells)
         for cell in self.cells:
             check_run(cell.run, self.metrics, self.settings.generations)
@@ -82,6 +85,8 @@ class Study:
             name: [validation.table_of(name, v) if dataclasses.is_dataclass(v) else v for v in values]
             for name, values in self.axes.items()
         }
+        if compare := compare_settings.table_of(self.compare):
+            tables["compare"] = compare
         return tables
 
 

@@ -85,11 +85,11 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     Raises:
         ConfigError: See `Study`.
     """
-    names = ["study", *PARTS, "metrics", "axes"]
+    names = ["study", *PARTS, "metrics", "axes", "compare"]
     for name in tables:
         if name not in names:
             raise ConfigError(f"unknown table [{name}]; {registry.suggest(name, names)}")
-    for name in ("study", *PARTS, "axes"):
+    for name in ("study", *PARTS, "axes", "compare"):
         if not isinstance(tables.get(name, {}), Mapping):
             raise ConfigError(f"{name}: expected a table [{name}], got {validation.short(tables[name])}")
     for name in tables.get("study", {}):
@@ -99,7 +99,8 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
         raise ConfigError("metrics: expected [[metrics]] tables, each with a kind")
     recipes = {role: tables.get(role) for role in PARTS}
-    return Study(**recipes, metrics=metrics, axes=tables.get("axes", {}), **tables.get("study", {}))
+    further = {"axes": tables.get("axes", {}), "compare": tables.get("compare", {})}
+    return Study(**recipes, metrics=metrics, **further, **tables.get("study", {}))
 
 
 def from_stored(tables: Mapping[str, Any]) -> Study:

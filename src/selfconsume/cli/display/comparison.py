@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rich.markup import escape
@@ -17,19 +18,25 @@ from selfconsume.results.store import Store
 COLOURS = {"equal": "green", "better": "green", "worse": "red", "diverged": "red"}
 
 
-def compare(store: Store, *, primary: str | None, generation: int | None, as_json: bool) -> None:
+def compare(store: Store, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Prints the comparison of every cell on every metric, those of the primary metric first.
 
+    Args:
+        store: The directory of results.
+        options: Arguments of `compare_stored`; the baseline as text, ``axis=value``.
+        as_json: Whether to print JSON.
+
     Raises:
-        ConfigError: The directory holds no study yet, no metric has a better direction, or the primary metric is unknown.
+        ConfigError: The directory holds no study yet, no metric has a better direction, or an option is wrong.
     """
-    comparison = compare_stored(store, primary=primary, generation=generation)
+    comparison = compare_stored(store, **{**options, "baseline": _baseline(options["baseline"])})
     rows = comparison.table.to_dicts()
     if as_json:
         facts = {
             "baseline": comparison.baseline or "generation 0",
             "primary": comparison.primary,
             "generation": comparison.generation,
+            "note": comparison.note,
             "comparisons": [{name: _plain(value) for name, value in row.items()} for row in rows],
         }
         print(json.dumps(facts, indent=2))
@@ -56,8 +63,16 @@ def compare(store: Store, *, primary: str | None, generation: int | None, as_jso
         f"generation {comparison.generation} minus {name}, by pairs of seeds, with a 95 % interval; {comparison.primary} "
         "carries the answer"
     )
+    if comparison.note:
+        say(comparison.note)
     describe_data(provenance.data_lines(store))
     warn(store)
+
+
+def _baseline(text: str | None) -> dict[str, str] | str | None:
+    """``axis=value`` as a mapping; anything else as it is."""
+    axis, equals, value = (text or "").partition("=")
+    return {axis.strip(): value.strip()} if equals else text
 
 
 def _interval(row: dict[str, Any]) -> str:
