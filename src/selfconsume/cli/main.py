@@ -14,6 +14,7 @@ from selfconsume.cli.compare import compare
 from selfconsume.cli.demo import demo
 from selfconsume.cli.export import export
 from selfconsume.cli.list_kinds import list_kinds
+from selfconsume.cli.merge import merge
 from selfconsume.cli.phase import phase
 from selfconsume.cli.report import report
 from selfconsume.cli.run import run
@@ -28,6 +29,7 @@ from selfconsume.cli.verify import verify
 COMMANDS = {
     "demo": demo,
     "run": run,
+    "merge": merge,
     "status": status,
     "table": table,
     "theory": theory,

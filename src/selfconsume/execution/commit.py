@@ -99,6 +99,8 @@ def commit(
         fewest=_least([record.fewest for record in records]),
         kept=keep,
         layout=records[-1].layout,
+        host=records[-1].host,
+        time=round(time.time(), 3),
         seconds={part: round(sum(record.seconds.get(part, 0.0) for record in records), 4) for part in parts},
         **state,
         **({"replaces": replaces} if replaces else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -87,7 +88,7 @@ def _record(task: Task, item: lane_records.Record, most: dict[str, int], layout:
     tensors |= _value_tensors(item.t, item.values, item.compared)
     names = {metric: list(values) for metric, values in item.values.items()}
     fewest = provenance.fewest(most, task.cells, item.alive, item.compared)
-    return Record(item.t, tensors, names, fewest, item.seconds, layout, pytrees.named(item.fit))
+    return Record(item.t, tensors, names, fewest, item.seconds, layout, platform.node(), pytrees.named(item.fit))
 
 
 def _value_tensors(t: int, values: dict[str, Values], compared: Any) -> dict[str, np.ndarray]:
@@ -128,6 +129,7 @@ def _measured(task: MetricTask, start: Start, batch: LaneBatch) -> Iterator[Mess
             fewest,
             seconds,
             record,
+            platform.node(),
         )
 
 

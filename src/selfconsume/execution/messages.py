@@ -63,6 +63,7 @@ class Record(NamedTuple):
         fewest: By metric and run the fewest samples that a value compares, where not all were valid.
         seconds: Wall-clock seconds by part.
         layout: Devices that it was computed on.
+        host: The machine that computed it.
         fit: The whole fit, from which the next generation can start; None for metrics added later.
     """
 
@@ -72,6 +73,7 @@ class Record(NamedTuple):
     fewest: Mapping[str, Mapping[str, int]]
     seconds: Mapping[str, float]
     layout: Mapping[str, object]
+    host: str
     fit: Arrays | None = None
 
 

@@ -24,13 +24,13 @@ LANE_BYTES = 1.5 * 2**30
 """Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
 
 
-def check(study: Study, out: str | Path) -> None:
-    """Refuses a study that cannot fit.
+def check(study: Study, out: str | Path, shares: int = 1) -> None:
+    """Refuses a study, of which one of several equal shares is computed here, that cannot fit.
 
     Raises:
         ConfigError: It has too many lanes, a lane does not fit into memory, or the results do not fit on the disk.
     """
-    lanes = len(study.cells) * len(study.seeds)
+    lanes = len(study.cells) * len(study.seeds) // shares
     if lanes > MOST_LANES:
         raise ConfigError(
             f"the study has {lanes} lanes (runs x seeds); at most {MOST_LANES} fit in one directory: split it"
@@ -48,7 +48,7 @@ def check(study: Study, out: str | Path) -> None:
             )
     path = Path(out).absolute()
     free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
-    needed = disk_bytes(study)
+    needed = disk_bytes(study) // shares
     if needed > free:
         raise ConfigError(
             f"the study needs about {filesize.decimal(needed)} on disk, {filesize.decimal(free)} are free; "

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution import provenance, resources, restore
@@ -22,6 +23,7 @@ from selfconsume.execution.commit import TaskCommits
 from selfconsume.execution.engine import Engine, LocalEngine, PreparedTask
 from selfconsume.execution.messages import Advance, Checkpoint, Message, Record
 from selfconsume.execution.schedule import MetricTask, Task, lacking, pending
+from selfconsume.execution.shares import Share
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results import format as fmt
@@ -47,6 +49,7 @@ def execute(
     engine: Engine | None = None,
     text: str | None = None,
     repair: bool = False,
+    share: Share | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Store:
     """Computes what the directory lacks of the study and stores it.
@@ -61,6 +64,7 @@ def execute(
         engine: Where tasks are computed; default: in this process.
         text: The study file's text, kept for the report.
         repair: Whether damaged generations are computed again first, see `repair.repair`.
+        share: The share of the study that this directory holds; None: all of it.
         on_progress: Called with the progress, several times a second at most.
 
     Returns:
@@ -70,7 +74,7 @@ def execute(
         ConfigError: There is no room for it, or the directory belongs to a study that shares no run with this one, is locked,
             or is damaged.
     """
-    resources.check(study, out)
+    resources.check(study, out, share.count if share else 1)
     layout = layout or DeviceLayout.default()
     engine = engine or LocalEngine(layout)
     with _opened(out, layout, repair) as directory:
@@ -82,8 +86,8 @@ def execute(
         if isinstance(directory, Writer):
             if repair:
                 repairs.repair(directory, engine)
-            _announce(directory, study, layout, text)
-        tasks = pending(study, store, layout)
+            announce(directory, study, layout, text, share=share.record(study) if share else {})
+        tasks = pending(study, store, layout, frozenset(share.lanes(study)) if share else None)
         missing = lacking(study, store)
         total = sum(len(task.seeds) * len(task.generations) for task in (*tasks, *missing))
         stages: list[list[Task | MetricTask]] = [
@@ -92,8 +96,8 @@ def execute(
         ]
         done = 0.0
         for stage in stages:
-            for share, note in _run(stage, engine, directory, layout):
-                on_progress(Progress(done + share, total, note))
+            for advance, note in _run(stage, engine, directory, layout):
+                on_progress(Progress(done + advance, total, note))
             done += sum(len(task.seeds) * len(task.generations) for task in stage)
     layout.meet()
     return Store(out)
@@ -158,7 +162,8 @@ def _opened(out: str | Path, layout: DeviceLayout, repair: bool) -> Writer | Fol
     return writer
 
 
-def _announce(writer: Writer, study: Study, layout: DeviceLayout, text: str | None) -> None:
+def announce(writer: Writer, study: Study, layout: DeviceLayout, text: str | None, **further: Any) -> None:
+    """Commits that a study is run, with further fields."""
     packages = ("selfconsume", "jax", "jaxlib", "equinox", "numpy", "scipy")
     writer.commit(
         fmt.STUDY,
@@ -176,5 +181,6 @@ def _announce(writer: Writer, study: Study, layout: DeviceLayout, text: str | No
         time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         python=sys.version.split()[0],
         versions={name: metadata.version(name) for name in packages},
-        machine={"cores": os.cpu_count(), **layout.record()},
+        machine={"cores": os.cpu_count(), "host": platform.node(), **layout.record()},
+        **{name: value for name, value in further.items() if value},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from selfconsume.execution import resources
@@ -79,19 +79,29 @@ class MetricTask(NamedTuple):
         return [(cell.id, seed) for cell, seed in zip(self.cells, self.seeds, strict=True)]
 
 
-def pending(study: Study, store: Store | None, layout: DeviceLayout) -> list[Task]:
+def pending(
+    study: Study, store: Store | None, layout: DeviceLayout, lanes: Collection[Lane] | None = None
+) -> list[Task]:
     """Batches of lanes that have generations to go, by stage.
 
     Where fits may take hours, runs of one seed that share generation 0 fit it once: one lane makes it, the others take it
     over, and only then do they go on together.
+
+    Args:
+        study: The study.
+        store: What is stored of it.
+        layout: The devices.
+        lanes: The lanes that are computed here; None: all.
     """
     done = store.resumable() if store else {}
     at = {(cell.id, seed): done.get((cell.id, seed), -1) for cell in study.cells for seed in study.seeds}
+    if lanes is not None:
+        at = {lane: t for lane, t in at.items() if lane in lanes}
     first = _anchored(study, store)
     makers: dict[Lane, Lane] = {}
     for cell in study.cells:
         for seed in study.seeds if cell.run.long_fits and cell.run.generation_zero_inputs else ():
-            if at[lane := (cell.id, seed)] < 0:
+            if at.get(lane := (cell.id, seed), 0) < 0:
                 makers[lane] = first.setdefault((cell.run.generation_zero_inputs, seed), lane)
     own = {lane: at[lane] for lane, maker in makers.items() if maker == lane}
     shared = {lane: at[lane] for lane, maker in makers.items() if maker != lane}

@@ -20,8 +20,9 @@ LOG = "log.jsonl"
 DATA = "data"
 LOCK = ".lock"
 
-OPEN, STUDY, LANES, SEGMENT, UNFINISHED = "open", "study", "lanes", "segment", "unfinished"
-"""Events: the directory is created; a study is run; lanes get an id; generations are stored; a fit is checkpointed."""
+OPEN, STUDY, LANES, SEGMENT, UNFINISHED, MERGE = "open", "study", "lanes", "segment", "unfinished", "merge"
+"""Events: the directory is created; a study is run; lanes get an id; generations are stored; a fit is checkpointed; another
+directory is merged into this one."""
 
 VALUES = "values"
 """`keep` of a segment that holds values of metrics added later, beside the settings of `keep`."""

@@ -45,6 +45,9 @@ class Segment:
         state_is_kept: Whether that fit is needed as long as the directory is: later generations, or other runs, start from it.
         fewest: By metric and run: the fewest samples that a value compares, where that is fewer than all that were drawn.
         replaces: Line of the log that commits the same generations from files damaged since; 0 where there is none.
+        time: When it was committed, in seconds since 1970; 0 if unknown.
+        host: The machine that computed it; "" if unknown.
+        origin: The directory that it was merged from, by id; "" if it was computed here.
         study: Which of `Store.studies` was the latest when this was committed, or when the replaced line was.
         number: The line of the log.
     """
@@ -63,6 +66,9 @@ class Segment:
     state_is_kept: bool = False
     fewest: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     replaces: int = 0
+    time: float = 0.0
+    host: str = ""
+    origin: str = ""
     study: int = -1
     number: int = 0
 
@@ -94,6 +100,7 @@ class Store:
         self.lanes: dict[str, list[Lane]] = {}
         self.segments: list[Segment] = []
         self.unfinished: dict[str, Unfinished] = {}
+        self.merges: list[dict[str, Any]] = []
         self._verified: set[str] = set()
         self.directory = ""
         self.number, self.checksum, self.size = 0, "", 0
@@ -196,7 +203,7 @@ class Store:
         """
         try:
             self._take_up(entry.number, entry.event, dict(entry.fields))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise log.damaged(self.path, entry.number, error) from None
         self.number, self.checksum, self.size = entry.number, entry.checksum, entry.end
 
@@ -213,7 +220,8 @@ class Store:
                     raise ValueError("the lanes are not those that their id stands for")
                 self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
             case fmt.SEGMENT:
-                segment = Segment(keep=fields.pop("kept"), **fields, study=len(self.studies) - 1, number=number)
+                study = range(len(self.studies))[fields.pop("study", -1)] if self.studies else -1
+                segment = Segment(keep=fields.pop("kept"), **fields, study=study, number=number)
                 part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
                 self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
                 if segment.state:
@@ -228,6 +236,8 @@ class Store:
                     number, partial, partial.generation, partial.generation, {fmt.UNFINISHED: partial.file}
                 )
                 self.unfinished[partial.lanes] = partial
+            case fmt.MERGE:
+                self.merges.append(fields)
             case _:
                 raise ValueError(f"{event!r} is not an event")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -19,6 +20,9 @@ from selfconsume.results import log
 from selfconsume.results.format import DATA, LOCK, LOG, OPENING, Lane
 from selfconsume.results.log import Entry
 from selfconsume.results.store import Store
+
+COPY_BYTES = 2**24
+"""Bytes that are written at a time."""
 
 
 class Writer:
@@ -102,17 +106,24 @@ class Writer:
         Returns:
             Its name and its checksum.
         """
-        file = fmt.file_name(self.store.directory, self.store.number + 1, lanes, first, last, part)
         data = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()})
+        return self.copy(io.BytesIO(data), lanes, first, last, part)
+
+    def copy(self, source: BinaryIO, lanes: str, first: int, last: int, part: str) -> tuple[str, str]:
+        """Writes the content of a file of tensors, see `write`."""
+        file = fmt.file_name(self.store.directory, self.store.number + 1, lanes, first, last, part)
         target = self.path / DATA / file
         temporary = target.with_suffix(".tmp")
+        checksum = hashlib.sha256()
         with open(temporary, "wb") as handle:
-            handle.write(data)
+            while block := source.read(COPY_BYTES):
+                checksum.update(block)
+                handle.write(block)
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, target)
         _sync(target.parent)
-        return file, hashlib.sha256(data).hexdigest()
+        return file, checksum.hexdigest()
 
     def add_lanes(self, lanes: list[Lane]) -> str:
         """Gives a batch of lanes its identity, a function of the lanes alone, and commits it where it is new."""
