@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfconsume import curations, extractors, families, metrics, regimes, sources
-    from selfconsume.api import Results, curation, family, load_results, metric, regime, run, source
+    from selfconsume.api import Results, curation, evaluate, family, load_results, metric, regime, run, source
     from selfconsume.contracts import check, register
     from selfconsume.errors import ConfigError
     from selfconsume.loop.run import Run
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
 
 _NAMES = {
-    "api": "Results curation family load_results metric regime run source",
+    "api": "Results curation evaluate family load_results metric regime run source",
     "loop.run": "Run",
     "loop.step": "retrain step",
     "study.study": "Study",
@@ -71,6 +71,7 @@ __all__ = [
     "check",
     "curation",
     "curations",
+    "evaluate",
     "extractors",
     "families",
     "family",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from selfconsume.results import provenance
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
 from selfconsume.start_jax import start_jax
-from selfconsume.study import validation
+from selfconsume.study import recorded_arrays, recorded_study, validation
 from selfconsume.study.study import Study
 from selfconsume.types import Curation, Family, Metric, Regime, Source
 
@@ -118,6 +120,44 @@ def run(
     if not isinstance(study, Study):
         raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
     run_study.execute(study, out, layout=layout, on_progress=on_progress)
+    return Results(out)
+
+
+def evaluate(
+    real: Any,
+    generations: Any,
+    out: str | Path,
+    *,
+    metrics: Sequence[Metric | Mapping[str, Any] | str] | None = None,
+    n: int | None = None,
+    on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
+) -> Results:
+    """Measures samples that another pipeline made, generation by generation, as if a study had run it.
+
+    Args:
+        real: The real data: a `source`, the path of a file or folder, or an array ``(n, *shape)``.
+        generations: The samples of generation 0, 1, ...: a list of arrays or paths; a folder with gen_0, gen_1, ... or
+            seed_0/gen_0, ...; a pattern such as ``"run/{seed}/{generation}.npy"``; ``{seed: list}``; or any of these by the
+            name of the regime, ``{"replace": ..., "mix": ...}``. In the real data's own units.
+        out: The directory of results, an ordinary one; more generations, seeds, regimes or metrics are added to it.
+        metrics: What is measured: kind names, such as ``"frechet"`` or ``"inception.frechet"``, or metrics; default: distances,
+            coverage and memorisation.
+        n: Examples of each set that are compared, a fixed random subset of larger sets; default: all, of sets of one size.
+        on_progress: Called with the progress, several times a second at most; default: silent.
+
+    Raises:
+        ConfigError: A set is missing or has another shape, or runs have different seeds, generations or sizes of sets.
+    """
+    start_jax()
+    with tempfile.TemporaryDirectory(prefix="selfconsume-") as folder:
+        if isinstance(real, str | os.PathLike):
+            real = recorded_study.real_table(Path(real))
+        elif not isinstance(real, Source | Mapping):
+            real = recorded_study.real_table(recorded_arrays.saved(real, Path(folder, "real.npy")))
+        tables = None if metrics is None else [recorded_study.metric_table(metric) for metric in metrics]
+        places = recorded_arrays.places(generations, Path(folder, "generations"))
+        study = recorded_study.recorded_study(real, places, tables, n=n)
+        run_study.execute(study, out, on_progress=on_progress)
     return Results(out)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from selfconsume.cli.compare import compare
 from selfconsume.cli.demo import demo
+from selfconsume.cli.evaluate import evaluate
 from selfconsume.cli.export import export
 from selfconsume.cli.list_kinds import list_kinds
 from selfconsume.cli.merge import merge
@@ -30,6 +31,7 @@ COMMANDS = {
     "demo": demo,
     "run": run,
     "merge": merge,
+    "evaluate": evaluate,
     "status": status,
     "table": table,
     "theory": theory,

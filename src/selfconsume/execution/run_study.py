@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
-from selfconsume.execution import provenance, resources, restore
+from selfconsume.execution import provenance, recorded_content, resources, restore
 from selfconsume.execution import repair as repairs
 from selfconsume.execution.commit import TaskCommits
 from selfconsume.execution.engine import Engine, LocalEngine, PreparedTask
@@ -29,6 +29,7 @@ from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results import format as fmt
 from selfconsume.results.store import Store
 from selfconsume.results.writer import Follower, Writer
+from selfconsume.study.cells import Cell
 from selfconsume.study.identity import difference
 from selfconsume.study.study import Study
 
@@ -83,6 +84,7 @@ def execute(
         if runs and not runs & {cell.id for cell in study.cells}:
             why = difference(store.study["tables"], study.table())
             raise ConfigError(f"{out}: its results share no run with this study ({why}); give another --out")
+        recorded_content.check(study, store)
         if isinstance(directory, Writer):
             if repair:
                 repairs.repair(directory, engine)
@@ -170,7 +172,7 @@ def announce(writer: Writer, study: Study, layout: DeviceLayout, text: str | Non
         tables=study.table(),
         text=text,
         cells=[
-            {"id": cell.id, "labels": cell.labels, "measured": on}
+            {"id": cell.id, "labels": cell.labels, "measured": on, **_recorded(cell, study)}
             for cell, on in zip(study.cells, provenance.of_cells(study.cells, study.metrics), strict=True)
         ],
         axes=list(study.axes),
@@ -184,3 +186,9 @@ def announce(writer: Writer, study: Study, layout: DeviceLayout, text: str | Non
         machine={"cores": os.cpu_count(), "host": platform.node(), **layout.record()},
         **{name: value for name, value in further.items() if value},
     )
+
+
+def _recorded(cell: Cell, study: Study) -> dict[str, Any]:
+    """The checksums of a cell's recorded samples, if its samples are recorded."""
+    checksums = recorded_content.of_cell(cell, study)
+    return {"recorded": checksums} if checksums else {}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from selfconsume.families.edm import EDM
     from selfconsume.families.external.command import Command
     from selfconsume.families.external.python import Python
+    from selfconsume.families.external.recorded import Recorded
     from selfconsume.families.external.sklearn import Sklearn
     from selfconsume.families.flow import NormalizingFlow
     from selfconsume.families.gaussian import Gaussian
@@ -34,6 +35,7 @@ KINDS = {
     "sklearn": "external.sklearn:Sklearn",
     "python": "external.python:Python",
     "command": "external.command:Command",
+    "recorded": "external.recorded:Recorded",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
@@ -49,6 +51,7 @@ __all__ = [
     "Mixture",
     "NormalizingFlow",
     "Python",
+    "Recorded",
     "Sklearn",
 ]
 

@@ -70,7 +70,7 @@ class HostFit:
             zero[key] = result
             results.append(result)
             on_progress((i + 1) / inputs.count)
-        return layout.put(_stacked(results))
+        return layout.put(stacked(results))
 
     def _lane(
         self, i: int, x: np.ndarray, weight: np.ndarray, model: bytes | None, fit_seed: int, sample_seed: int
@@ -96,7 +96,7 @@ def _contents(model: SavedModel) -> list[bytes]:
     return [content[:size].tobytes() for content, size in zip(model.content, model.size, strict=True)]
 
 
-def _stacked(results: list[LaneResult]) -> Any:
+def stacked(results: list[LaneResult]) -> Any:
     """The fits of all lanes, with models padded to the longest file."""
     samples, valid, models = zip(*results, strict=True)
     sizes = np.array([len(model) for model in models], np.int32)

@@ -19,6 +19,7 @@ from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.measurement import Measurement
+from selfconsume.lanes.recorded_fit import RecordedFit
 from selfconsume.lanes.records import Clock, PartialFit, Record, Values
 from selfconsume.loop.generation import SampleBlock
 from selfconsume.loop.run import Run
@@ -39,7 +40,8 @@ class LaneBatch:
         self.measurement = Measurement(self.inputs)
         self._fit = LaneFit(self.inputs)
         run = self.inputs.run
-        self._train = HostFit(self.inputs).fit if run.fits_on_host else self._fit.fit
+        host_fit = RecordedFit if run.is_recorded else HostFit
+        self._train = host_fit(self.inputs).fit if run.fits_on_host else self._fit.fit
         curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else ()
         self._sample_block = generation_programs.sample_block(run.block, layout, *curation)
 

@@ -51,6 +51,11 @@ class Run:
         return isinstance(self.family, HostFamily)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether samples are read from files that another pipeline wrote, and nothing is fitted."""
+        return isinstance(self.family, HostFamily) and self.family.is_recorded
+
+    @property
     def can_start_warm(self) -> bool:
         """Whether a fit can start from an earlier generator."""
         return self.family.can_start if isinstance(self.family, HostFamily) else self.family.parametric
@@ -63,7 +68,7 @@ class Run:
     @property
     def generation_zero_inputs(self) -> tuple[Any, ...] | None:
         """Configuration that the fit of generation 0 depends on, equal for runs that share it; None if it is not a fit."""
-        return (self.source, self.family) if self.initial == "fit" else None
+        return (self.source, self.family) if self.initial == "fit" and not self.is_recorded else None
 
     @property
     def sample_size(self) -> int:

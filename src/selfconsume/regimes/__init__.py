@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from selfconsume.regimes.fresh import Fresh
     from selfconsume.regimes.mix import Mix
     from selfconsume.regimes.real_only import RealOnly
+    from selfconsume.regimes.recorded import Recorded
     from selfconsume.regimes.replace import Replace
     from selfconsume.regimes.subsample import Subsample
     from selfconsume.regimes.window import Window
@@ -24,10 +25,11 @@ KINDS = {
     "window": "window:Window",
     "subsample": "subsample:Subsample",
     "fresh": "fresh:Fresh",
+    "recorded": "recorded:Recorded",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["Accumulate", "Fresh", "Mix", "RealOnly", "Replace", "Subsample", "Window"]
+__all__ = ["Accumulate", "Fresh", "Mix", "RealOnly", "Recorded", "Replace", "Subsample", "Window"]
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,8 @@ def summary(study: Mapping[str, Any]) -> str:
     settings = tables["study"]
     roles = ("source", "family", "regime", "curation")
     parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in roles}
+    if tables.get("family", {}).get("kind") == "recorded":
+        return _recorded(study, parts["source"])
     text = [
         f"A generative model{_enclosed(' (', parts['family'], ')')} is fitted to real data"
         f"{_enclosed(' (', parts['source'], ')')} and then retrained, generation after generation, on data that "
@@ -68,6 +70,19 @@ def summary(study: Mapping[str, Any]) -> str:
         text.append(f"Samples are curated by {parts['curation']} before they are published and trained on.")
     if settings.get("extrapolation") and "study.extrapolation" not in axes:
         text.append(f"Every retrained model is extrapolated by {settings['extrapolation']:g}.")
+    return " ".join(text)
+
+
+def _recorded(study: Mapping[str, Any], source: str) -> str:
+    """The study in a few sentences, where samples were made by another pipeline."""
+    cells, seeds, generations = len(study["cells"]), len(seeds_of(study)), study["generations"]
+    text = [
+        f"Samples that another pipeline made are compared with real data{_enclosed(' (', source, ')')}, generation after "
+        f"generation; nothing was trained here. {_count(cells, 'run')} with {_count(seeds, 'seed')} each, generations 0 to "
+        f"{generations - 1}, {study['tables']['study']['n_synthetic']} examples of each."
+    ]
+    if study["axes"]:
+        text.append(f"Runs: {_values([cell['labels'][study['axes'][0]] for cell in study['cells']])}.")
     return " ".join(text)
 
 

@@ -19,6 +19,8 @@ from selfconsume.study.study import Study
 def title(study: Mapping[str, Any]) -> str:
     """A headline: the family and the source."""
     tables = study["tables"]
+    if tables.get("family", {}).get("kind") == "recorded":
+        return f"Recorded samples against real data: {tables['source']['kind'].replace('_', ' ')}"
     kinds = [tables.get(role, {}).get("kind", f"several {role}s") for role in ("family", "source")]
     return f"Retraining on own samples: {kinds[0].replace('_', ' ')} fitted to {kinds[1].replace('_', ' ')}"
 

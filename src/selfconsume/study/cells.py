@@ -13,6 +13,7 @@ from selfconsume import contracts, registry
 from selfconsume.errors import ConfigError
 from selfconsume.loop import generation_zero
 from selfconsume.loop.run import Run
+from selfconsume.regimes.recorded import Recorded
 from selfconsume.study import axes as grid
 from selfconsume.study import data_scale, validation
 from selfconsume.study.identity import identity
@@ -81,6 +82,7 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
             "would give the results stored before; return the data's sha256 from fingerprint()"
         )
     data_scale.check(run.source)
+    _check_recorded(run)
     run.family.check(run.source)
     for recipe in (run.source, run.family, run.regime, *metrics):
         contracts.check_own(recipe)
@@ -101,6 +103,18 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
     if run.initial != "fit":
         _check_checkpoint(run.initial)
         generation_zero.initial_generator(run)
+
+
+def _check_recorded(run: Run) -> None:
+    """Recorded samples have both kinds, and nothing beside them that would change them."""
+    if run.is_recorded != isinstance(run.regime, Recorded):
+        raise ConfigError("regime: family 'recorded' and regime 'recorded' go together; use `selfconsume evaluate`")
+    if not run.is_recorded:
+        return
+    if not isinstance(run.regime, Recorded) or not run.regime.content or run.n_synthetic is None:
+        raise ConfigError("regime: recorded samples need content and n_synthetic; use `selfconsume evaluate`")
+    if run.curation is not None:
+        raise ConfigError("curation: recorded samples are evaluated as they are; drop the curation")
 
 
 def _check_checkpoint(path: str) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from selfconsume import registry
 from selfconsume.loop.run import Run
 from selfconsume.models.external.host_family import HostFamily
+from selfconsume.regimes.recorded import Recorded
 from selfconsume.study.settings import PARTS, RUN
 
-LOCATION = ("path", "fetch", "object")
-"""Fields of sources and families that say where files are: their content counts instead."""
+LOCATION = ("path", "paths", "fetch", "object")
+"""Fields of sources, families and regimes that say where files are: their content counts instead."""
 
 
 def identity(run: Run) -> str:
@@ -34,10 +35,13 @@ def nondefaults(run: Run) -> dict[str, Any]:
     family = registry.nondefault_table("family", run.family)
     if isinstance(run.family, HostFamily) and (fingerprint := run.family.fingerprint()):
         family = _without_location(family) | {"content": fingerprint}
+    regime = registry.nondefault_table("regime", run.regime)
+    if isinstance(run.regime, Recorded):
+        regime = _without_location(regime)
     table: dict[str, Any] = {
         "source": source,
         "family": family,
-        "regime": registry.nondefault_table("regime", run.regime),
+        "regime": regime,
     }
     if run.curation is not None:
         table["curation"] = registry.nondefault_table("curation", run.curation)

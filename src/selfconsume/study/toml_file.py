@@ -75,7 +75,7 @@ def parse(text: str, path: str, changes: Sequence[str] = ()) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     for change in changes:
-        _override(tables, change)
+        override(tables, change)
     return from_tables(tables)
 
 
@@ -113,7 +113,12 @@ def from_stored(tables: Mapping[str, Any]) -> Study:
     return from_tables(tables)
 
 
-def _override(tables: dict[str, Any], change: str) -> None:
+def override(tables: dict[str, Any], change: str) -> None:
+    """Changes the tables of a study by ``key=value``; see `load`.
+
+    Raises:
+        ConfigError: The change has another form, or names no table.
+    """
     key, equals, text = change.partition("=")
     parts = key.strip().split(".")
     if not equals or len(parts) < 2:

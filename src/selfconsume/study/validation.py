@@ -104,6 +104,8 @@ def label(role: str, recipe: Any, siblings: Sequence[Any] = (), omit: Collection
             defaults, are shown, and those that the class names in ``shown``.
         omit: Fields that are shown elsewhere, such as axes of their own.
     """
+    if name := getattr(recipe, "label", ""):
+        return name
     texts = []
     same_kind = [sibling for sibling in siblings if type(sibling) is type(recipe)]
     for field in dataclasses.fields(recipe):

@@ -23,11 +23,10 @@ def verdict(store: Store, as_json: bool) -> None:
     Raises:
         ConfigError: The directory holds no study yet.
     """
-    judged = verdicts(store)
-    rows = judged.to_dicts()
     if as_json:
-        print(json.dumps([{name: _plain(value) for name, value in row.items()} for row in rows], indent=2))
+        print(json.dumps(facts(store), indent=2))
         return
+    rows = verdicts(store).to_dicts()
     if not rows:
         say("no metric of this study can be judged: none has a noise floor or a better direction")
         return
@@ -55,6 +54,11 @@ def verdict(store: Store, as_json: bool) -> None:
     )
     describe_data(provenance.data_lines(store))
     warn(store)
+
+
+def facts(store: Store) -> list[dict[str, Any]]:
+    """The verdicts as JSON holds them."""
+    return [{name: _plain(value) for name, value in row.items()} for row in verdicts(store).to_dicts()]
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -62,6 +62,8 @@ class HostFamily(Family):
     """
 
     parametric: ClassVar[bool] = False
+    is_recorded: ClassVar[bool] = False
+    """Whether samples are read from files and nothing is fitted, as the kind "recorded" does."""
     code_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that name code to import, execute or call: results that name it do not run it when they are read."""
 
