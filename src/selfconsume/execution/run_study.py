@@ -80,11 +80,7 @@ def execute(
     engine = engine or LocalEngine(layout)
     with _opened(out, layout, repair) as directory:
         store = directory.store
-        runs = {run for lanes in store.lanes.values() for run, _ in lanes}
-        if runs and not runs & {cell.id for cell in study.cells}:
-            why = difference(store.study["tables"], study.table())
-            raise ConfigError(f"{out}: its results share no run with this study ({why}); give another --out")
-        recorded_content.check(study, store)
+        _check_runs(study, store)
         if isinstance(directory, Writer):
             if repair:
                 repairs.repair(directory, engine)
@@ -103,6 +99,15 @@ def execute(
             done += sum(len(task.seeds) * len(task.generations) for task in stage)
     layout.meet()
     return Store(out)
+
+
+def _check_runs(study: Study, store: Store) -> None:
+    """Refuses a directory that holds other runs only, or runs whose recorded samples have changed."""
+    runs = {run for lanes in store.lanes.values() for run, _ in lanes}
+    if runs and not runs & {cell.id for cell in study.cells}:
+        why = difference(store.study["tables"], study.table())
+        raise ConfigError(f"{store.path}: its results share no run with this study ({why}); give another --out")
+    recorded_content.check(study, store)
 
 
 def _run(
