@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from selfconsume import registry
 from selfconsume.analysis import compare, verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
@@ -20,19 +21,38 @@ from selfconsume.report import page as reports
 from selfconsume.results import provenance
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
+from selfconsume.sources import arrays, memory
 from selfconsume.start_jax import start_jax
 from selfconsume.study import recorded_arrays, recorded_study, validation
 from selfconsume.study.study import Study
 from selfconsume.types import Curation, Family, Metric, Regime, Source
 
 
-def source(kind: str, **fields: Any) -> Source:
-    """A source by its kind name: ``source("eight_gaussians", n=1000)``.
+def source(data: Any, **fields: Any) -> Source:
+    """Real data: by a kind name, from a path, or from memory.
+
+    ``source("eight_gaussians", n=1000)``; ``source("x.npy")``, a table or a folder of pictures; ``source(array)``,
+    ``source(data_frame, label="species")``, ``source(dataset)``.
+
+    Args:
+        data: The name of a kind; the path of a file or folder; an array of any library, a data frame of pandas or polars, a
+            dataset of Hugging Face. Data in memory is copied and kept until the process ends, see `sources.Memory`.
+        fields: The fields of the kind. For an array in memory `label` is an array of labels.
 
     Raises:
         ConfigError: No such kind, or a field is unknown or wrong. The same holds for `family`, `regime` and `metric`.
     """
-    return _checked("source", kind, fields)
+    if not isinstance(data, str | Path):
+        table = memory.recipe_table(data, **fields)
+    elif isinstance(data, Path) or (Path(data).suffix and data not in registry.kinds("source")):
+        table = {
+            "kind": "arrays" if Path(data).suffix.lower() in arrays.SUFFIXES else "folder",
+            "path": str(data),
+            **fields,
+        }
+    else:
+        table = {"kind": data, **fields}
+    return _checked("source", table.pop("kind"), table)
 
 
 def family(kind: Any, **fields: Any) -> Family:

@@ -1,8 +1,7 @@
 """The contract: what a source, a family, a generator, a regime and a metric are.
 
 One generation: *plan* the pool, *fit* a generator to it, *sample*, *curate* the samples, *measure* and *push* them.
-Recipes (`Source`, `Family`, `Regime`, `Curation`, `Extractor`, `Metric`) are frozen dataclasses of plain values, validated by
-`Study` and never in `__post_init__`, which tracing calls with traced numbers. A `Generator` is an Equinox module of arrays.
+Recipes are frozen dataclasses of plain values, validated by `Study`, never in `__post_init__`, which tracing calls too.
 """
 
 from __future__ import annotations
@@ -42,12 +41,14 @@ class Source(Recipe, abc.ABC):
     """Whether all coordinates share a unit, as pixels do, so that deviations may differ by any factor. May be a property."""
     units: tuple[Sequence[float], Sequence[float]] | None = None
     """Center and factor of each column by which the data was standardised; None: it has its own units. May be a property."""
+    table_columns: Sequence[tuple[str, Sequence[str] | None]] = ()
+    """Each column of the table that examples encode: its name, and its categories if one-hot. May be a property."""
     description: Sequence[str] = ()
     """Lines for people on what was read: rows, columns, scale, what was skipped, warnings. May be a property."""
     fixed: ClassVar[bool] = False
     """Whether `train` and `test` ignore the key: a program then receives the data once, not once per lane."""
     one_hot: ClassVar[bool] = False
-    """Whether every example is a one-hot row, the indicator of a category."""
+    """Whether every example is a one-hot row, the indicator of a category. May be a property."""
     standard_inputs: ClassVar[bool] = False
     """Whether an example is a regression pair ``(x, y)`` with standard normal inputs x."""
     ink_shape: ClassVar[tuple[int, int] | None] = None
@@ -122,8 +123,7 @@ class Generator(eqx.Module):
 
     def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
         """The examples of `sample` and a mask of valid ones: finite ones, unless a generator of uint8 images overrides it."""
-        x = self.sample(key, n)
-        return x, validity.finite(x)
+        return (x := self.sample(key, n)), validity.finite(x)
 
     def parameters(self) -> Mapping[str, Array]:
         """Interpretable parameters by name, for plots; empty for networks."""

@@ -24,6 +24,8 @@ def tiny(tmp_path_factory):
         cls = registry.find(role, kind)
         if role in ("regime", "curation"):
             return cls()
+        if kind == "huggingface":
+            return cls(path=dataset(folder), n=20, n_test=20)
         if role == "family" and kind in programs:
             return cls(**programs[kind])
         return cls(path=str(paths[kind]), n=20, n_test=20) if role == "source" and kind in paths else cls.tiny()
@@ -48,6 +50,15 @@ def files(folder):
             archive.writestr(f"00000/img{i:08d}.png", content.getvalue())
     names = {"arrays": "rows.npy", "mnist": "mnist.npz", "cifar10": "cifar", "ffhq64": "ffhq.zip", "folder": "ffhq.zip"}
     return {kind: folder / name for kind, name in names.items()}
+
+
+def dataset(folder):
+    """A folder of a dataset of Hugging Face with 60 rows."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'datasets'")
+    if not (path := folder / "dataset").exists():
+        rows = np.random.default_rng(0).normal(size=(60, 2))
+        datasets.Dataset.from_dict({"x": rows[:, 0], "y": rows[:, 1]}).save_to_disk(path)
+    return str(path)
 
 
 MODEL = """

@@ -16,7 +16,7 @@ def export(
         Path,
         typer.Option(
             metavar="PATH",
-            help="x.safetensors: the generator; x.npy: all samples; x: a folder of all images; x.png: a picture (100 images).",
+            help="x.safetensors: the generator; x.npy, x.csv, x.parquet: samples; x: a folder of images; x.png: a picture.",
         ),
     ],
     run: Annotated[str | None, typer.Option(metavar="ID", help="The run, as `status` shows it, or a prefix.")] = None,

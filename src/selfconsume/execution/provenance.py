@@ -43,6 +43,8 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
                 parts["accuracy"][name] = accuracy
     if (units := source.units) is not None:
         parts["units"] = dict(zip(("center", "factor"), map(list, units), strict=True))
+    if columns := source.table_columns:
+        parts["columns"] = {name: None if words is None else list(words) for name, words in columns}
     data = {"data": list(source.description)} if source.description else {}
     return sizes | data | {name: part for name, part in parts.items() if part}
 

@@ -18,13 +18,14 @@ from selfconsume.plots import sample_panels
 from selfconsume.plots.style import PALETTE, STYLE
 from selfconsume.report import sample_strip
 from selfconsume.report.stored_samples import LaneSamples
-from selfconsume.results import cell_labels
+from selfconsume.results import cell_labels, data_units
 from selfconsume.results.format import Lane
 from selfconsume.results.store import Store
 from selfconsume.results.stored_study import readable
 
 ALL = 10**9
 FIGURES = (".png", ".svg", ".pdf")
+TABLES = (".csv", ".parquet")
 MAX_POINTS = 500
 """Examples in a panel of a figure."""
 SIDE = 10
@@ -40,7 +41,8 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
 
     Args:
         store: The directory of results.
-        out: The suffix chooses the format. ``.npy``: all examples, one array. ``.png``: a sheet of the
+        out: The suffix chooses the format. ``.npy``: all examples, one array. ``.csv``, ``.parquet``: a table of all examples
+            with the columns and categories of the source's. ``.png``: a sheet of the
             first 100 images, as the report shows them, or the points over the real data. A name without a suffix: a
             folder, of one ``.png`` for each image, which must not exist or be empty.
         lane: Run and seed.
@@ -63,12 +65,17 @@ def write(store: Store, out: str | Path, lane: Lane, generation: int) -> Path:
     try:
         if out.suffix == ".npy":
             np.save(out, rows)
+        elif out.suffix in TABLES:
+            frame = data_units.table(rows, data_units.columns_by_run(store).get(lane[0]))
+            frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
         elif out.suffix == ".png":
             _picture(out, rows, reader.real(lane), options, f"generation {generation}")
         elif not out.suffix:
             _folder(out, rows, options["image"])
         else:
-            raise ConfigError(f"export: expected --out to end in .safetensors, .png, .npy or nothing, got {str(out)!r}")
+            raise ConfigError(
+                f"export: expected --out to end in .safetensors, .png, .npy, .csv, .parquet or nothing, got {str(out)!r}"
+            )
     except OSError as error:
         raise ConfigError(f"export: cannot write {str(out)!r} ({error.strerror})") from None
     return out

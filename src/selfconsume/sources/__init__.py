@@ -1,6 +1,7 @@
 """Sources: where real data comes from. One file for each kind.
 
-Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`; file formats: `files`.
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`, `tabular` (tables, arrays, data in memory); file
+formats: `files`.
 
 Imports types and models.
 """
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from selfconsume.sources.folder import Folder
     from selfconsume.sources.gaussian import Gaussian
     from selfconsume.sources.gaussian_mixture import GaussianMixture
+    from selfconsume.sources.huggingface import HuggingFace
     from selfconsume.sources.linear import Linear
+    from selfconsume.sources.memory import Memory
     from selfconsume.sources.mnist import Mnist
     from selfconsume.sources.swiss_roll import SwissRoll
     from selfconsume.sources.two_moons import TwoMoons
@@ -40,6 +43,8 @@ KINDS = {
     "ffhq64": "ffhq64:Ffhq64",
     "folder": "folder:Folder",
     "arrays": "arrays:Arrays",
+    "memory": "memory:Memory",
+    "huggingface": "huggingface:HuggingFace",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
@@ -54,7 +59,9 @@ __all__ = [
     "Folder",
     "Gaussian",
     "GaussianMixture",
+    "HuggingFace",
     "Linear",
+    "Memory",
     "Mnist",
     "SwissRoll",
     "TwoMoons",

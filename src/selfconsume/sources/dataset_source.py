@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,21 @@ from selfconsume.errors import ConfigError
 from selfconsume.types import Samples, Source
 
 
+class Examples(Protocol):
+    """Examples ``(n, *shape)`` that are read or encoded when they are indexed: a NumPy array, for instance."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray: ...
+
+
 class Rows(NamedTuple):
     """A whole dataset on the host. NumPy arrays, because caches must not hold JAX arrays made under tracing."""
 
-    examples: np.ndarray
+    examples: Examples
     labels: np.ndarray | None = None
     n_held_out: int | None = None
     """Size of the dataset's official test set, its last rows; None if it has none."""
@@ -129,7 +140,7 @@ def content_hash(rows: Rows) -> str:
     digest = hashlib.sha256(repr((rows.examples.shape, rows.labels is not None, rows.n_held_out)).encode())
     for array in (rows.examples, rows.labels):
         if array is not None:
-            digest.update(np.ascontiguousarray(array).data)
+            digest.update(np.ascontiguousarray(np.asarray(array)).data)
     return digest.hexdigest()
 
 

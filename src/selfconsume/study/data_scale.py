@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.arrays import Arrays
-from selfconsume.sources.standardisation import MAX_RATIO, moments
+from selfconsume.sources.tabular.standardisation import MAX_RATIO, moments
+from selfconsume.sources.tabular.table_source import TableSource
 from selfconsume.types import Source
 
 MAX_OFFSET = 1e4
@@ -45,7 +45,7 @@ def _fault(source: Source, fingerprint: str) -> str:
     center, deviation = moments(x.astype(np.float64))
     is_varying = deviation > 0
     remedy = "standardise the data in the source, or save it to a file and use kind = 'arrays'"
-    if isinstance(source, Arrays):
+    if isinstance(source, TableSource):
         remedy = "set source.scale = 'columns'"
     elif type(source).__module__.startswith("selfconsume."):
         remedy = "change the fields of the source"
@@ -61,7 +61,7 @@ def _fault(source: Source, fingerprint: str) -> str:
         return (
             f"standard deviations of columns lie between {low:.3g} and {high:.3g}, expected a ratio of at most "
             f"{MAX_RATIO:.0f}, as distances and networks would ignore the smaller ones; {remedy}, or declare a common unit "
-            f"({'source.scale = ' + repr('common') if isinstance(source, Arrays) else 'common_unit = True'})"
+            f"({'source.scale = ' + repr('common') if isinstance(source, TableSource) else 'common_unit = True'})"
         )
     size = float(np.sqrt((deviation[is_varying] ** 2).mean()))
     if not SIZES[0] <= size <= SIZES[1]:

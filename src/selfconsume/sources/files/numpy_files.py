@@ -9,9 +9,11 @@ import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.files.archives import first_line
-from selfconsume.sources.files.tables import Table, listed
+from selfconsume.sources.tabular.table import Table, listed
 
 # A header with a false size raises MemoryError before any data is read.
+MAP_BYTES = 256 * 2**20
+"""Larger .npy files are memory-mapped: do not change them while they are in use."""
 UNREADABLE = (ValueError, EOFError, OSError, MemoryError, SyntaxError, zipfile.BadZipFile)
 
 
@@ -23,6 +25,8 @@ def read(path: str, array: str | None, label: str | None) -> Table:
     """
     suffix = Path(path).suffix.lower()
     try:
+        if suffix == ".npy" and Path(path).expanduser().stat().st_size > MAP_BYTES:
+            return Table(np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False))
         # Opened here, because NumPy leaves broken archives open.
         with open(Path(path).expanduser(), "rb") as file:
             content = np.load(file, allow_pickle=False)

@@ -1,47 +1,24 @@
-"""Tables of numbers with named columns: CSV and Parquet files."""
+"""Tables with named columns: CSV and Parquet files."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.files import csv_text
 from selfconsume.sources.files.archives import first_line
-from selfconsume.sources.files.csv_fields import MISSING, as_numbers, label_values
 from selfconsume.sources.files.headers import has_header
+from selfconsume.sources.tabular.table import Origin, Table, TableFormat, from_frame
 
 if TYPE_CHECKING:
     import polars
 
 ROW_NUMBERS = re.compile(r"|Unnamed: \d+|__index_level_\d+__|_duplicated_\d+")
 """Names that writers of tables give to columns without a name."""
-DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
-
-
-class Table(NamedTuple):
-    """A file in memory: float64 rows ``(n, d)`` or uint8 images ``(n, H, W, C)``; NaN is a missing value."""
-
-    values: np.ndarray
-    labels: np.ndarray | None = None
-    columns: tuple[str, ...] | None = None
-    notes: tuple[str, ...] = ()
-    """What was skipped or interpreted, for `Source.description`."""
-
-
-class TableFormat(NamedTuple):
-    """The fields of a recipe that say how a table is read."""
-
-    columns: tuple[str, ...] | None
-    label: str | None
-    header: bool | None
-    decimal: Literal[".", ","]
 
 
 def read(path: str, form: TableFormat) -> Table:
@@ -54,31 +31,7 @@ def read(path: str, form: TableFormat) -> Table:
         frame, notes = _read_parquet(path)
     else:
         frame, notes = _read_csv(path, form)
-    for field, name in [("columns", name) for name in form.columns or ()] + [("label", form.label)]:
-        if name is not None and name not in frame.columns:
-            raise ConfigError(f"source.{field}: '{path}' has no column '{name}'; it has {listed(frame.columns)}")
-    for name in form.columns or ():
-        if (form.columns or ()).count(name) > 1:
-            raise ConfigError(f"source.columns: '{name}' is named twice; name it once")
-    names = form.columns
-    if names is None:
-        indices = _index_columns(path, frame, form.label)
-        names = tuple(name for name in frame.columns if name != form.label and name not in indices)
-        if indices:
-            notes = [*notes, f"skipped {listed(indices)} (row index; name it in columns to use it)"]
-        if "" in names:
-            raise ConfigError(f"source.columns: '{path}' has a column without a name; name the columns to use")
-    if not names:
-        raise ConfigError(f"source.columns: '{path}' has no column but the label")
-    values = _numbers(path, frame, names, form.decimal)
-    labels = None if form.label is None else label_values(frame[form.label])
-    return Table(values, labels, names, tuple(notes))
-
-
-def listed(names: Sequence[str], limit: int = 8) -> str:
-    """Names in quotes, at most ``limit`` of them."""
-    text = ", ".join(f"'{name}'" for name in names[:limit])
-    return (text or "nothing") + (f" and {len(names) - limit} more" if len(names) > limit else "")
+    return from_frame(frame, form, Origin("source.path", f"'{path}'"), _index_columns(path, frame, form.label), notes)
 
 
 def _read_parquet(path: str) -> tuple[polars.DataFrame, list[str]]:
@@ -153,33 +106,3 @@ def _counts_rows(column: polars.Series) -> bool:
 
     numbers = column.cast(polars.Int64, strict=False)
     return not numbers.null_count() and numbers.n_unique() == len(numbers) and (numbers >= 0).all()
-
-
-def _numbers(path: str, frame: polars.DataFrame, names: Sequence[str], decimal: str) -> np.ndarray:
-    """The columns as float64 ``(n, d)``; NaN where a value is missing."""
-    import polars
-
-    arrays, text, commas = [], {}, False
-    for name in names:
-        column = frame[name]
-        if column.dtype == polars.String:
-            numbers = as_numbers(column, decimal)
-            wrong = column.filter(numbers.is_null() & ~column.str.strip_chars().is_in(MISSING).fill_null(True))
-            if len(wrong):
-                text[name] = wrong[0]
-                commas |= bool(wrong.str.contains(DECIMAL_COMMA).all())
-            column = numbers
-        elif not (column.dtype.is_numeric() or column.dtype == polars.Boolean):
-            text[name] = str(column[0])
-        arrays.append(column if name in text else column.cast(polars.Float64).fill_null(float("nan")))
-    if text:
-        name = next(iter(text))
-        remedy = (
-            "if commas are decimal marks, set decimal = ','"
-            if commas
-            else "name the columns to use, or one of them as label"
-        )
-        raise ConfigError(
-            f"source.columns: {listed(list(text))} of '{path}' hold no numbers, such as {text[name][:40]!r}; {remedy}"
-        )
-    return np.stack([column.to_numpy() for column in arrays], axis=1)

@@ -7,28 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.standardisation import Standardisation, moments
+from selfconsume.sources.tabular.standardisation import Standardisation, moments
+from selfconsume.sources.tabular.table import Origin
 
 MAX_COLUMNS = 500
 """Columns up to which collinearity is tested."""
 
 
-def refuse(path: str, ordered: np.ndarray, n: int, n_test: int) -> None:
-    """Refuses a split whose training rows are all equal.
+def refuse(origin: Origin, train: np.ndarray) -> None:
+    """Refuses training rows that are all equal.
 
     Args:
-        path: The file, for messages.
-        ordered: All examples in the order of the split, ``(n_rows, d)``.
-        n: Training rows.
-        n_test: Test rows.
+        origin: Where they come from, for messages.
+        train: Training rows ``(n, d)``.
 
     Raises:
         ConfigError: The training rows are all equal.
     """
-    train = ordered[n_test : n_test + n]
     if len(train) > 1 and (train == train[0]).all():
         raise ConfigError(
-            f"source.path: all {len(train)} training rows of '{path}' are equal, expected at least two distinct ones; a "
+            f"{origin.field}: all {len(train)} training rows of {origin} are equal, expected at least two distinct ones; a "
             "generator of a constant has nothing to lose"
         )
 
@@ -60,17 +58,16 @@ def describe_scale(standardisation: Standardisation, columns: Sequence[str] | No
     return lines
 
 
-def warnings(ordered: np.ndarray, n: int, n_test: int, columns: Sequence[str] | None) -> list[str]:
+def warnings(train: np.ndarray, test: np.ndarray, columns: Sequence[str] | None) -> list[str]:
     """One line for each property of the data that misleads metrics.
 
     Args:
-        ordered: All examples in the order of the split, ``(n_rows, d)``.
-        n: Training rows.
-        n_test: Test rows.
+        train: Training rows ``(n, d)``.
+        test: Test rows.
         columns: Names of the columns, if they have any.
     """
-    test, train = ordered[:n_test], ordered[n_test : n_test + n]
-    if not len(train) or not len(test):
+    n_test = len(test)
+    if not len(train) or not n_test:
         return []
     lines = []
     # Adding 0 turns -0.0, which compares equal, into the same bytes.
@@ -82,7 +79,7 @@ def warnings(ordered: np.ndarray, n: int, n_test: int, columns: Sequence[str] | 
         )
     if distinct < n_test:
         lines.append(f"warning: {distinct} distinct training rows are fewer than n_test = {n_test}; lower n_test")
-    names = columns or [f"column {j}" for j in range(ordered.shape[1])]
+    names = columns or [f"column {j}" for j in range(train.shape[1])]
     if dependent := collinear(train, names):
         lines.append(
             f"warning: {', '.join(dependent[:5])}{', ...' * (len(dependent) > 5)} depend linearly on other columns: the "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfconsume.sources.standardisation import moments, standardise
+from selfconsume.sources.tabular.standardisation import moments, standardise
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(500, 4)) * [1.0, 12.0, 2e4, 0.5] + [0.0, 42.0, 3e4, 7.0]
