@@ -1,5 +1,6 @@
 """Figures of tidy tables: what they show, read back from the drawing."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
@@ -7,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from selfconsume.plots import metric_curves
+from selfconsume.plots import colours, metric_curves, web_figure
+from selfconsume.plots.style import PALETTE
 
 
 def tidy(value, axes=None, seeds=4, generations=6, floor=None):
@@ -26,7 +28,7 @@ def tidy(value, axes=None, seeds=4, generations=6, floor=None):
 
 def texts(figure):
     """All texts of the drawn figure."""
-    return [element.text for element in ElementTree.fromstring(metric_curves.svg(figure)).iter() if element.text]
+    return [element.text for element in ElementTree.fromstring(web_figure.svg(figure, "m")).iter() if element.text]
 
 
 def noisy(cell, seed, t):
@@ -135,7 +137,7 @@ HOSTILE = "</text><script>alert(1)</script> & $x^{2$"
 
 def test_svg_is_inert_and_complete():
     frame = tidy(noisy, {"regime": [HOSTILE[:25], "b", "c"]})
-    text = metric_curves.svg(metric_curves.metric_curves(frame, "m", ["regime"]), "salt")
+    text = web_figure.svg(metric_curves.metric_curves(frame, "m", ["regime"]), "salt")
     root = ElementTree.fromstring(text)
     assert (
         text.startswith("<svg") and "<script" not in text and not list(root.iter("{http://www.w3.org/2000/svg}image"))
@@ -150,10 +152,47 @@ def test_formulas_in_names_are_text():
 
 def test_internal_names_differ_between_figures_and_repeat_between_runs():
     figure = metric_curves.metric_curves(tidy(noisy), "m", ["regime"])
-    assert metric_curves.svg(figure, "a") == metric_curves.svg(figure, "a") != metric_curves.svg(figure, "b")
+    assert web_figure.svg(figure, "a") == web_figure.svg(figure, "a") != web_figure.svg(figure, "b")
 
 
 def test_global_settings_are_left_alone():
     before = dict(matplotlib.rcParams)
-    metric_curves.svg(metric_curves.metric_curves(tidy(noisy), "m", ["regime"]))
+    web_figure.svg(metric_curves.metric_curves(tidy(noisy), "m", ["regime"]), "m")
     assert dict(matplotlib.rcParams) == before
+
+
+def test_dashes_repeat_what_colours_say_unless_they_mean_predictions():
+    frame = tidy(noisy)
+    lines = metric_curves.metric_curves(frame, "m", ["regime"]).axes[0].lines
+    assert len({line.get_color() for line in lines}) == len({str(line._dash_pattern) for line in lines}) == 3
+    theory = metric_curves.PredictedCurve("theory", [0, 1], [1.0, 2.0])
+    lines = metric_curves.metric_curves(frame, "m", ["regime"], predictions=[theory]).axes[0].lines
+    assert [line.get_linestyle() for line in lines] == ["-", "-", "-", "--"]
+
+
+def test_the_description_gives_the_means():
+    text = metric_curves.describe(tidy(noisy, floor=lambda cell, seed: 0.5), "m", ["regime"])
+    first, last = (np.mean([noisy(2, seed, t) for seed in range(4)]) for t in (0, 5))
+    assert text.startswith("m, mean over seeds, from generation 0 to 5: real_only from ")
+    assert f"replace from {first:.3g} to {last:.3g}" in text and text.endswith("; real against real 0.5")
+
+
+@pytest.mark.parametrize("colour", [*PALETTE, "#440154", "#1a1a1a", "#7d7d7d"])
+def test_text_in_a_colour_is_readable_on_light_and_dark_pages(colour):
+    assert colours.contrast(colours.readable(colour), colours.PAPER) >= 4.5
+    assert colours.contrast(colours.on_dark(colour), colours.NIGHT) >= 4.5
+
+
+def test_contrast_is_that_of_the_standard():
+    """WCAG 2.2: black on white is 21, #777777 on white 4.48."""
+    assert colours.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert colours.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
+
+
+def test_colours_of_a_web_figure_are_variables_with_a_dark_counterpart():
+    text = web_figure.svg(metric_curves.metric_curves(tidy(noisy), "m", ["regime"]), 'm & "n"')
+    ElementTree.fromstring(text)
+    assert 'role="img" aria-label="m &amp; &quot;n&quot;"' in text and ": #" not in text
+    dark = web_figure.dark_colours(text)
+    assert "--x0072b2: #" in dark and "--x0072b2: #0072b2" not in dark
+    assert dark.count(":") == len(set(re.findall(r"var\(--x(\w+)", text)))

@@ -1,13 +1,11 @@
 """Metric against generation with bands over seeds, from the tidy table.
 
 Figures use matplotlib's object interface and do not change its global state; save them with `Figure.savefig`, or as a string
-for a web page with `svg`.
+for a web page with `web_figure.svg`.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from selfconsume.plots import colours
 from selfconsume.plots.axis_limits import fit_axes
 from selfconsume.plots.curves import Curve, curves_of
 from selfconsume.plots.panels import Arrangement, Panel, arrange, direct_labels, legend
@@ -28,7 +27,7 @@ from selfconsume.plots.style import INK, MUTED, PALE, STYLE
 from selfconsume.results.cell_labels import labels, selection
 from selfconsume.results.format import FLOOR
 
-__all__ = ["PredictedCurve", "metric_curves", "sample_grid", "svg"]
+__all__ = ["PredictedCurve", "describe", "metric_curves", "sample_grid"]
 
 MAX_CELLS = 24
 """Of more cells an evenly spaced selection along the axes is plotted."""
@@ -68,10 +67,11 @@ def metric_curves(
 ) -> Figure:
     """A metric against the generation: mean over seeds of each cell with its t interval.
 
-    Up to 8 cells share one panel with a label at each line; more share it if they differ in one number (a sequential colour
-    map), otherwise small multiples by the axes that are not coded by colour. Rows named ``<metric>.floor`` give the grey level
-    "real against real". Diverged seeds are excluded from the mean; a cross marks the last finite value of each, and the
-    label counts them. The axis is logarithmic if positive means span more than two decades.
+    Up to 8 cells share one panel with a label at each line, and dashes beside their colours unless there are predictions; more
+    share it if they differ in one number (a sequential colour map), otherwise small multiples by the axes that are not coded
+    by colour. Rows named ``<metric>.floor`` give the grey level "real against real". Diverged seeds are excluded from the
+    mean; a cross marks the last finite value of each, and the label counts them. The axis is logarithmic if positive means
+    span more than two decades.
 
     Args:
         frame: A tidy table, see `selfconsume.results.table.table`.
@@ -105,30 +105,27 @@ def metric_curves(
         for prediction in predictions:
             dashes.setdefault(prediction.label, DASHES[len(dashes) % len(DASHES)])
         for ax, panel in zip(grid, layout.panels, strict=False):
-            _draw_curves(ax, panel, curves, len(layout.panels) > 1)
+            _draw_curves(ax, panel, curves, len(layout.panels) > 1, not predictions)
             _draw_predictions(ax, panel, [cell["run"] for cell in cells], predictions, dashes)
         notes = _notes(layout, curves, dashes)
         diverged = [sum(len(curves[i].diverged) for i in panel.members) for panel in layout.panels]
         _label_panels(grid, layout.panels, diverged)
         _label_axes(figure, grid, metric + scale, [*notes, BETTER[better]])
-        _label_curves(figure, grid, layout, curves)
+        _label_curves(figure, grid, layout, curves, not predictions)
     return figure
 
 
-def svg(figure: Figure, salt: str = "") -> str:
-    """The figure as an ``<svg>`` element for a web page: text remains text in the font of the page.
-
-    Args:
-        figure: Any figure.
-        salt: Distinguishes internal names from those of the page's other figures.
-    """
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt or "selfconsume"}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    body = text.getvalue()
-    body = re.sub(r"<metadata>.*?</metadata>", "", body[body.index("<svg") :], flags=re.DOTALL)
-    # Only definitions are referenced; names of groups would collide between figures.
-    return re.sub(r'<g id="[^"]*"', "<g", body)
+def describe(frame: pl.DataFrame, metric: str, axes: Sequence[str]) -> str:
+    """A figure of `metric_curves` in words: the means over seeds of its cells, in generation 0 and the last one."""
+    rows = frame.filter(pl.col("metric") == metric)
+    floors = frame.filter(pl.col("metric") == f"{metric}{FLOOR}")
+    cells = rows.select("run", *axes).unique(maintain_order=True).to_dicts()
+    cells = [cells[i] for i in selection(cells, axes, MAX_CELLS)]
+    curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), 0.95)
+    parts = [f"{c.label or 'all'} from {c.mean[0]:.3g} to {c.mean[-1]:.3g}" for c in curves]
+    floor = next((f"; real against real {c.floor[0]:.3g}" for c in curves if c.floor), "")
+    span = f"from generation {min(c.t.min() for c in curves)} to {max(c.t.max() for c in curves)}"
+    return f"{metric}, mean over seeds, {span}: {', '.join(parts)}{floor}"
 
 
 def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
@@ -164,7 +161,8 @@ def _floors(panel: Panel, curves: Sequence[Curve]) -> set[tuple[float, float, fl
     return {floor for i in panel.members if (floor := curves[i].floor) is not None}
 
 
-def _draw_curves(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -> None:
+def _draw_curves(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool, dashed: bool) -> None:
+    """Means, bands and marks; dashes repeat what colours say, unless they mean predictions."""
     floors = _floors(panel, curves)
     if len(floors) == 1:
         _draw_floor(ax, next(iter(floors)), MUTED, "-", PALE)
@@ -183,7 +181,8 @@ def _draw_curves(ax: Axes, panel: Panel, curves: Sequence[Curve], small: bool) -
             continue
         ax.fill_between(curve.t, curve.low, curve.high, color=colour, alpha=faint, lw=0)
         marker = "o" if len(curve.t) <= 25 and not small else None
-        ax.plot(curve.t, curve.mean, color=colour, lw=1.5, marker=marker, ms=2.6, mew=0)
+        dash = colours.dash(colour) if dashed else "-"
+        ax.plot(curve.t, curve.mean, color=colour, ls=dash, lw=1.5, marker=marker, ms=2.6, mew=0)
         marks = [(t, np.clip(v, low, high)) for t, v in curve.diverged[:MAX_MARKS] if t >= 0]
         if marks:
             ax.scatter(*zip(*marks, strict=True), marker="x", s=22, lw=1.1, color=colour, zorder=3, clip_on=False)
@@ -215,7 +214,9 @@ def _draw_predictions(
             ax.plot(prediction.generations, prediction.values, color=colour, ls=dash, lw=1.2, zorder=2.5)
 
 
-def _label_curves(figure: Figure, grid: Sequence[Axes], layout: Arrangement, curves: Sequence[Curve]) -> None:
+def _label_curves(
+    figure: Figure, grid: Sequence[Axes], layout: Arrangement, curves: Sequence[Curve], dashed: bool
+) -> None:
     """Direct labels in a single panel, otherwise a legend."""
     if len(layout.panels) == 1:
         direct_labels(grid[0], _ends(layout.panels[0], curves))
@@ -223,7 +224,7 @@ def _label_curves(figure: Figure, grid: Sequence[Axes], layout: Arrangement, cur
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
     elif layout.legend:
-        legend(figure, layout.legend_title, layout.legend)
+        legend(figure, layout.legend_title, layout.legend, dashed)
 
 
 def _notes(layout: Arrangement, curves: Sequence[Curve], dashes: dict[str, Any]) -> list[str]:

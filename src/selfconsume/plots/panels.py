@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from selfconsume.plots import colours as colour_contrast
 from selfconsume.plots.style import PALETTE
 from selfconsume.results.cell_labels import axis_label, cut, distinct, labels, text
 
@@ -77,9 +78,12 @@ def colours(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> dict[str
     return colour_of
 
 
-def legend(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> None:
-    """Legend at the right of all panels."""
-    handles = [Line2D([], [], color=colour, lw=2, label=name) for name, colour in entries]
+def legend(figure: Figure, title: str, entries: Sequence[tuple[str, Any]], dashed: bool) -> None:
+    """Legend at the right of all panels, of lines with their dashes or without."""
+    handles = [
+        Line2D([], [], color=colour, ls=colour_contrast.dash(colour) if dashed else "-", lw=2, label=name)
+        for name, colour in entries
+    ]
     figure.legend(
         handles=handles,
         title=title,
@@ -87,7 +91,7 @@ def legend(figure: Figure, title: str, entries: Sequence[tuple[str, Any]]) -> No
         frameon=False,
         fontsize=8,
         title_fontsize=8,
-        handlelength=1.4,
+        handlelength=2.4,
     )
 
 
@@ -119,7 +123,7 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[tuple[float, float], str, Any]]
             (1.035, y),
             textcoords="axes fraction",
             va="center",
-            color=colour,
+            color=colour_contrast.readable(colour),
             fontsize=8,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},

@@ -21,11 +21,12 @@ Summary = Mapping[str, Any]
 
 
 class Shown(NamedTuple):
-    """A metric of the report: its name, the better direction, and the first line of its class."""
+    """A metric of the report: its name, the better direction, the first line of its class, and the anchor that explains it."""
 
     name: str
     better: str | None
     about: str
+    anchor: str = ""
 
 
 class Entry(NamedTuple):

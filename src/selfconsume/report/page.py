@@ -16,8 +16,8 @@ from markupsafe import Markup
 from selfconsume import registry
 from selfconsume.analysis import verdicts
 from selfconsume.errors import ConfigError
-from selfconsume.plots import metric_curves, panels
-from selfconsume.report import cell_map, final_table, sample_strip
+from selfconsume.plots import metric_curves, panels, web_figure
+from selfconsume.report import cell_map, final_table, sample_strip, terms
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
@@ -31,6 +31,8 @@ MAX_TABLE_ROWS = 200
 """Cells in the final table; `selfconsume table` writes all."""
 MAX_OF_FAMILY = 4
 """Values shown of a family of names that differ in indices only, such as the entries of a covariance."""
+DARK_COLOURS = "/* dark colours of figures */"
+"""Where the template takes the colours of figures on a dark page."""
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 
 
@@ -72,12 +74,14 @@ def write(
         "verdict": findings.verdicts if findings else None,
         "statistics": _statistics(findings, store.study["axes"]) if findings else [],
         "arrows": ARROWS,
+        "terms": terms.terms(store.study["tables"]["metrics"], list(((findings and findings.verdicts) or {}).values())),
     }
     loader = jinja2.PackageLoader("selfconsume.report", "templates")
     pages = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return _put(store.path / FILE, pages.get_template(FILE).render(page))
+    text = pages.get_template(FILE).render(page)
+    return _put(store.path / FILE, text.replace(DARK_COLOURS, web_figure.dark_colours(text)))
 
 
 def _head(store: Store) -> dict[str, Any]:
@@ -205,7 +209,8 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
             members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
             hidden += len(members[MAX_OF_FAMILY:])
-            columns += [Shown(name, better_of(name), about) for name in members[:MAX_OF_FAMILY]]
+            anchor = terms.anchor("metric", recipe["kind"])
+            columns += [Shown(name, better_of(name), about, anchor) for name in members[:MAX_OF_FAMILY]]
     return columns, hidden
 
 
@@ -227,7 +232,7 @@ def _curve(
 ) -> tuple[Markup, bool]:
     figure = metric_curves.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
     # matplotlib escapes the texts of an SVG file.
-    return Markup(metric_curves.svg(figure, metric.name)), figure.get_figwidth() > 6
+    return Markup(web_figure.svg(figure, metric_curves.describe(frame, metric.name, axes))), figure.get_figwidth() > 6
 
 
 def _statistics(findings: Findings, axes: Sequence[str]) -> list[tuple[Shown, Markup, bool]]:
