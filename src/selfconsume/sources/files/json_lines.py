@@ -11,7 +11,7 @@ import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.files.archives import first_line
-from selfconsume.sources.files.tables import Table, listed
+from selfconsume.sources.tabular.table import Table, listed
 
 SUFFIXES = (".jsonl", ".ndjson")
 

@@ -14,7 +14,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import split_order
 from selfconsume.sources.files import json_lines, numpy_files, pictures, tables
 from selfconsume.sources.files.archives import open_entries
-from selfconsume.sources.files.tables import TableFormat
+from selfconsume.sources.tabular.table import TableFormat
 from selfconsume.types import Source
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -99,7 +99,7 @@ def _values(path: str, source: Source) -> np.ndarray:
                 name: getattr(source, name, default) for name, default in (("side", None), ("resample", "lanczos"))
             }
             channels: Any = source.shape[2]
-            return pictures.read(path, options["side"], channels, options["resample"], "nothing").examples
+            return np.asarray(pictures.read(path, options["side"], channels, options["resample"], "nothing").examples)
         names = getattr(source, "names", None)
         if suffix in (".npy", ".npz"):
             return numpy_files.read(path, getattr(source, "array", None) if suffix == ".npz" else None, None).values
