@@ -24,7 +24,7 @@ def test_it_can_be_imported_and_says_what_it_is(name):
 
 
 def test_the_recipes_that_it_shows_are_made():
-    shown = re.findall(r"`((?:source|family|regime|curation|metric)\(.+?\)|\w+\.[A-Z]\w+\(.*?\))`", PAGE)
-    assert len(shown) == 11
+    shown = re.findall(r"`((?:source|family|regime|curation|representation|metric)\(.+?\)|\w+\.[A-Z]\w+\(.*?\))`", PAGE)
+    assert len(shown) == 13
     for text in shown:
         assert eval(text, {name: getattr(selfconsume, name) for name in selfconsume.__all__})

@@ -22,7 +22,7 @@ LAYERS = [
     {"types", "start_jax", "tracing"},
     {"registry"},
     {"regimes", "curations", "models"},
-    {"sources", "families", "metrics", "loop"},
+    {"sources", "representations", "families", "metrics", "loop"},
     {"extractors", "contracts"},
     {"study", "theory", "lanes"},
     {"results"},
@@ -74,7 +74,11 @@ def test_imports_point_one_way(name):
 def test_recipes_do_not_import_each_other():
     """A kind is a file that needs no other kind: what several of them share has a file of its own."""
     for role in ("regimes", "curations", "families", "extractors"):
-        kinds = {name for name in FILES if name.startswith(f"{role}.")} - {"regimes.schedules", "curations.reward"}
+        kinds = {name for name in FILES if name.startswith(f"{role}.")} - {
+            "regimes.schedules",
+            "curations.reward",
+            "extractors.feature_source",
+        }
         for name in kinds:
             assert not own(TREES[name]) & (kinds - {name}), f"{name} imports another kind"
 

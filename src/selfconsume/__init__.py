@@ -9,8 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume import curations, extractors, families, metrics, regimes, sources
-    from selfconsume.api import Results, curation, evaluate, family, load_results, metric, regime, run, source
+    from selfconsume import curations, extractors, families, metrics, regimes, representations, sources
+    from selfconsume.api import (
+        Results,
+        curation,
+        evaluate,
+        family,
+        load_results,
+        metric,
+        regime,
+        representation,
+        run,
+        source,
+    )
     from selfconsume.contracts import check, register
     from selfconsume.errors import ConfigError
     from selfconsume.loop.run import Run
@@ -31,11 +42,12 @@ if TYPE_CHECKING:
         Number,
         Plan,
         Regime,
+        Representation,
         Source,
     )
 
 _NAMES = {
-    "api": "Results curation evaluate family load_results metric regime run source",
+    "api": "Results curation evaluate family load_results metric regime representation run source",
     "loop.run": "Run",
     "loop.step": "retrain step",
     "study.study": "Study",
@@ -44,11 +56,12 @@ _NAMES = {
     "models.training.sufficient_statistics": "SufficientStatisticsFamily",
     "contracts": "check register",
     "errors": "ConfigError",
-    "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Source",
+    "types": "Curation Density Extractor Family FitState Generation Generator Metric Number Plan Regime Representation "
+    "Source",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-_PACKAGES = ("curations", "extractors", "families", "metrics", "regimes", "sources")
+_PACKAGES = ("curations", "extractors", "families", "metrics", "regimes", "representations", "sources")
 
 __all__ = [
     "ConfigError",
@@ -63,6 +76,7 @@ __all__ = [
     "Number",
     "Plan",
     "Regime",
+    "Representation",
     "Results",
     "Run",
     "Source",
@@ -83,6 +97,8 @@ __all__ = [
     "regime",
     "regimes",
     "register",
+    "representation",
+    "representations",
     "retrain",
     "run",
     "save_generator",

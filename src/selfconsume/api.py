@@ -25,7 +25,7 @@ from selfconsume.sources import arrays, memory
 from selfconsume.start_jax import start_jax
 from selfconsume.study import recorded_arrays, recorded_study, validation
 from selfconsume.study.study import Study
-from selfconsume.types import Curation, Family, Metric, Regime, Source
+from selfconsume.types import Curation, Family, Metric, Regime, Representation, Source
 
 
 def source(data: Any, **fields: Any) -> Source:
@@ -75,6 +75,11 @@ def regime(kind: str, **fields: Any) -> Regime:
 def curation(kind: str, **fields: Any) -> Curation:
     """A curation by its kind name: ``curation("bradley_terry", choices=4)``."""
     return _checked("curation", kind, fields)
+
+
+def representation(kind: str, **fields: Any) -> Representation:
+    """A representation by its kind name: ``representation("pca", components=32)``."""
+    return _checked("representation", kind, fields)
 
 
 def metric(kind: str, **fields: Any) -> Metric:

@@ -15,10 +15,11 @@ from importlib import metadata
 from typing import Any
 
 from selfconsume.errors import ConfigError
-from selfconsume.types import Curation, Extractor, Family, Metric, Regime, Source
+from selfconsume.types import Curation, Extractor, Family, Metric, Regime, Representation, Source
 
 ROLES: dict[str, type] = {
     "source": Source,
+    "representation": Representation,
     "family": Family,
     "regime": Regime,
     "curation": Curation,
@@ -28,6 +29,7 @@ ROLES: dict[str, type] = {
 
 PACKAGES = {
     "source": "sources",
+    "representation": "representations",
     "family": "families",
     "regime": "regimes",
     "curation": "curations",
@@ -48,7 +50,7 @@ _KINDS: dict[str, dict[str, str | type]] = {
 
 
 def roles() -> tuple[str, ...]:
-    """The roles of recipes: source, family, regime, curation, extractor, metric."""
+    """The roles of recipes: source, representation, family, regime, curation, extractor, metric."""
     return tuple(_KINDS)
 
 

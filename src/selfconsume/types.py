@@ -20,9 +20,6 @@ from selfconsume import validity
 Samples = Array
 """Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
 
-Prepared = Any
-"""Statistics of the real data that a metric computes once: a pytree of arrays."""
-
 
 class Number:
     """Marks a field as a lane number, ``Annotated[float, Number]``: runs that differ only in these and seed share a program."""
@@ -159,11 +156,8 @@ class Family(Recipe, abc.ABC):
     """Whether the shapes of a generator's arrays are independent of the data, as warm starts and update norms require."""
     temperature: float = 1.0
     """Sampling bias: factor on the variance of every sample; a field of families that have one. 1: unbiased sampling."""
-
-    @property
-    def updates(self) -> int:
-        """Updates of one fit; 1 for a closed form."""
-        return 1
+    updates: int = 1
+    """Updates of one fit; 1 for a closed form."""
 
     def updates_of(self, warm: bool) -> int:
         """Updates of a warm or a cold start, for families in which these differ."""
@@ -283,6 +277,14 @@ class Extractor(Recipe, abc.ABC):
         """Raises `ConfigError` if this extractor is not defined for this source, or its weights cannot be loaded."""
 
 
+class Representation(Extractor):
+    """An extractor with an inverse: families are fitted to its features, the codes, and samples decoded before all else."""
+
+    @abc.abstractmethod
+    def decode(self, weights: Any, z: Float[Array, "n *code"]) -> Samples:
+        """Examples of codes, row by row; images as uint8. Pure JAX."""
+
+
 class Metric(Recipe, abc.ABC):
     """One or more scalar values for each generation. Subclasses are frozen dataclasses."""
 
@@ -294,26 +296,23 @@ class Metric(Recipe, abc.ABC):
     """Whether it compares arbitrary vectors, so that it can be computed on an extractor's features."""
     compares_with: ClassVar[str] = "test"
     """Real data that it compares with: "test", "train", "train and test", or "" for none. May be a property."""
+    evaluates_generator: ClassVar[bool] = False
+    """Whether it evaluates the generator at examples or names its parameters: with a representation, examples are codes."""
     needs_probabilities: ClassVar[bool] = False
     """Whether it is defined only on class probabilities."""
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
-    """``"lower"``, ``"higher"`` or None, or a mapping from the names of its values to these. Read it by `better_of`."""
-
-    @classmethod
-    def better_of(cls, name: str) -> str | None:
-        """Direction in which the value of this name is better; None if neither is."""
-        return cls.better.get(name) if isinstance(cls.better, Mapping) else cls.better
+    """``"lower"``, ``"higher"`` or None, or a mapping from the names of its values to these."""
 
     def compared(self, n: int, m: int) -> tuple[int, int]:
         """Sample sizes of a value, given ``n`` valid samples and ``m`` real examples; (0, m) if it evaluates the generator."""
         return n, m
 
     @abc.abstractmethod
-    def prepare(self, key: PRNGKeyArray, source: Source) -> Prepared:
-        """Statistics of the real data, computed once."""
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Any:
+        """Statistics of the real data, computed once: a pytree of arrays."""
 
     @abc.abstractmethod
-    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Prepared) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Any) -> Mapping[str, Float[Array, ""]]:
         """Values of one generation by name. Finite on duplicates and on a point mass."""
 
     def check(self, source: Source, family: Family) -> None:

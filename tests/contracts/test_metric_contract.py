@@ -11,7 +11,7 @@ from selfconsume import registry
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.loop.run import Run
-from selfconsume.metrics.metric_key import metric_key
+from selfconsume.metrics.metric_key import better_of, metric_key
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.regimes.real_only import RealOnly
 from selfconsume.sources.gaussian_mixture import GaussianMixture
@@ -126,9 +126,9 @@ def test_a_perfect_generator_is_better_than_a_broken_one(metric, measured):
     values, _ = measured
     for name, good in values["perfect"].items():
         bad = values["broken"][name]
-        if metric.better_of(name) == "lower":
+        if better_of(metric, name) == "lower":
             assert good < bad, name
-        elif metric.better_of(name) == "higher":
+        elif better_of(metric, name) == "higher":
             assert good > bad, name
     assert values["perfect"] != values["broken"]
     if isinstance(metric.better, Mapping):
@@ -142,7 +142,7 @@ def test_floors_are_real_data_against_real_data(metric, measured):
     for name, floor in floors.items():
         assert np.isfinite(floor).all()
         good, bad = (values[lane][name.removesuffix(".floor")] for lane in ("perfect", "broken"))
-        if metric.better_of(name.removesuffix(".floor")) is not None:
+        if better_of(metric, name.removesuffix(".floor")) is not None:
             assert abs(floor - good).max() < abs(good - bad)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
+from selfconsume.extractors.feature_source import FeatureSource
 from selfconsume.lanes import generation_programs, metric_programs
-from selfconsume.lanes.bound_source import BoundSource, FeatureSource
+from selfconsume.lanes.bound_source import BoundSource
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian_mixture import GaussianMixture
 

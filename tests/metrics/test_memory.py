@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import pytest
 
 from selfconsume.metrics.kernel import EnergyDistance
-from selfconsume.metrics.kid import KID
 from selfconsume.metrics.nearest_real import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 
@@ -13,10 +12,7 @@ N, D = 50_000, 2048
 GIGABYTE = 10**9
 METRICS = [
     Neighbours(),
-    *(
-        pytest.param(each, marks=pytest.mark.slow)
-        for each in (KID(), KID(subset_size=1000), NearestReal(), EnergyDistance())
-    ),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in (NearestReal(), EnergyDistance())),
 ]
 
 

@@ -19,18 +19,18 @@ random = np.random.default_rng(3)
 METRIC = Neighbours(block=20)
 
 
-def by_definition(x, y, k, k_density):
-    """All four by the definitions with closed balls, all distances at once."""
+def by_definition(x, y, k, k_density, within=np.less_equal):
+    """All four by the definitions, with closed balls unless told otherwise, all distances at once."""
     across = cdist(y, x, "sqeuclidean")
 
     def radius(z, k):
         squared = cdist(z, z, "sqeuclidean")
         return np.array([np.sort(np.delete(row, i))[: min(k, len(z) - 1)][-1] for i, row in enumerate(squared)])
 
-    inside = across <= radius(y, k_density)[:, None]
+    inside = within(across, radius(y, k_density)[:, None])
     return {
-        "precision": (across <= radius(y, k)[:, None]).any(axis=0).mean(),
-        "recall": (across <= radius(x, k)[None, :]).any(axis=1).mean(),
+        "precision": within(across, radius(y, k)[:, None]).any(axis=0).mean(),
+        "recall": within(across, radius(x, k)[None, :]).any(axis=1).mean(),
         "density": inside.sum(axis=0).mean() / k_density,
         "coverage": inside.any(axis=1).mean(),
     }
@@ -57,8 +57,8 @@ def test_agrees_with_prdc_on_data_without_ties(measure, n, d):
 
 
 @functools.cache
-def compiled(k, k_density):
-    metric = Neighbours(k=k, k_density=k_density, block=4)
+def compiled(k, k_density, ties="inside"):
+    metric = Neighbours(k=k, k_density=k_density, block=4, ties=ties)
 
     @jax.jit
     def run(x, y):
@@ -87,6 +87,15 @@ def test_ties_are_inside(x, y):
     """On a small lattice almost all distances are tied or 0."""
     values = compiled(2, 3)(x, y)
     assert {key: float(value) for key, value in values.items()} == pytest.approx(by_definition(x, y, 2, 3), rel=1e-6)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(lattice((11, 2)), lattice((7, 2)))
+def test_ties_can_be_outside_as_in_prdc(x, y):
+    """The tool's own code on the same lattice: it tests `<`, for all four values."""
+    values, low, high = compiled(2, 3, "outside")(x, y), prdc(x, y, 2), prdc(x, y, 3)
+    expected = {key: (low if key in ("precision", "recall") else high)[key] for key in values}
+    assert {key: float(value) for key, value in values.items()} == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("d", [2, 20])

@@ -13,6 +13,7 @@ from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.metrics import on_features
 from selfconsume.metrics.frechet import Frechet
+from selfconsume.metrics.metric_key import better_of
 from selfconsume.metrics.nearest_real import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 from selfconsume.metrics.on_features import Featured, features_of
@@ -44,9 +45,9 @@ def test_what_cannot_be_is_said():
 def test_it_says_of_itself_what_its_metric_says():
     on_host, in_lane = Featured(Frechet(), Pixels()), Featured(Neighbours(), Pixels())
     assert (on_host.runs_on, in_lane.runs_on) == ("host", "lane")
-    assert on_host.has_noise_floor and on_host.better == "lower" and on_host.better_of("pixels.frechet") == "lower"
-    assert in_lane.better["pixels.recall"] == in_lane.better_of("pixels.recall") == "higher"
-    assert in_lane.better_of("pixels.density") is None
+    assert on_host.has_noise_floor and on_host.better == "lower" and better_of(on_host, "pixels.frechet") == "lower"
+    assert in_lane.better["pixels.recall"] == better_of(in_lane, "pixels.recall") == "higher"
+    assert better_of(in_lane, "pixels.density") is None
     assert (on_host.compares_with, on_host.has_noise_floor) == ("test", True)
     copies = Featured(NearestReal(), Pixels())
     assert (copies.compares_with, copies.has_noise_floor) == ("train and test", False)

@@ -82,8 +82,8 @@ def test_a_raised_version_changes_the_identity(replaced):
 
 
 def test_metrics_are_keyed_by_kind_fields_and_features():
-    assert metric_key(KID()) == "kid"
-    assert metric_key(KID(subset_size=100)) == 'kid{"subset_size":100}'
+    assert metric_key(KID()) == 'kid{"version":2}'
+    assert metric_key(KID(subset_size=100)) == 'kid{"subset_size":100,"version":2}'
     assert metric_key(Featured(Frechet(), Pixels())) == 'frechet{"features":{"kind":"pixels"}}'
 
 

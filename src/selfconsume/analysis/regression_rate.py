@@ -24,6 +24,7 @@ avoid the first bias but would measure the response to noise alone, which the se
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -56,16 +57,25 @@ def estimate_contraction(
     seeds = [seed for (run, seed), t in store.progress().items() if run == cell.id and t == last]
     if setting is None or not setting.lasting or not setting.fixed or not setting.synthetic:
         return None
-    if np.prod(cell.run.source.shape) > MAX_COORDINATES or len(seeds) < MIN_SEEDS or last < 2:
+    if np.prod(cell.run.shape) > MAX_COORDINATES or len(seeds) < MIN_SEEDS or last < 2:
         return None
     batch = LaneBatch([cell.run] * len(seeds), seeds, layout or DeviceLayout.default())
     real = batch.real_sets()
-    flat = real.reshape(*real.shape[:2], -1).astype(np.float64)
+
+    def rows(x: np.ndarray) -> np.ndarray:
+        """What the family sees of the examples, ``(lanes, rows, d)``."""
+        return (
+            np.asarray(cell.run.encode(jnp.asarray(x.reshape(-1, *x.shape[2:]))))
+            .reshape(*x.shape[:2], -1)
+            .astype(np.float64)
+        )
+
+    flat = rows(real)
     mean, std = flat.mean(axis=(0, 1)), flat.std(axis=(0, 1))
     std = np.where(std > 0, std, 1.0)
 
     def moments(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        return statistics((x.reshape(*x.shape[:2], -1) - mean) / std, valid)
+        return statistics((rows(x) - mean) / std, valid)
 
     training, sampled = [], []
     lanes = [(cell.id, seed) for seed in seeds]

@@ -51,6 +51,7 @@ import polars as pl
 from selfconsume.analysis import hypothesis_tests
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.errors import ConfigError
+from selfconsume.metrics.metric_key import better_of
 from selfconsume.results import table as tables
 from selfconsume.results.format import FLOOR
 from selfconsume.results.store import Store
@@ -136,10 +137,12 @@ def directions(store: Store) -> dict[str, str | None]:
     better: dict[str, str | None] = {}
     for text, recipe in zip(store.study["metrics"], store.study["tables"]["metrics"], strict=True):
         try:
-            better_of = validation.recipe("metric", recipe, "metrics").better_of
+            metric = validation.recipe("metric", recipe, "metrics")
         except ConfigError:  # a class of the user's own, not registered in this process
             continue
-        better |= {name: better_of(name) for segment in store.segments for name in segment.metrics.get(text, ())}
+        better |= {
+            name: better_of(metric, name) for segment in store.segments for name in segment.metrics.get(text, ())
+        }
     return better
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.models.external.host_family import HostFamily
-from selfconsume.types import Family, Metric, Regime, Source
+from selfconsume.types import Family, Metric, Regime, Representation, Source
 
 
 def check(recipe: Any) -> None:
@@ -20,22 +20,23 @@ def check(recipe: Any) -> None:
 
     A family must ignore rows of weight 0, weigh the others, be traceable and give finite samples; a regime must plan only
     blocks that its ``lookback`` keeps; a metric must be finite on a point mass; a source must keep training, held-out and
-    fresh data apart and must be reproducible.
+    fresh data apart and must be reproducible; a representation must find its codes again in decoded examples.
 
     Args:
-        recipe: An instance of a source, family, regime or metric.
+        recipe: An instance of a source, representation, family, regime or metric.
 
     Raises:
         ConfigError: The first promise that is broken, in one line that names the class.
     """
-    from selfconsume.contracts import family, host_family, metric, regime, source
+    from selfconsume.contracts import family, host_family, metric, regime, representation, source
 
     modules = {HostFamily: host_family, Family: family, Metric: metric, Regime: regime, Source: source}
+    modules[Representation] = representation
     for role, module in modules.items():
         if isinstance(recipe, role):
             return module.check(recipe)
     raise ConfigError(
-        f"check: expected an instance of a source, family, regime or metric, got {type(recipe).__name__}; "
+        f"check: expected an instance of a source, representation, family, regime or metric, got {type(recipe).__name__}; "
         "make one, such as check(MyFamily())"
     )
 
@@ -57,7 +58,7 @@ def register(role: str, kind: str, cls: type) -> None:
         ConfigError: The name is taken by another class, the class is not of that role, or it breaks its contract, see `check`.
     """
     registry.check_name(role, kind, cls)
-    if role in ("family", "metric", "regime"):
+    if role in ("family", "metric", "regime", "representation"):
         try:
             recipe = getattr(cls, "tiny", cls)()
         except TypeError:

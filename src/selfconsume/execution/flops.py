@@ -76,7 +76,7 @@ def total(tasks: Sequence[Task]) -> Total:
             updates = own * family.updates_of(False) + (task.until - max(first, 1) + 1) * family.updates_of(warm)
             evaluations = family.evaluations
             adaptive |= evaluations is None
-            forward = network(family, run.source.shape).forward
+            forward = network(family, run.shape).forward
             training += PASSES * forward * family.batch * updates
             sampling += forward * (evaluations or 0) * run.block * (task.until - first + 1)
     return Total(training, sampling, adaptive)
@@ -84,7 +84,7 @@ def total(tasks: Sequence[Task]) -> Total:
 
 def lines(tasks: Sequence[Task]) -> list[str]:
     """Cost of the networks in sentences; empty without networks."""
-    kinds = {(cell.run.family, cell.run.source.shape) for task in tasks for cell in task.cells}
+    kinds = {(cell.run.family, cell.run.shape) for task in tasks for cell in task.cells}
     networks = [network(family, shape) for family, shape in kinds if isinstance(family, NetworkFamily)]
     if not networks:
         return []

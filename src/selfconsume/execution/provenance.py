@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from selfconsume.extractors.representation import extractor_for
 from selfconsume.lanes.measurement import compared_counts, real_sizes
 from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
-from selfconsume.metrics.on_features import extractor_of
 from selfconsume.study import validation
 from selfconsume.study.cells import Cell
-from selfconsume.types import Metric, Source
+from selfconsume.types import Metric, Representation, Source
 
 
 def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str, Any]]:
@@ -22,19 +22,21 @@ def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str,
     Number of samples, number of real examples by split, and by metric what differs from these, with the extractor's
     checksum and accuracy.
     """
-    described: dict[tuple[Source, int], dict[str, Any]] = {}
-    for cell in cells:
-        source, n = cell.run.source, cell.run.sample_size
-        if (source, n) not in described:
-            described[source, n] = {"n": n} | _of_source(source, n, metrics)
-    return [described[cell.run.source, cell.run.sample_size] for cell in cells]
+    described: dict[tuple[Any, ...], dict[str, Any]] = {}
+    keys = [(cell.run.source, cell.run.sample_size, cell.run.representation) for cell in cells]
+    for source, n, representation in keys:
+        if (source, n, representation) not in described:
+            described[source, n, representation] = {"n": n} | _of_source(source, n, representation, metrics)
+    return [described[key] for key in keys]
 
 
-def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _of_source(
+    source: Source, n: int, representation: Representation | None, metrics: Sequence[Metric]
+) -> dict[str, Any]:
     sizes = real_sizes(source)
     parts: dict[str, dict[str, Any]] = {"compared": {}, "extractors": {}, "accuracy": {}}
     for metric in metrics:
-        name, extractor = _name(metric), extractor_of(metric)
+        name, extractor = _name(metric), extractor_for(metric, representation)
         if metric.compares_with:
             parts["compared"][name] = compared_counts(metric, n, sizes)
         if extractor is not None:
@@ -45,6 +47,8 @@ def _of_source(source: Source, n: int, metrics: Sequence[Metric]) -> dict[str, A
         parts["units"] = dict(zip(("center", "factor"), map(list, units), strict=True))
     if columns := source.table_columns:
         parts["columns"] = {name: None if words is None else list(words) for name, words in columns}
+    if representation is not None:
+        parts["representation"] = {"sha256": representation.fingerprint(source)}
     data = {"data": list(source.description)} if source.description else {}
     return sizes | data | {name: part for name, part in parts.items() if part}
 

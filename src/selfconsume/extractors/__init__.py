@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from selfconsume.extractors.classifier import Classifier
     from selfconsume.extractors.inception import Inception
     from selfconsume.extractors.pixels import Pixels
+    from selfconsume.extractors.representation import Codes
 
 KINDS = {
     "pixels": "pixels:Pixels",
     "inception": "inception:Inception",
     "classifier": "classifier:Classifier",
+    "representation": "representation:Codes",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["Classifier", "Inception", "Pixels"]
+__all__ = ["Classifier", "Codes", "Inception", "Pixels"]
 
 
 def __getattr__(name: str) -> Any:

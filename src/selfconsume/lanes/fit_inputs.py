@@ -42,7 +42,7 @@ class FitInputs:
             # Generation 0 has no pool, so that it is the same program, and the same bits, for every regime of a seed.
             blocks = empty_blocks(inputs, 0, statistics=isinstance(inputs.run.family, SufficientStatisticsFamily))
         plan = self._slot_plan(t, jax.tree.leaves(blocks)[0].shape[1])
-        shared = {"t": np.int32(t), **(inputs.reserve_rows() if shape.fresh else {})}
+        shared = {"t": np.int32(t), **inputs.representation, **(inputs.reserve_rows() if shape.fresh else {})}
         lane = {**inputs.arrays(t), "blocks": blocks, "plan": plan, "start": start}
         if isinstance(blocks, pool.StatisticsBlocks) and not shape.fresh:
             counts = inputs.stack(lambda run: np.int32(run.plan(t).counts[0]))
@@ -62,5 +62,6 @@ class FitInputs:
             inputs = self._inputs
             lane = {**inputs.numbers, **inputs.real.lane, "count": inputs.layout.put(counts)}
             program = generation_programs.real_statistics(inputs.static, inputs.layout)
-            self._real_statistics = (counts, program(inputs.count, inputs.real.shared, lane))
+            shared = {**inputs.real.shared, **inputs.representation}
+            self._real_statistics = (counts, program(inputs.count, shared, lane))
         return self._real_statistics[1]

@@ -20,11 +20,11 @@ from selfconsume.lanes.bound_source import BoundSource
 from selfconsume.lanes.lane_program import lane_program
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.program_cache import Program, cache_program
-from selfconsume.loop import generation, pool
+from selfconsume.loop import coding, generation, pool
 from selfconsume.loop.keys import Keys, keys_of
 from selfconsume.loop.run import Run
 from selfconsume.regimes.real_only import RealOnly
-from selfconsume.types import Curation, FitState, Source
+from selfconsume.types import Curation, FitState, Representation, Source
 
 Arrays = dict[str, Any]
 """Named pytrees of arrays: those of a lane, or those that all lanes share."""
@@ -51,6 +51,14 @@ def fill_run(run: Run, lane: Arrays) -> Run:
         source=lane_numbers.fill(run.source, numbers["source"]),
         family=lane_numbers.fill(run.family, numbers["family"]),
     )
+
+
+def represented(run: Run, shared: Arrays) -> Run:
+    """The run with its representation's weights as arguments, if it has one."""
+    if run.representation is None:
+        return run
+    bound = coding.BoundRepresentation(run.representation, shared["representation"])
+    return dataclasses.replace(run, representation=bound)
 
 
 def fill_source(source: Source, shared: Arrays, lane: Arrays) -> Source:
@@ -125,7 +133,8 @@ def training_rows(run: Run, shape: generation.DataShape, layout: DeviceLayout) -
     def rows_of_lane(shared, lane):
         lane_run, real = _bound_run(run, shape, shared, lane), shared_or_own("real", shared, lane)
         arguments = lane_run, lane_keys(lane), shared["t"], real, lane["blocks"], lane["plan"]
-        return generation.training_rows(*arguments, shape=shape)
+        x, weight = generation.training_rows(*arguments, shape=shape)
+        return lane_run.encode(x), weight
 
     return lane_program(rows_of_lane, layout)
 
@@ -135,7 +144,7 @@ def real_statistics(run: Run, layout: DeviceLayout) -> Program:
     """The real set and the number of used rows -> their sufficient statistics."""
     return lane_program(
         lambda shared, lane: generation.real_statistics(
-            fill_run(run, lane), shared_or_own("real", shared, lane), lane["count"]
+            represented(fill_run(run, lane), shared), shared_or_own("real", shared, lane), lane["count"]
         ),
         layout,
     )
@@ -143,18 +152,23 @@ def real_statistics(run: Run, layout: DeviceLayout) -> Program:
 
 @cache_program
 def sample_block(
-    block: int, layout: DeviceLayout, curation: Curation | None = None, source: Source | None = None
+    block: int,
+    layout: DeviceLayout,
+    curation: Curation | None = None,
+    source: Source | None = None,
+    representation: Representation | None = None,
 ) -> Program:
     """Generator -> published samples (`generation.sample_block`); takes the static parts of curation and source."""
 
     def sample_lane(shared, lane):
+        generator = lane["generator"]
+        if representation is not None:
+            generator = coding.decoded(generator, representation, shared["representation"])
         if curation is None or source is None:
-            return generation.sample_block(block, lane_keys(lane), lane["generator"], lane["alive"])
+            return generation.sample_block(block, lane_keys(lane), generator, lane["alive"])
         lane_curation = lane_numbers.fill(curation, lane["numbers"]["curation"])
         lane_source = fill_source(source, shared, lane)
-        return generation.sample_block(
-            block, lane_keys(lane), lane["generator"], lane["alive"], lane_curation, lane_source
-        )
+        return generation.sample_block(block, lane_keys(lane), generator, lane["alive"], lane_curation, lane_source)
 
     return lane_program(sample_lane, layout)
 
@@ -171,12 +185,12 @@ def extrapolate(layout: DeviceLayout) -> Program:
 def block_statistics(run: Run, layout: DeviceLayout) -> Program:
     """Samples -> sufficient statistics of the first ``count`` valid ones, and how many there are."""
 
-    def statistics_lane(_, lane):
+    def statistics_lane(shared, lane):
         mask = pool.first_valid(lane["valid"], lane["count"])
-        family = generation.statistics_family(fill_run(run, lane))
-        return pool.StatisticsBlocks(
-            family.summarise(lane["samples"], mask.astype(jnp.float32)), mask.sum(dtype=jnp.int32)
-        )
+        lane_run = represented(fill_run(run, lane), shared)
+        x = lane_run.encode(lane["samples"])
+        summary = generation.statistics_family(lane_run).summarise(x, mask.astype(jnp.float32))
+        return pool.StatisticsBlocks(summary, mask.sum(dtype=jnp.int32))
 
     return lane_program(statistics_lane, layout)
 
@@ -210,8 +224,8 @@ def _begin(run: Run, shape: generation.DataShape, shared: Arrays, lane: Arrays) 
 
 
 def _bound_run(run: Run, shape: generation.DataShape, shared: Arrays, lane: Arrays) -> Run:
-    """A run with this lane's numbers, and with its source's data where a fresh real block is drawn."""
-    lane_run = fill_run(run, lane)
+    """A run with this lane's numbers, its representation's weights, and its source's data where a fresh block is drawn."""
+    lane_run = represented(fill_run(run, lane), shared)
     if not shape.fresh:
         return lane_run
     return dataclasses.replace(lane_run, source=fill_source(run.source, shared, lane))

@@ -42,8 +42,8 @@ class LaneBatch:
         run = self.inputs.run
         host_fit = RecordedFit if run.is_recorded else HostFit
         self._train = host_fit(self.inputs).fit if run.fits_on_host else self._fit.fit
-        curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else ()
-        self._sample_block = generation_programs.sample_block(run.block, layout, *curation)
+        curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else (None, None)
+        self._sample_block = generation_programs.sample_block(run.block, layout, *curation, run.representation)
 
     @property
     def run(self) -> Run:
@@ -159,7 +159,8 @@ class LaneBatch:
     def _sample(self, t: int, generator: Any, alive: jax.Array) -> SampleBlock:
         lane = {**self.inputs.arrays(t), "generator": generator, "alive": alive}
         # A curation may draw fresh real examples.
-        shared = {"t": np.int32(t), **(self.inputs.reserve_rows() if self.run.curation else {})}
+        fresh = self.inputs.reserve_rows() if self.run.curation else {}
+        shared = {"t": np.int32(t), **self.inputs.representation, **fresh}
         return self._sample_block(self.count, shared, lane)
 
     def _record(

@@ -49,6 +49,7 @@ class LaneInputs:
         self._numbers = layout.put({role: self._stack_numbers(role) for role in ("source", "family", "curation")})
         self._keys: tuple[int, Any] | None = None
         self._reserve_rows: Arrays | None = None
+        self._representation: Arrays | None = None
         self.real = self._real_set()
 
     def stack(self, value: Callable[[Run], Any]) -> Any:
@@ -78,6 +79,15 @@ class LaneInputs:
         if self._reserve_rows is None:
             self._reserve_rows = reserve_rows(self.run.source, self.layout)
         return self._reserve_rows
+
+    @property
+    def representation(self) -> Arrays:
+        """The weights of the representation, under the name "representation"; empty without one."""
+        if self._representation is None:
+            run = self.run
+            weights = {"representation": run.representation.weights(run.source)} if run.representation else {}
+            self._representation = self.layout.share(weights)
+        return self._representation or {}
 
     def _stack_numbers(self, role: str) -> Arrays:
         recipe = getattr(self.run, role)

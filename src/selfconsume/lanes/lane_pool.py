@@ -43,8 +43,9 @@ class LanePool:
         if inputs.run.pools_statistics:
             # A plan uses the first rows of a new block; its statistics cover exactly these.
             counts = inputs.stack(lambda run: np.int32(next(iter(run.plan(t + 1).counts[1:]), 0)))
+            program = generation_programs.block_statistics(inputs.static, inputs.layout)
             lane = {**inputs.numbers, "samples": samples, "valid": valid, "count": inputs.layout.put(counts)}
-            block = generation_programs.block_statistics(inputs.static, inputs.layout)(inputs.count, {}, lane)
+            block = program(inputs.count, inputs.representation, lane)
         self.blocks = generation_programs.push(inputs.layout)(self.blocks, block, np.int32(t % self.slots))
 
 
@@ -68,4 +69,4 @@ def real_set_shape(source: Source) -> jax.ShapeDtypeStruct:
 
 def _block_statistics(run: Run, example: jax.ShapeDtypeStruct):
     block = jnp.zeros((run.block, *example.shape[1:]), example.dtype)
-    return generation.statistics_family(run).summarise(block, jnp.ones(run.block))
+    return generation.statistics_family(run).summarise(run.encode(block), jnp.ones(run.block))

@@ -10,16 +10,18 @@ import jax
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.extractors.feature_source import FeatureSource
+from selfconsume.extractors.representation import extractor_for
 from selfconsume.lanes import metric_programs
-from selfconsume.lanes.bound_source import BoundSource, FeatureSource
+from selfconsume.lanes.bound_source import BoundSource
 from selfconsume.lanes.generation_programs import Arrays
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.records import Values
 from selfconsume.loop import generation
 from selfconsume.loop.keys import Role, key_at
-from selfconsume.metrics import FLOOR
+from selfconsume.metrics import DECODED, FLOOR
 from selfconsume.metrics.metric_key import metric_key
-from selfconsume.metrics.on_features import compiled, extractor_of
+from selfconsume.metrics.on_features import compiled
 from selfconsume.types import Extractor, Generation, Metric, Source
 
 
@@ -58,7 +60,7 @@ class Measurement:
         host_views: dict[Extractor | None, Arrays] = {}
         result: dict[str, Values] = {}
         for metric, prepared in zip(metrics, prepared_data, strict=True):
-            extractor = extractor_of(metric)
+            extractor = self._extractor(metric)
             if extractor is not None and extractor not in views:
                 views[extractor] = {**lane, **self._features(extractor, lane)}
             if metric.runs_on == "host":
@@ -78,30 +80,35 @@ class Measurement:
         counts = {extractor: self._valid_counts(view) for extractor, view in views.items()}
         compared = {}
         for metric in metrics:
-            distinct, index = counts[extractor_of(metric)]
+            distinct, index = counts[self._extractor(metric)]
             numbers = [compared_counts(metric, n, self.sizes)[0] for n in distinct]
             compared[metric_key(metric)] = np.array(numbers, np.int32)[index]
         return result, compared
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
-        """Noise floors: real against real at the sample size, ``{metric_key: {name + ".floor": (lanes,)}}``."""
+        """Noise floors: real against real at the sample size, ``{metric_key: {name + ".floor": (lanes,)}}``.
+
+        With a representation also the decoded codes of the same real examples, ``name + ".decoded.floor"``: what samples
+        could reach if the family were perfect.
+        """
         inputs = self.inputs
         groups: dict[str, list[tuple[Metric, Any]]] = {}
         for metric, prepared in zip(metrics, prepared_data, strict=True):
-            extractor = extractor_of(metric)
+            extractor = self._extractor(metric)
             trained = extractor is not None and extractor.trained
             split = generation.floor_set(
                 inputs.run.source, inputs.run.sample_size, metric.compares_with, trained=trained
             )
             if metric.has_noise_floor and split is not None:
                 groups.setdefault(split, []).append((metric, prepared))
-        result = {}
+        result: dict[str, Values] = {}
         valid = inputs.layout.put(np.ones((inputs.count, inputs.run.sample_size), bool))
         for split, group in groups.items():
-            lane = {"generator": generator, "previous": generator, "samples": self._real_sample(split), "valid": valid}
-            values, _ = self.measure([metric for metric, _ in group], [prepared for _, prepared in group], 0, lane)
-            for key, named in values.items():
-                result[key] = {f"{name}{FLOOR}": value for name, value in named.items()}
+            for suffix, samples in self._perfect_samples(split).items():
+                lane = {"generator": generator, "previous": generator, "samples": samples, "valid": valid}
+                values, _ = self.measure([metric for metric, _ in group], [prepared for _, prepared in group], 0, lane)
+                for key, named in values.items():
+                    result.setdefault(key, {}).update({f"{name}{suffix}": value for name, value in named.items()})
         return result
 
     def _valid_counts(self, lane: Arrays) -> tuple[list[int], np.ndarray]:
@@ -110,6 +117,19 @@ class Measurement:
         counts = valid[: self.inputs.count, : self.inputs.run.sample_size].sum(axis=1)
         distinct, index = np.unique(counts, return_inverse=True)
         return distinct.tolist(), index
+
+    def _extractor(self, metric: Metric) -> Extractor | None:
+        return extractor_for(metric, self.inputs.run.representation)
+
+    def _perfect_samples(self, split: str) -> dict[str, Any]:
+        """Real examples in place of every lane's samples, by the suffix of their floors' names."""
+        inputs, real = self.inputs, self._real_sample(split)
+        representation = inputs.run.representation
+        if representation is None:
+            return {FLOOR: real}
+        program = metric_programs.decoded_sample(representation, inputs.layout)
+        shared = {"weights": self._shared_weights(representation)}
+        return {FLOOR: real, DECODED + FLOOR: program(inputs.count, shared, {"samples": real})}
 
     def _real_sample(self, split: str) -> Any:
         """Real examples in place of every lane's samples, from the set that `generation.floor_set` names."""
@@ -137,7 +157,7 @@ class Measurement:
         return self._weights[extractor]
 
     def _prepare(self, metric: Metric) -> dict[str, Any]:
-        inputs, extractor = self.inputs, extractor_of(metric)
+        inputs, extractor = self.inputs, self._extractor(metric)
         if inputs.run.source.fixed:
             source: Source = inputs.run.source
             if extractor is not None:
@@ -153,7 +173,7 @@ class Measurement:
             keys = inputs.host_keys(0, "reference")
             return {"host": [metric.prepare(key, source) for key, source in zip(keys, sources, strict=True)]}
         shared = {} if extractor is None else {"weights": self._shared_weights(extractor)}
-        program = metric_programs.prepare(metric, inputs.static.source, inputs.layout)
+        program = metric_programs.prepare(metric, extractor, inputs.static.source, inputs.layout)
         prepared = program(inputs.count, shared, {**inputs.arrays(0), **inputs.real.lane})
         return {"lane": {"prepared": prepared}}
 

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from selfconsume import validity
-from selfconsume.lanes.bound_source import FeatureSource
+from selfconsume.extractors.feature_source import FeatureSource
 from selfconsume.lanes.generation_programs import fill_source, lane_keys, shared_or_own
 from selfconsume.lanes.lane_program import lane_program
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.program_cache import Program, cache_program
-from selfconsume.loop import generation
-from selfconsume.metrics.on_features import extractor_of, features_of
-from selfconsume.types import Extractor, Generation, Metric, Source
+from selfconsume.loop import coding, generation
+from selfconsume.metrics.on_features import features_of
+from selfconsume.types import Extractor, Generation, Metric, Representation, Source
 
 
 class NamedValues(eqx.Module):
@@ -39,11 +39,22 @@ def real_sample(source: Source, n: int, fresh: bool, layout: DeviceLayout) -> Pr
 
 
 @cache_program
-def prepare(metric: Metric, source: Source, layout: DeviceLayout) -> Program:
+def decoded_sample(representation: Representation, layout: DeviceLayout) -> Program:
+    """Examples -> the examples of their codes: the best samples that the representation allows."""
+
+    def decode_lane(shared, lane):
+        weights = shared["weights"]
+        return coding.decode(representation, weights, coding.encode(representation, weights, lane["samples"]))
+
+    return lane_program(decode_lane, layout)
+
+
+@cache_program
+def prepare(metric: Metric, extractor: Extractor | None, source: Source, layout: DeviceLayout) -> Program:
     """Keys and real data -> what the metric prepares from the real data."""
 
     def prepare_lane(shared, lane):
-        lane_source, extractor = fill_source(source, shared, lane), extractor_of(metric)
+        lane_source = fill_source(source, shared, lane)
         if extractor is not None:
             lane_source = FeatureSource(lane_source, functools.partial(features_of, extractor, shared["weights"]))
         return metric.prepare(lane_keys(lane).reference, lane_source)

@@ -77,7 +77,7 @@ def begin(
         shape: Sizes of the training data.
     """
     x, weight = training_rows(run, keys, t, real, blocks, plan, shape=shape)
-    return run.family.begin(keys.fit, x, weight, start)
+    return run.family.begin(keys.fit, run.encode(x), weight, start)
 
 
 def training_rows(
@@ -114,12 +114,12 @@ def begin_from_statistics(
     if fresh:
         real = real_statistics(run, real_block(run, keys, t, real, plan, fresh), plan.counts[0])
     family = statistics_family(run)
-    return family.begin_from(keys.fit, run.source.shape, pool.merge_statistics(family, real, blocks, plan))
+    return family.begin_from(keys.fit, run.shape, pool.merge_statistics(family, real, blocks, plan))
 
 
 def real_statistics(run: Run, x: Samples, count: Int[Array, ""]) -> Any:
     """Sufficient statistics of the first ``count`` rows, all of them valid."""
-    return statistics_family(run).summarise(x, (jnp.arange(x.shape[0]) < count).astype(jnp.float32))
+    return statistics_family(run).summarise(run.encode(x), (jnp.arange(x.shape[0]) < count).astype(jnp.float32))
 
 
 def statistics_family(run: Run) -> SufficientStatisticsFamily:

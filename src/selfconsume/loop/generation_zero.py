@@ -15,7 +15,7 @@ from selfconsume.types import FitState, Generator
 
 def fit_structure(run: Run, t: int) -> FitState:
     """Shapes and dtypes of the finished fit of generation ``t``; shapes hold for parametric families only."""
-    shape = run.source.shape
+    shape = run.shape
 
     def fit(key):
         if t == 0 and run.initial != "fit":
@@ -33,13 +33,15 @@ def initial_generator(run: Run) -> Generator:
     Raises:
         ConfigError: The source's distribution is not a member of the family, or the checkpoint does not fit.
     """
-    like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
+    like = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.shape))
     if run.initial != "truth":
         return load.load(run.initial, like, float(run.family.temperature))
+    if run.representation is not None:
+        raise ConfigError("study.initial: the distribution of codes is not known, so that 'truth' is none; use 'fit'")
     truth = run.source.truth()
     if truth is not None and hasattr(truth, "temperature"):
         # The sampling bias belongs to the family: it biases generation 0's samples like every other generation's.
-        temperature = getattr(run.family.init(jax.random.key(0), run.source.shape), "temperature", None)
+        temperature = getattr(run.family.init(jax.random.key(0), run.shape), "temperature", None)
         truth = (
             None if temperature is None else eqx.tree_at(lambda generator: generator.temperature, truth, temperature)
         )

@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any, Literal
 
 from selfconsume.errors import ConfigError
-from selfconsume.loop import pool
+from selfconsume.loop import coding, pool
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.models.training.scaling import is_image
 from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.models.training.training_settings import TrainingSettings
-from selfconsume.types import Curation, Family, Plan, Regime, Source
+from selfconsume.types import Curation, Family, Generator, Plan, Regime, Representation, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Run:
         n_synthetic: Examples sampled in each generation; None is the size of the real set.
         curation: Selection of the published samples; None publishes all.
         extrapolation: Weight of the negative extrapolation after each retraining, see `generation.extrapolate`; 0 is none.
+        representation: What the family is fitted to in place of the examples: their codes. The pool, curations and metrics
+            see examples. None: the examples.
     """
 
     source: Source
@@ -39,11 +41,29 @@ class Run:
     n_synthetic: int | None = None
     curation: Curation | None = None
     extrapolation: float = 0.0
+    representation: Representation | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what the family is fitted to: of an example, or of its code."""
+        return self.source.shape if self.representation is None else coding.code_shape(self.representation, self.source)
+
+    def encode(self, x: Samples) -> Samples:
+        """What the family is fitted to: the examples, or their codes."""
+        if self.representation is None:
+            return x
+        return coding.encode(self.representation, self.representation.weights(self.source), x)
+
+    def of_examples(self, generator: Generator) -> Generator:
+        """The family's generator as a generator of examples."""
+        if self.representation is None:
+            return generator
+        return coding.decoded(generator, self.representation, self.representation.weights(self.source))
 
     @property
     def long_fits(self) -> bool:
         """Whether a fit may take hours: then it is advanced in timed chunks, and runs that share generation 0 fit it once."""
-        return isinstance(self.family, TrainingSettings) and is_image(self.source.shape)
+        return isinstance(self.family, TrainingSettings) and is_image(self.shape)
 
     @property
     def fits_on_host(self) -> bool:
@@ -68,7 +88,8 @@ class Run:
     @property
     def generation_zero_inputs(self) -> tuple[Any, ...] | None:
         """Configuration that the fit of generation 0 depends on, equal for runs that share it; None if it is not a fit."""
-        return (self.source, self.family) if self.initial == "fit" and not self.is_recorded else None
+        is_fit = self.initial == "fit" and not self.is_recorded
+        return (self.source, self.family, self.representation) if is_fit else None
 
     @property
     def sample_size(self) -> int:

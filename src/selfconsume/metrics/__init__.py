@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FLOOR = ".floor"
 """Suffix of the names of noise floors: values of real data against real data."""
 
+DECODED = ".decoded"
+"""Before the suffix of a noise floor: of real data that went through a representation and back."""
+
 KINDS = {
     "parameters": "parameters:Parameters",
     "update": "parameters:Update",

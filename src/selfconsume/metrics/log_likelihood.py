@@ -35,6 +35,7 @@ class LogLikelihood(Metric):
     limit: Annotated[float, Gt(0)] = 1e6
 
     has_noise_floor: ClassVar[bool] = False
+    evaluates_generator: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"log_likelihood": "higher"}
 
     @classmethod

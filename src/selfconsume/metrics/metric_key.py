@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from selfconsume import registry
@@ -26,3 +27,8 @@ def metric_key(metric: Metric) -> str:
     table = metric_table(metric)
     kind = table.pop("kind")
     return kind + json.dumps(table, sort_keys=True, separators=(",", ":")) if table else kind
+
+
+def better_of(metric: Metric, name: str) -> str | None:
+    """Direction in which the metric's value of this name is better, "lower" or "higher"; None if neither is."""
+    return metric.better.get(name) if isinstance(metric.better, Mapping) else metric.better

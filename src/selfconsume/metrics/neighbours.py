@@ -59,17 +59,20 @@ class Neighbours(Metric):
     With the ball of an example reaching to its k-th nearest neighbour in its own set (itself left out): `precision` is the
     share of samples inside some real ball, `recall` the share of real examples inside some sample's ball (both with `k`),
     `density` the mean number of real balls around a sample, divided by k (can exceed 1), and `coverage` the share of real
-    balls with a sample inside (both with `k_density`). Balls are closed: a distance equal to the radius is inside (`<=`),
-    also when only float32 rounding separates the two; so copies of one point are neighbours at distance 0. With k samples
-    or fewer, balls reach to the farthest sample and the values mean nothing. Nan if no sample is valid.
+    balls with a sample inside (both with `k_density`). By default balls are closed: a distance equal to the radius is inside
+    (`<=`), also when only float32 rounding separates the two; so copies of one point are neighbours at distance 0. With k
+    samples or fewer, balls reach to the farthest sample and the values mean nothing. Nan if no sample is valid.
 
     Misleading where the two sets differ in size (coverage and recall grow with the number of samples), and where outliers
-    have large balls: precision and recall then rise. The package prdc tests `<`, which differs only on ties.
+    have large balls: precision and recall then rise.
 
     Attributes:
         k: Neighbours for precision and recall; 3 in Kynkäänniemi et al.
         k_density: Neighbours for density and coverage; 5 in Naeem et al.
         against: The real data, as of `frechet`.
+        ties: Whether a distance equal to the radius is "inside" (`<=`, as in the code of Kynkäänniemi et al. and in
+            torch-fidelity) or "outside" (`<`, as in prdc and in fld, the tool of Bertrand et al. 2024). They differ on ties
+            alone: where samples are copies, of each other or of real examples, "outside" counts far fewer.
         block: Rows of distances held at once. Changes memory and time only.
 
     References:
@@ -79,6 +82,7 @@ class Neighbours(Metric):
     k: Annotated[int, Ge(1)] = 3
     k_density: Annotated[int, Ge(1)] = 5
     against: Literal["test", "train"] = "test"
+    ties: Literal["inside", "outside"] = "inside"
     block: Annotated[int, Ge(1)] = 512
 
     accepts_features: ClassVar[bool] = True
@@ -124,7 +128,9 @@ class Neighbours(Metric):
         """The four values of one generation."""
         x, y, valid = points(generation.samples) - prepared["centre"], prepared["points"], generation.valid
         (own,) = radii(x, valid, (self.k,), self.block)
-        loose = 1 + TIE
+        # Strictly less than the radius by more than rounding, or not more than it.
+        loose = 1 + TIE if self.ties == "inside" else 1 - TIE
+        is_within = jnp.less_equal if self.ties == "inside" else jnp.less
         real, real_density = prepared["radius"] * loose, prepared["radius_density"] * loose
         blocks = (*row_blocks(x, valid, self.block), row_blocks(own[:, None] * loose, valid, self.block)[0][..., 0])
 
@@ -132,12 +138,12 @@ class Neighbours(Metric):
             precise, around, recalled, covered = state
             x_block, ok, _, radius = rows
             squared = jnp.where(ok[:, None], squared_distances(x_block, y), jnp.inf)
-            inside = squared <= real_density
+            inside = is_within(squared, real_density)
             return (
-                precise + jnp.sum(jnp.any(squared <= real, axis=1)),
+                precise + jnp.sum(jnp.any(is_within(squared, real), axis=1)),
                 # Balls around each sample, averaged over the real set first: a count of all pairs could overflow.
                 around + jnp.sum(jnp.mean(inside, axis=1)),
-                recalled | jnp.any(squared <= radius[:, None], axis=0),
+                recalled | jnp.any(is_within(squared, radius[:, None]), axis=0),
                 covered | jnp.any(inside, axis=0),
             ), None
 

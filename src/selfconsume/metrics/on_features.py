@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
-from selfconsume.types import Extractor, Family, Generation, Metric, Prepared, Samples, Source
+from selfconsume.models.training.row_batches import map_rows
+from selfconsume.types import Extractor, Family, Generation, Metric, Samples, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +58,10 @@ class Featured(Metric):
     def compared(self, n: int, m: int) -> tuple[int, int]:
         return self.metric.compared(n, m)
 
-    def better_of(self, name: str) -> str | None:
-        return self.metric.better_of(name.removeprefix(self.prefix))
-
-    def prepare(self, key: PRNGKeyArray, source: Source) -> Prepared:
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Any:
         return self.metric.prepare(key, source)
 
-    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Prepared) -> Mapping[str, Float[Array, ""]]:
+    def __call__(self, key: PRNGKeyArray, generation: Generation, prepared: Any) -> Mapping[str, Float[Array, ""]]:
         return {self.prefix + name: value for name, value in self.metric(key, generation, prepared).items()}
 
     def check(self, source: Source, family: Family) -> None:
@@ -93,14 +90,8 @@ def extractor_of(metric: Metric) -> Extractor | None:
 
 
 def features_of(extractor: Extractor, weights: Any, x: Samples) -> Float[Array, "n d"]:
-    """Features of any number of examples, `Extractor.batch_size` at a time; the last batch is padded with zeros."""
-    n, rows = x.shape[0], extractor.batch_size
-    if n <= rows:
-        return extractor(weights, x)
-    portions = -(-n // rows)
-    filled = jnp.pad(x, ((0, portions * rows - n), *[(0, 0)] * (x.ndim - 1)))
-    parts = jax.lax.map(lambda part: extractor(weights, part), filled.reshape(portions, rows, *x.shape[1:]))
-    return parts.reshape(portions * rows, -1)[:n]
+    """Features of any number of examples, `Extractor.batch_size` at a time."""
+    return map_rows(functools.partial(extractor, weights), x, extractor.batch_size)
 
 
 @functools.lru_cache(maxsize=64)

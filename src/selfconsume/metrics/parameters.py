@@ -39,6 +39,7 @@ class Parameters(Metric):
     """
 
     has_noise_floor: ClassVar[bool] = False
+    evaluates_generator: ClassVar[bool] = True
     compares_with: ClassVar[str] = ""
     better: ClassVar[str | None] = None
 

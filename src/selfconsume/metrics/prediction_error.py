@@ -26,6 +26,7 @@ class PredictionError(Metric):
     """
 
     has_noise_floor: ClassVar[bool] = False
+    evaluates_generator: ClassVar[bool] = True
 
     @classmethod
     def tiny(cls) -> PredictionError:

@@ -10,12 +10,14 @@ import numpy as np
 import polars as pl
 
 from selfconsume.analysis import intervals
-from selfconsume.results.format import FLOOR
+from selfconsume.results.format import DECODED, FLOOR
 
 COLUMNS = 4
 """Most metrics side by side."""
 APART = 100
 """Columns whose half-widths differ by more than this factor are rounded entry by entry, not all to the same place."""
+LEVELS = {FLOOR: "real against real", DECODED + FLOOR: "real against real, encoded and decoded"}
+"""Noise floors by the suffix of their names."""
 
 Summary = Mapping[str, Any]
 
@@ -81,18 +83,14 @@ def pieces(
         some = [metrics[i] for i in chunk]
         columns = [_column(runs, m.name, last, start, floor) for m in some]
         lines = [
-            FinalRow(run, name, [entries[i] for entries, _, _ in columns])
+            FinalRow(run, name, [entries[i] for entries, _ in columns])
             for i, (run, name) in enumerate(zip(runs, names, strict=False))
         ]
         below = [
-            FinalRow("", name, entries)
-            for name, entries in (
-                ("all cells at generation 0", [first for _, first, _ in columns]),
-                ("real against real", [level for _, _, level in columns]),
-            )
-            if any(entry.last for entry in entries)
+            FinalRow("", name, [common[i] for _, common in columns])
+            for i, name in enumerate(("all cells at generation 0", *LEVELS.values()))
         ]
-        result.append(Piece(some, lines, below))
+        result.append(Piece(some, lines, [row for row in below if any(entry.last for entry in row.entries)]))
     return result
 
 
@@ -121,28 +119,28 @@ def _column(
     last: Mapping[tuple[str, str], Summary],
     start: Mapping[tuple[str, str], Summary],
     floor: Mapping[tuple[str, str], Summary],
-) -> tuple[list[Entry], Entry, Entry]:
-    """Entries of the cells, then generation 0 and the floor where all cells share them."""
+) -> tuple[list[Entry], list[Entry]]:
+    """Entries of the cells, then those of generation 0 and of each floor where all cells share them."""
     ends = [last.get((run, metric)) for run in runs]
     firsts = [start.get((run, metric)) for run in runs]
-    floors = [floor.get((run, f"{metric}{FLOOR}")) for run in runs]
+    floors = [[floor.get((run, f"{metric}{suffix}")) for run in runs] for suffix in LEVELS]
     place = _place([end for end in ends if end])
-    first, level = _shared(firsts), _shared(floors)
+    first, levels = _shared(firsts), [_shared(level) for level in floors]
     entries = []
-    for end, own, low in zip(ends, firsts, floors, strict=True):
+    for end, own, *lows in zip(ends, firsts, *floors, strict=True):
         if end is None:
             entries.append(Entry("–"))
             continue
         small = []
         if own and not first:
             small.append(f"from {_mean(own, place)}")
-        if low and not level:
-            small.append(f"floor {_mean(low, place)}")
+        for low, level, name in zip(lows, levels, ("floor", "floor of decoded real data"), strict=True):
+            if low and not level:
+                small.append(f"{name} {_mean(low, place)}")
         diverged = f"{end['diverged']} of {end['seeds']} seeds diverged" if end["diverged"] else ""
         mean = "diverged" if math.isnan(end["mean"]) else _mean(end, place)
         entries.append(Entry(mean, _bounds(end, place), " · ".join(small), diverged))
-    common = [Entry(_mean(row, place), _bounds(row, place)) if row else Entry("") for row in (first, level)]
-    return entries, common[0], common[1]
+    return entries, [Entry(_mean(row, place), _bounds(row, place)) if row else Entry("") for row in (first, *levels)]
 
 
 def _place(ends: Sequence[Summary]) -> float:

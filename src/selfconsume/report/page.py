@@ -16,6 +16,7 @@ from markupsafe import Markup
 from selfconsume import registry
 from selfconsume.analysis import verdicts
 from selfconsume.errors import ConfigError
+from selfconsume.metrics.metric_key import better_of
 from selfconsume.plots import metric_curves, panels, web_figure
 from selfconsume.report import cell_map, final_table, sample_strip, terms
 from selfconsume.report.final_table import Shown
@@ -199,18 +200,17 @@ def _metrics(store: Store, frame: pl.DataFrame) -> tuple[list[Shown], int]:
             if name in measured and not name.endswith(FLOOR):
                 families.setdefault(re.sub(r"(\.\d+)+$", "", name), []).append(name)
         try:
-            better_of, about = (
-                validation.recipe("metric", recipe, "metrics").better_of,
-                validation.metric_summary(recipe),
-            )
+            metric, about = validation.recipe("metric", recipe, "metrics"), validation.metric_summary(recipe)
         except ConfigError:
-            better_of, about = lambda name: None, ""
+            metric, about = None, ""
         for members in families.values():
             # Variances first: of covariance.0.1 and covariance.1.1 the second says more.
             members.sort(key=lambda name: (len(set(re.findall(r"\.(\d+)", name)[-2:])) > 1, _natural(name)))
             hidden += len(members[MAX_OF_FAMILY:])
             anchor = terms.anchor("metric", recipe["kind"])
-            columns += [Shown(name, better_of(name), about, anchor) for name in members[:MAX_OF_FAMILY]]
+            columns += [
+                Shown(name, metric and better_of(metric, name), about, anchor) for name in members[:MAX_OF_FAMILY]
+            ]
     return columns, hidden
 
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from selfconsume.metrics import DECODED as DECODED
 from selfconsume.metrics import FLOOR as FLOOR
 
 FORMAT = 2

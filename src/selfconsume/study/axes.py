@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.study import validation
-from selfconsume.study.settings import PARTS, RUN
+from selfconsume.study.settings import OPTIONAL, PARTS, RUN
 
 MAX_RUNS = 100_000
 """Largest grid: every run is built and checked before the first one is computed."""
@@ -66,7 +66,7 @@ def values_of(name: str, axes: Axes) -> list[AxisValue]:
             for value in axes[name]
         ]
     recipes = [
-        None if (name, value) == ("curation", "none") else validation.recipe(name, value, f"axes.{name}")
+        None if name in OPTIONAL and value == "none" else validation.recipe(name, value, f"axes.{name}")
         for value in axes[name]
     ]
     siblings = [recipe for recipe in recipes if recipe is not None]

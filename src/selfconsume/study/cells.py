@@ -11,7 +11,8 @@ from typing import Any
 
 from selfconsume import contracts, registry
 from selfconsume.errors import ConfigError
-from selfconsume.loop import generation_zero
+from selfconsume.extractors.representation import code_source, extractor_for
+from selfconsume.loop import coding, generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.regimes.recorded import Recorded
 from selfconsume.study import axes as grid
@@ -83,17 +84,24 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
         )
     data_scale.check(run.source)
     _check_recorded(run)
-    run.family.check(run.source)
-    for recipe in (run.source, run.family, run.regime, *metrics):
+    if run.representation:
+        run.representation.check(run.source)
+    codes = code_source(run.source, run.representation)
+    run.family.check(codes)
+    for recipe in (run.source, run.family, run.regime, *metrics, *filter(None, (run.representation,))):
         contracts.check_own(recipe)
     run.regime.check(run.source, run.sample_size, generations)
     # The first plans show what a regime does.
     for t in range(1, min(4, generations)):
         run.plan(t)
     for metric in metrics:
-        metric.check(run.source, run.family)
+        extractor_for(metric, run.representation)
+        metric.check(codes if metric.evaluates_generator else run.source, run.family)
     if run.curation:
-        run.curation.check(run.source, run.family, run.block)
+        family = run.family
+        if run.representation:
+            family = coding.ExampleFamily(family, run.representation, run.source)
+        run.curation.check(run.source, family, run.block)
     if run.extrapolation and not run.family.parametric:
         kind = registry.kind_of("family", type(run.family))
         raise ConfigError(f"study.extrapolation: {kind!r} has no weights to extrapolate; use 0")
@@ -115,6 +123,8 @@ def _check_recorded(run: Run) -> None:
         raise ConfigError("regime: recorded samples need content and n_synthetic; use `selfconsume evaluate`")
     if run.curation is not None:
         raise ConfigError("curation: recorded samples are evaluated as they are; drop the curation")
+    if run.representation is not None:
+        raise ConfigError("representation: recorded samples are evaluated as they are; drop the representation")
 
 
 def _check_checkpoint(path: str) -> None:

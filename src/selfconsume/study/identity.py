@@ -45,6 +45,8 @@ def nondefaults(run: Run) -> dict[str, Any]:
     }
     if run.curation is not None:
         table["curation"] = registry.nondefault_table("curation", run.curation)
+    if run.representation is not None:
+        table["representation"] = registry.nondefault_table("representation", run.representation)
     if run.start != "cold":
         table["start"] = run.start
     if run.initial != "fit":

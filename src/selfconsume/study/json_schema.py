@@ -26,6 +26,7 @@ def study_schema() -> dict[str, Any]:
             "family": kinds["family"],
             "regime": kinds["regime"],
             "curation": kinds["curation"],
+            "representation": kinds["representation"],
             "metrics": {"type": "array", "items": kinds["metric"]},
             "axes": {
                 "type": "object",

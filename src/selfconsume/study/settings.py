@@ -60,5 +60,8 @@ class CompareSettings:
 RUN = ("start", "initial", "n_synthetic", "extrapolation")
 """Settings of a run: they can be axes."""
 
-PARTS = ("source", "family", "regime", "curation")
+PARTS = ("source", "family", "regime", "curation", "representation")
 """Recipes of a run."""
+
+OPTIONAL = ("curation", "representation")
+"""Recipes that a run may lack; on an axis, "none" stands for that."""

@@ -15,8 +15,8 @@ from selfconsume.start_jax import start_jax
 from selfconsume.study import compare_settings, own_code, validation
 from selfconsume.study.axes import flatten
 from selfconsume.study.cells import check_run, expand
-from selfconsume.study.settings import CompareSettings, Settings
-from selfconsume.types import Curation, Family, Metric, Regime, Source
+from selfconsume.study.settings import OPTIONAL, PARTS, CompareSettings, Settings
+from selfconsume.types import Curation, Family, Metric, Regime, Representation, Source
 
 
 class Study:
@@ -30,6 +30,7 @@ class Study:
         axes: Field or whole object -> values: ``{"regime.ratio": [0.0, 0.5, 1.0]}``,
             ``{"regime": [Mix(0.5), Replace()]}``. Several axes make a grid.
         curation: Which samples are published; None: all. On an axis, "none" stands for None.
+        representation: What the family is fitted to in place of the examples; None: the examples. Likewise.
         compare: What the study is to answer, the fields of `CompareSettings`: baseline, primary, margin, generation.
         settings: The fields of `Settings`: generations, seeds, initial, start, n_synthetic, extrapolation, keep.
 
@@ -45,6 +46,7 @@ class Study:
         metrics: Sequence[Metric | Mapping[str, Any]] = (),
         axes: Mapping[str, Sequence[Any]] | None = None,
         curation: Curation | Mapping[str, Any] | None = None,
+        representation: Representation | Mapping[str, Any] | None = None,
         compare: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
@@ -56,7 +58,8 @@ class Study:
         if not isinstance(metrics, list | tuple):
             raise ConfigError(f"metrics: expected a list of metrics, got {validation.short(metrics)}")
         self.axes = flatten(axes or {})
-        self.base = _base({"source": source, "family": family, "regime": regime, "curation": curation}, self.axes)
+        recipes = (source, family, regime, curation, representation)
+        self.base = _base(dict(zip(PARTS, recipes, strict=True)), self.axes)
         self.metrics = _metrics(metrics)
         self.cells = expand(self.base, self.settings, self.axes)
         self.compare: CompareSettings = compare_settings.validated(compare or {}, self.cells, self.settings.generations)
@@ -103,7 +106,7 @@ def _base(values: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
         # A table that an axis replaces is checked too: a mistake in it would otherwise stay unseen.
         if value is not None and not (role in axes and isinstance(value, Mapping) and not value):
             recipes[role] = validation.recipe(role, value, role)
-        elif role not in (*axes, "curation"):
+        elif role not in (*axes, *OPTIONAL):
             more = " or an axis of regimes" if role == "regime" else " with a kind"
             raise ConfigError(f"{role}: missing; add a [{role}] table{more}")
     return recipes

@@ -46,7 +46,7 @@ def validated(cls: type, table: Mapping[str, Any], where: str) -> Any:
 
 
 def recipe(role: str, value: Any, where: str) -> Any:
-    """A source, family, regime, curation, extractor or metric from a table with a ``kind``, or the checked copy of an instance.
+    """A recipe of a role from a table with a ``kind``, or the checked copy of an instance.
 
     The table of a metric that compares vectors may say on which `features`: the table of an extractor, or its kind.
 

@@ -158,9 +158,12 @@ def linear_data(source: Source) -> LinearData | None:
 
 
 def run_facts(run: Run, generations: int) -> RunFacts | None:
-    """The facts of a run over a horizon; None where its family or its use of the pool has no known closed form."""
+    """The facts of a run over a horizon; None where its family or its use of the pool has no known closed form.
+
+    None also with a representation: metrics see examples, and the closed forms would be about codes.
+    """
     family, setting = family_facts(run.family), setting_of(run, generations)
-    if family is None or setting is None:
+    if family is None or setting is None or run.representation is not None:
         return None
     initial: Initial | None = "fit" if run.initial == "fit" else "truth" if run.initial == "truth" else None
     return RunFacts(

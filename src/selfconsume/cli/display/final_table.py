@@ -10,10 +10,10 @@ from selfconsume.analysis import intervals
 from selfconsume.cli.display import console
 from selfconsume.results import stored_study
 from selfconsume.results import table as tables
-from selfconsume.results.format import FLOOR
+from selfconsume.results.format import DECODED, FLOOR
 from selfconsume.results.store import Store
 
-FLOOR_LABEL = "real against real"
+FLOOR_LABELS = {FLOOR: "real against real", DECODED + FLOOR: "real against real, decoded"}
 
 
 def show(store: Store) -> None:
@@ -31,8 +31,9 @@ def show(store: Store) -> None:
         ([str(label) for label in key], {row["metric"]: _interval(row) for row in group.iter_rows(named=True)})
         for key, group in summary.group_by(heads, maintain_order=True)
     ]
-    if floors := _floors(frame, metrics):
-        rows.append(([FLOOR_LABEL, *[""] * (len(axes) - 1)], floors))
+    for suffix, label in FLOOR_LABELS.items():
+        if floors := _floors(frame, metrics, suffix):
+            rows.append(([label, *[""] * (len(axes) - 1)], floors))
     columns = _columns(heads, metrics, rows)
     table = Table(title=f"generation {last}: mean ± half its 95 % interval over seeds", title_justify="left")
     for head in heads:
@@ -40,7 +41,7 @@ def show(store: Store) -> None:
     for metric in columns:
         table.add_column(escape(metric), justify="right", no_wrap=True)
     for labels, entries in rows:
-        if labels[0] == FLOOR_LABEL:
+        if labels[0] == FLOOR_LABELS[FLOOR]:
             table.add_section()
         table.add_row(*map(escape, labels), *(entries.get(metric, "") for metric in columns))
     console.show(table)
@@ -61,11 +62,11 @@ def _columns(heads: list[str], metrics: list[str], rows: list[tuple[list[str], d
     return columns
 
 
-def _floors(frame: pl.DataFrame, metrics: list[str]) -> dict[str, str]:
-    """Metric -> its mean noise floor."""
+def _floors(frame: pl.DataFrame, metrics: list[str], suffix: str) -> dict[str, str]:
+    """Metric -> its mean noise floor of one kind."""
     floors = frame.filter(pl.col("metric").str.ends_with(FLOOR)).group_by("metric").agg(pl.col("value").mean())
     means = dict(floors.iter_rows())
-    return {metric: f"{means[f'{metric}{FLOOR}']:.3g}" for metric in metrics if f"{metric}{FLOOR}" in means}
+    return {metric: f"{means[f'{metric}{suffix}']:.3g}" for metric in metrics if f"{metric}{suffix}" in means}
 
 
 def _interval(row: dict) -> str:

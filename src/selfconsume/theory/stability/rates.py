@@ -69,7 +69,8 @@ def stability_of(run: Run) -> StabilityRates | None:
         return None
     if family.is_exponential:
         return _exponential_rates(setting.ratio)
-    if family.kind != "mixture" or run.source.truth() is None or run.source.reserve is not None:
+    is_known = run.source.truth() is not None and run.representation is None
+    if family.kind != "mixture" or not is_known or run.source.reserve is not None:
         return None
     shape = jax.eval_shape(lambda: run.family.init(jax.random.key(0), run.source.shape))
     if sum(leaf.size for leaf in jax.tree.leaves(shape)) > MOST_PARAMETERS:

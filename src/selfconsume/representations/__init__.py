@@ -1,0 +1,24 @@
+"""Representations: what families are fitted to in place of the examples. One file for each kind.
+
+Imports types, models and validity.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfconsume.representations.pca import PCA
+
+KINDS = {
+    "pca": "pca:PCA",
+}
+"""Kind name -> file and class, in the order in which they are listed."""
+
+__all__ = ["PCA"]
+
+
+def __getattr__(name: str) -> Any:
+    from selfconsume import registry
+
+    return registry.class_named(__name__, name)
