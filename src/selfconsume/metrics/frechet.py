@@ -96,6 +96,7 @@ class Frechet(Metric):
 
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True
+    min_samples: ClassVar[int] = 2
 
     @property
     def compares_with(self) -> str:
@@ -143,6 +144,7 @@ class FrechetInfinity(Metric):
 
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True
+    min_samples: ClassVar[int] = 4
     better: ClassVar[str | Mapping[str, str | None] | None] = {"frechet_infinity": "lower"}
 
     @property
