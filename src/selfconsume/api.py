@@ -155,6 +155,7 @@ def evaluate(
     *,
     metrics: Sequence[Metric | Mapping[str, Any] | str] | None = None,
     n: int | None = None,
+    bootstrap: int = recorded_study.BOOTSTRAP,
     on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
 ) -> Results:
     """Measures samples that another pipeline made, generation by generation, as if a study had run it.
@@ -168,6 +169,7 @@ def evaluate(
         metrics: What is measured: kind names, such as ``"frechet"`` or ``"inception.frechet"``, or metrics; default: distances,
             coverage and memorisation.
         n: Examples of each set that are compared, a fixed random subset of larger sets; default: all, of sets of one size.
+        bootstrap: Resamples of the examples, which give the intervals of sequences without seeds; 0: none.
         on_progress: Called with the progress, several times a second at most; default: silent.
 
     Raises:
@@ -181,7 +183,7 @@ def evaluate(
             real = recorded_study.real_table(recorded_arrays.saved(real, Path(folder, "real.npy")))
         tables = None if metrics is None else [recorded_study.metric_table(metric) for metric in metrics]
         places = recorded_arrays.places(generations, Path(folder, "generations"))
-        study = recorded_study.recorded_study(real, places, tables, n=n)
+        study = recorded_study.recorded_study(real, places, tables, n=n, bootstrap=bootstrap)
         run_study.execute(study, out, on_progress=on_progress)
     return Results(out)
 

@@ -16,7 +16,7 @@ import polars as pl
 from jaxtyping import Float
 from scipy import stats
 
-VALUES = ("seed", "value", "status")
+VALUES = ("seed", "value", "status", "error")
 """Columns of the tidy table that differ between seeds of one cell."""
 
 
@@ -75,6 +75,9 @@ def half_width(std: np.ndarray | float, n: np.ndarray | int, level: float) -> np
 def summarise(frame: pl.DataFrame, by: Sequence[str] | None = None, level: float = 0.95) -> pl.DataFrame:
     """Mean over seeds and its t interval for every group of a tidy table.
 
+    A group of a single value with a standard error (`error`, of recorded sequences without seeds) has a normal interval of
+    that error.
+
     Args:
         frame: A tidy table, see `selfconsume.results.table.table`.
         by: Grouping columns; default: all but seed, value and status.
@@ -94,7 +97,11 @@ def summarise(frame: pl.DataFrame, by: Sequence[str] | None = None, level: float
         value.is_nan().sum().cast(pl.Int64).alias("diverged"),
     )
     n = (groups["seeds"] - groups["diverged"]).to_numpy()
-    half = pl.Series(half_width(groups["std"].to_numpy(), n, level), dtype=pl.Float64)
+    widths = half_width(groups["std"].to_numpy(), n, level)
+    if "error" in frame.columns:
+        errors = frame.group_by(by, maintain_order=True).agg(pl.col("error").mean().fill_null(float("nan")))["error"]
+        widths = np.where(n == 1, stats.norm.ppf((1 + level) / 2) * errors.to_numpy(), widths)
+    half = pl.Series(widths, dtype=pl.Float64)
     mean = groups["mean"]
     bounds = [(mean - half).alias("low"), (mean + half).alias("high")]
     return groups.with_columns(bounds).select(*by, "mean", "low", "high", "seeds", "diverged")

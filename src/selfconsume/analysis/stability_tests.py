@@ -50,6 +50,8 @@ class Evidence(NamedTuple):
     """Whether the trend is a degradation."""
     has_collapsed: bool = False
     """Whether the level test rejects."""
+    is_single: bool = False
+    """Whether it is of one sequence, by standard errors over examples: see `analysis.single_sequence`."""
     is_negligible: bool = False
     """Whether the interval of the change lies within a tenth of the margin."""
 
@@ -110,14 +112,23 @@ def examine(
     )
 
 
-def equivalence_margin(floor: np.ndarray, start: np.ndarray, better: str | None) -> tuple[float, float]:
-    """Baseline level and equivalence margin."""
-    spread = floor.std(ddof=1) if len(floor) > 1 else 0.0
-    if spread == 0:
-        spread = start.std(ddof=1) if len(start) > 1 else 0.0
+def equivalence_margin(
+    floor: np.ndarray, start: np.ndarray, better: str | None, spread: float | None = None
+) -> tuple[float, float]:
+    """Baseline level and equivalence margin; ``spread`` in place of the deviation of the floor, if given."""
+    if spread is None:
+        spread = _spread(floor, start)
     baseline = float(floor.mean() if len(floor) else start.mean())
     smallest = SHARE * baseline if better == "lower" and len(floor) else 0.0
     return baseline, float(max(SPREADS * spread, smallest))
+
+
+def _spread(floor: np.ndarray, start: np.ndarray) -> float:
+    """The deviation of the floor over seeds, or of generation 0 where the floor has none."""
+    spread = floor.std(ddof=1) if len(floor) > 1 else 0.0
+    if spread == 0:
+        spread = start.std(ddof=1) if len(start) > 1 else 0.0
+    return float(spread)
 
 
 def _collapsed(last: np.ndarray, levels: tuple[float, float], margin: float, better: str | None, alpha: float) -> bool:

@@ -36,7 +36,8 @@ single `collapsed` of a cell that has degraded by less than the factor, is wrong
 share of them in a study of many cells. The margin is estimated from the same seeds and printed with the verdict: with three
 seeds it is rough. With a fixed data set all seeds share the real data, and the verdict is conditional on it. The tests are
 for one look at a finished study: extending a study until a verdict changes inflates their errors. Measured error rates and
-power are in docs/verdicts.md.
+power are in docs/verdicts.md. A recorded sequence without seeds is judged by the noise of its examples instead, and says so:
+see `analysis.single_sequence`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from selfconsume.analysis import hypothesis_tests
+from selfconsume.analysis import hypothesis_tests, single_sequence
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.metric_key import better_of
@@ -58,6 +59,10 @@ from selfconsume.results.store import Store
 from selfconsume.results.table import FIXED
 from selfconsume.study import validation
 
+SINGLE = "one sequence, noise over its examples"
+"""The reason that stands beside every verdict without seeds."""
+RESAMPLES = 100
+"""Resamples taken to be behind standard errors over examples: degrees of freedom of their tests."""
 VERDICTS = ("diverged", "collapsed", "drifting", "undecided", "improved", "stable")
 """All verdicts, gravest first."""
 NUMBERS = ("slope", "low", "high", "margin", "p", "p_holm", "p_equivalence", "level", "baseline")
@@ -65,6 +70,8 @@ NUMBERS = ("slope", "low", "high", "margin", "p", "p_holm", "p_equivalence", "le
 
 def decide(evidence: Evidence, p_holm: float, alpha: float = 0.05) -> tuple[str, str]:
     """The verdict, first match of the list at the top of this module, and the reason if it is not clear-cut."""
+    if evidence.is_single:
+        return _decide_single(evidence, p_holm, alpha)
     diverged = f"{evidence.diverged} of {evidence.seeds} seeds diverged" if evidence.diverged else ""
     if math.isnan(evidence.p):
         if 2 * evidence.diverged >= evidence.seeds and evidence.diverged:
@@ -79,6 +86,16 @@ def decide(evidence: Evidence, p_holm: float, alpha: float = 0.05) -> tuple[str,
     if evidence.p_equivalence <= alpha and not evidence.diverged:
         return "stable", "a trend, but below a tenth of the margin" if p_holm <= alpha else ""
     return "undecided", diverged or "not shown either way; more seeds or generations may"
+
+
+def _decide_single(evidence: Evidence, p_holm: float, alpha: float) -> tuple[str, str]:
+    """As `decide`, of one sequence without seeds."""
+    if evidence.diverged:
+        return "diverged", "not finite"
+    if math.isnan(evidence.p):
+        return "undecided", f"one sequence of fewer than {single_sequence.MIN_GENERATIONS} generations"
+    word, reason = decide(evidence._replace(is_single=False), p_holm, alpha)
+    return word, f"{reason}; {SINGLE}" if reason else SINGLE
 
 
 def verdicts(
@@ -173,6 +190,21 @@ def _examine_cells(
             floor = parts.get((name + FLOOR,))
             values, generations = chains(parts[(name,)])
             noise = None if floor is None else floor["value"].to_numpy()
-            evidence.append(examine(values, generations, noise, better.get(name), alpha))
+            evidence.append(_examined(parts[(name,)], values, generations, noise, better.get(name), alpha))
             rows.append({"run": cell["run"][0], **{axis: cell[axis][0] for axis in axes}, "metric": name})
     return rows, evidence
+
+
+def _examined(
+    rows: pl.DataFrame,
+    values: np.ndarray,
+    generations: np.ndarray,
+    noise: np.ndarray | None,
+    better: str | None,
+    alpha: float,
+) -> Evidence:
+    """Test statistics over seeds; of a single sequence with standard errors, over its examples."""
+    if len(values) != 1 or "error" not in rows.columns:
+        return examine(values, generations, noise, better, alpha)
+    errors, _ = chains(rows.with_columns(value=pl.col("error").fill_null(math.nan)))
+    return single_sequence.examine(values[0], errors[0], generations, noise, better, resamples=RESAMPLES, alpha=alpha)

@@ -35,6 +35,9 @@ def evaluate(
         int | None, typer.Option(help="Evaluate so many generations, generation 0 included.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Evaluate this seed only; several times.")] = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(help="Resamples for intervals of a sequence without seeds; default 100, 0 for none.")
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A field of the real data, such as source.n_test=500."),
@@ -54,4 +57,5 @@ def evaluate(
         n=n,
         generations=generations,
         seeds=seed or None,
+        **({} if bootstrap is None else {"bootstrap": bootstrap}),
     )

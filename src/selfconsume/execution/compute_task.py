@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -85,14 +85,17 @@ def _record(task: Task, item: lane_records.Record, most: dict[str, int], layout:
         tensors |= {fmt.samples(item.t): item.samples, fmt.valid(item.t): item.valid}
     if task.keep != "samples":
         tensors |= pytrees.named(item.fit.generator, fmt.generator(item.t))
-    tensors |= _value_tensors(item.t, item.values, item.compared)
+    tensors |= _value_tensors(item.t, item.values, item.compared, item.errors)
     names = {metric: list(values) for metric, values in item.values.items()}
     fewest = provenance.fewest(most, task.cells, item.alive, item.compared)
     return Record(item.t, tensors, names, fewest, item.seconds, layout, platform.node(), pytrees.named(item.fit))
 
 
-def _value_tensors(t: int, values: dict[str, Values], compared: Any) -> dict[str, np.ndarray]:
+def _value_tensors(
+    t: int, values: Mapping[str, Values], compared: Mapping[str, np.ndarray], errors: Mapping[str, Values]
+) -> dict[str, np.ndarray]:
     tensors = {fmt.value(t, key, name): value for key, named in values.items() for name, value in named.items()}
+    tensors |= {fmt.error(t, key, name): error for key, named in errors.items() for name, error in named.items()}
     return tensors | {fmt.compared(t, key): numbers for key, numbers in compared.items()}
 
 
@@ -110,9 +113,9 @@ def _measured(task: MetricTask, start: Start, batch: LaneBatch) -> Iterator[Mess
             continue
         on_device = layout.put({"samples": stored.samples, "valid": stored.valid})
         generators = [layout.put(_generator(fit)) for fit in (stored.fit, earlier.fit)]
-        values, compared = batch.measure(
-            task.metrics, prepared, stored.t, *generators, on_device["samples"], on_device["valid"]
-        )
+        block = on_device["samples"], on_device["valid"]
+        values, compared = batch.measure(task.metrics, prepared, stored.t, *generators, *block)
+        errors = batch.errors(task.metrics, prepared, stored.t, generators[0], *block)
         if stored.t == 0:
             for metric, floors in batch.floors(task.metrics, prepared, generators[0]).items():
                 values[metric].update(floors)
@@ -124,7 +127,7 @@ def _measured(task: MetricTask, start: Start, batch: LaneBatch) -> Iterator[Mess
         seconds, since = {"measure": time.monotonic() - since}, time.monotonic()
         yield Record(
             stored.t,
-            _value_tensors(stored.t, values, compared),
+            _value_tensors(stored.t, values, compared, errors),
             {metric: list(named) for metric, named in values.items()},
             fewest,
             seconds,

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfconsume.lanes import generation_programs, lane_numbers, program_cache
+from selfconsume.lanes import bootstrap, generation_programs, lane_numbers, program_cache
 from selfconsume.lanes.host_fit import HostFit
 from selfconsume.lanes.lane_fit import LaneFit
 from selfconsume.lanes.lane_inputs import LaneInputs
@@ -109,12 +109,13 @@ class LaneBatch:
             values, compared = self.measure(
                 metrics, prepared_data, t, new.generator, previous.generator, block.samples, block.valid
             )
+            errors = self.errors(metrics, prepared_data, t, new.generator, block.samples, block.valid)
             if t == 0:
                 for name, floors in self.floors(metrics, prepared_data, new.generator).items():
                     values[name].update(floors)
             clock.lap("measure")
             fit, first = new, new if first is None else first
-            yield self._record(t, block, fit, values, compared, clock)
+            yield self._record(t, block, fit, values, compared, clock)._replace(errors=errors)
 
     def resample(self, t: int, generator: Any) -> tuple[np.ndarray, np.ndarray]:
         """The samples of a stored generator, bit for bit those of its generation on the same layout."""
@@ -137,6 +138,15 @@ class LaneBatch:
         """Values of all metrics in one generation, and the number of samples that they compare: `Measurement.measure`."""
         lane = {"generator": generator, "previous": previous, "samples": samples, "valid": valid}
         return self.measurement.measure(metrics, prepared_data, t, lane)
+
+    def errors(
+        self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, generator: Any, samples: Any, valid: Any
+    ) -> dict[str, Values]:
+        """Bootstrap standard errors of all metrics where the run has resamples: `bootstrap.standard_errors`."""
+        if not self.run.resamples:
+            return {}
+        lane = {"generator": generator, "previous": generator, "samples": samples, "valid": valid}
+        return bootstrap.standard_errors(self.measurement, metrics, prepared_data, t, lane, self.run.resamples)
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Noise floors of all metrics that have one, see `Measurement.floors`."""

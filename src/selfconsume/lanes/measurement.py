@@ -24,6 +24,9 @@ from selfconsume.metrics.metric_key import metric_key
 from selfconsume.metrics.on_features import compiled
 from selfconsume.types import Extractor, Generation, Metric, Source
 
+Views = dict[Extractor | None, Arrays]
+"""Lanes by extractor, with its features in place of samples; None: the samples themselves."""
+
 
 class Measurement:
     """Metrics, noise floors and features of all lanes of a batch.
@@ -54,15 +57,31 @@ class Measurement:
         The values are ``{metric_key: {name: (lanes,)}}``, the numbers ``{metric_key: (lanes,)}``. Features are computed once
         for all metrics on one extractor, and fetched once for all of them on the host.
         """
+        views = self.views(metrics, lane)
+        result = self.values(metrics, prepared_data, t, views)
+        check_value_names(result)
+        counts = {extractor: self._valid_counts(view) for extractor, view in views.items()}
+        compared = {}
+        for metric in metrics:
+            distinct, index = counts[self._extractor(metric)]
+            numbers = [compared_counts(metric, n, self.sizes)[0] for n in distinct]
+            compared[metric_key(metric)] = np.array(numbers, np.int32)[index]
+        return result, compared
+
+    def views(self, metrics: Sequence[Metric], lane: Arrays) -> Views:
+        """The lanes, and by each extractor of the metrics, with features in place of samples."""
+        extractors = {extractor for metric in metrics if (extractor := self._extractor(metric)) is not None}
+        return {None: lane} | {extractor: {**lane, **self._features(extractor, lane)} for extractor in extractors}
+
+    def values(
+        self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, views: Views
+    ) -> dict[str, Values]:
+        """Values of all metrics in one generation, ``{metric_key: {name: (lanes,)}}``; see `measure`."""
         inputs, layout = self.inputs, self.inputs.layout
-        # By extractor: the lanes with features in place of samples, on devices and on the host.
-        views: dict[Extractor | None, Arrays] = {None: lane}
-        host_views: dict[Extractor | None, Arrays] = {}
+        host_views: Views = {}
         result: dict[str, Values] = {}
         for metric, prepared in zip(metrics, prepared_data, strict=True):
             extractor = self._extractor(metric)
-            if extractor is not None and extractor not in views:
-                views[extractor] = {**lane, **self._features(extractor, lane)}
             if metric.runs_on == "host":
                 if extractor not in host_views:
                     host_views[extractor] = layout.fetch(views[extractor])
@@ -76,14 +95,7 @@ class Measurement:
             )
             columns = layout.fetch(named.values)[: inputs.count].T
             result[metric_key(metric)] = dict(zip(named.names, columns, strict=True))
-        check_value_names(result)
-        counts = {extractor: self._valid_counts(view) for extractor, view in views.items()}
-        compared = {}
-        for metric in metrics:
-            distinct, index = counts[self._extractor(metric)]
-            numbers = [compared_counts(metric, n, self.sizes)[0] for n in distinct]
-            compared[metric_key(metric)] = np.array(numbers, np.int32)[index]
-        return result, compared
+        return result
 
     def floors(self, metrics: Sequence[Metric], prepared_data: Sequence[Any], generator: Any) -> dict[str, Values]:
         """Noise floors: real against real at the sample size, ``{metric_key: {name + ".floor": (lanes,)}}``.

@@ -75,6 +75,16 @@ def features(extractor: Extractor, n: int, layout: DeviceLayout) -> Program:
 
 
 @cache_program
+def resample(n: int, layout: DeviceLayout) -> Program:
+    """Samples or features and their masks -> the rows of a bootstrap resample, under the same names."""
+
+    def resample_lane(shared, lane):
+        return {name: lane[name][:n][shared["rows"]] for name in ("samples", "valid")}
+
+    return lane_program(resample_lane, layout)
+
+
+@cache_program
 def measure(metric: Metric, n: int, layout: DeviceLayout) -> Program:
     """A generation -> the metric's values, as `NamedValues`."""
 

@@ -29,6 +29,8 @@ class Record(NamedTuple):
     seconds: dict[str, float]
     compared: Mapping[str, np.ndarray] = MappingProxyType({})
     """Numbers of samples that the values compare, by `metric_key`, one entry a lane."""
+    errors: Mapping[str, Values] = MappingProxyType({})
+    """Bootstrap standard errors of the values, by `metric_key`, where the run has resamples."""
 
 
 class PartialFit(NamedTuple):

@@ -76,6 +76,11 @@ class Run:
         return isinstance(self.family, HostFamily) and self.family.is_recorded
 
     @property
+    def resamples(self) -> int:
+        """Bootstrap resamples that give the standard errors of a single recorded sequence; 0: none."""
+        return getattr(self.family, "bootstrap", 0) if self.is_recorded else 0
+
+    @property
     def can_start_warm(self) -> bool:
         """Whether a fit can start from an earlier generator."""
         return self.family.can_start if isinstance(self.family, HostFamily) else self.family.parametric

@@ -22,7 +22,7 @@ from selfconsume.report import cell_map, final_table, sample_strip, terms
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
-from selfconsume.results.format import FLOOR, seeds_of
+from selfconsume.results.format import FLOOR, is_single_sequence, seeds_of
 from selfconsume.results.store import Store
 from selfconsume.study import toml_file, validation
 from selfconsume.study.settings import PARTS
@@ -97,6 +97,7 @@ def _head(store: Store) -> dict[str, Any]:
         "study": study,
         "cells": len(study["cells"]),
         "seeds": len(seeds_of(study)),
+        "single_sequence": is_single_sequence(study),
     }
 
 

@@ -118,6 +118,11 @@ def seeds_of(study: Mapping[str, Any]) -> list[int]:
     return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
 
 
+def is_single_sequence(study: Mapping[str, Any]) -> bool:
+    """Whether a stored study is of recorded sequences without seeds, whose intervals are bootstraps over examples."""
+    return bool(study["tables"].get("family", {}).get("bootstrap"))
+
+
 def alive(t: int) -> str:
     """Tensor: which lanes have not diverged."""
     return f"{t}/alive"
@@ -146,6 +151,11 @@ def value(t: int, metric: str, name: str) -> str:
 def compared(t: int, metric: str) -> str:
     """Tensor: how many samples a metric compares."""
     return f"{t}/compared/{metric}"
+
+
+def error(t: int, metric: str, name: str) -> str:
+    """Tensor: the bootstrap standard error of a value of a metric."""
+    return f"{t}/error/{metric}/{name}"
 
 
 FIT = "fit"

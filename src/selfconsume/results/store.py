@@ -195,6 +195,12 @@ class Store:
             key = fmt.compared(t, metric)
             return tensors.get_tensor(key) if key in set(tensors.keys()) else None
 
+    def error(self, segment: Segment, t: int, metric: str, name: str) -> np.ndarray | None:
+        """Bootstrap standard errors of a value over examples, one entry a lane; None where there are none."""
+        with self.tensors(segment.file, segment.sha256) as tensors:
+            key = fmt.error(t, metric, name)
+            return tensors.get_tensor(key) if key in set(tensors.keys()) else None
+
     def apply(self, entry: log.Entry) -> None:
         """Takes up a line of the log.
 

@@ -14,8 +14,8 @@ from selfconsume.results import format as fmt
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
-FIXED = ("run", "seed", "generation", "metric", "value", "status")
-"""Columns that every table has; the others are axes of the study."""
+FIXED = ("run", "seed", "generation", "metric", "value", "status", "error")
+"""Columns that are no axes of the study; `error` is in tables of single recorded sequences only."""
 MEASURED = ("n", "split", "n_reference", "extractor", "sha256")
 """Columns that say what a value rests on."""
 TYPES = (pl.Int64, pl.String, pl.Int64, pl.String, pl.String)
@@ -31,6 +31,9 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     Runs, seeds, generations and metrics that the latest study no longer names are left out. Rows named
     ``<metric>.floor`` hold real data against real data at the same number of examples, once a run, at generation 0.
 
+    Of recorded sequences without seeds, `error` is the standard error of the value over the examples of the generation, by
+    bootstrap; null for floors. It does not contain the randomness of training.
+
     With ``measured``, further columns say what each value rests on: `n` (samples that it compares; null for none or
     unknown), `split` and `n_reference` (the real data and its number of examples), `extractor` and `sha256` (of its
     weights); null without an extractor.
@@ -41,9 +44,11 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     study = store.study
     origins = _Origins(store) if measured else None
     names: dict[str, int] = {}
-    parts = list(_parts(store, generations, names, origins))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 7
+    has_errors = fmt.is_single_sequence(study)
+    parts = list(_parts(store, generations, names, origins, has_errors))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 8
     types = {"cell": pl.Int32, "seed": pl.Int64, "generation": pl.Int64, "metric": pl.Int32, "value": pl.Float64}
+    types |= {"error": pl.Float64} if has_errors else {}
     types |= {"origin": pl.Int32, "compared": pl.Int64} if measured else {}
     frame = pl.DataFrame(
         {name: pl.Series(column).cast(types[name]) for name, column in zip(types, columns, strict=False)}
@@ -52,12 +57,12 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
     metrics = pl.DataFrame({"metric": range(len(names)), "name": list(names)}, {"metric": pl.Int32, "name": pl.String})
     frame = frame.join(_labels(study), on="cell", how="left", maintain_order="left")
     frame = frame.join(metrics, on="metric", how="left", maintain_order="left")
-    further = []
+    further: list[Any] = [pl.col("error").fill_nan(None)] if has_errors else []
     if origins is not None:
         frame = frame.join(origins.table(), on=["cell", "origin"], how="left", maintain_order="left")
         floor = pl.col("name").str.ends_with(fmt.FLOOR)
         n = pl.when(floor).then(pl.col("n")).when(pl.col("compared") > 0).then(pl.col("compared")).alias("n")
-        further = [n, *MEASURED[1:]]
+        further += [n, *MEASURED[1:]]
     status = pl.when(pl.col("value").is_nan()).then(pl.lit(fmt.DIVERGED)).otherwise(pl.lit(fmt.OK)).alias("status")
     return frame.sort("cell", "seed", "generation", maintain_order=True).select(
         "run", "seed", *study["axes"], "generation", pl.col("name").alias("metric"), "value", status, *further
@@ -65,7 +70,11 @@ def table(store: Store, generations: Collection[int] | None = None, *, measured:
 
 
 def _parts(
-    store: Store, generations: Collection[int] | None, names: dict[str, int], origins: _Origins | None
+    store: Store,
+    generations: Collection[int] | None,
+    names: dict[str, int],
+    origins: _Origins | None,
+    has_errors: bool,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """The columns of the table as numbers, a stored array after the other; numbers of value names go into ``names``."""
     study = store.study
@@ -81,6 +90,9 @@ def _parts(
         row, cell, seed = places[segment.lanes].T
         number = np.full(len(row), names.setdefault(name, len(names)))
         part = cell, seed, np.full(len(row), t), number, values[row]
+        if has_errors:
+            errors = store.error(segment, t, metric, name)
+            part += (np.full(len(row), np.nan) if errors is None else errors[row],)
         if origins is not None:
             counts = None if name.endswith(fmt.FLOOR) else store.compared(segment, t, metric)
             origin = np.full(len(row), origins.number(segment.study, metric))

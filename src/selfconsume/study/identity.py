@@ -35,6 +35,8 @@ def nondefaults(run: Run) -> dict[str, Any]:
     family = registry.nondefault_table("family", run.family)
     if isinstance(run.family, HostFamily) and (fingerprint := run.family.fingerprint()):
         family = _without_location(family) | {"content": fingerprint}
+    if run.is_recorded:
+        family.pop("bootstrap", None)  # Standard errors change no value.
     regime = registry.nondefault_table("regime", run.regime)
     if isinstance(run.regime, Recorded):
         regime = _without_location(regime)

@@ -20,6 +20,8 @@ from selfconsume.types import Metric, Source
 
 METRICS = ("frechet", "sliced_wasserstein", "neighbours", "nearest_real")
 """Metrics of an evaluation that names none, where they are defined."""
+BOOTSTRAP = 100
+"""Resamples of a single sequence: standard errors are then known to 7 %."""
 MAX_FRECHET = 512
 """Numbers of an example up to which the Fréchet distance is among them: its covariances are full."""
 
@@ -39,6 +41,7 @@ def recorded_study(
     n: int | None = None,
     generations: int | None = None,
     seeds: Sequence[int] | None = None,
+    bootstrap: int = BOOTSTRAP,
 ) -> Study:
     """The study that measures recorded samples, generation by generation.
 
@@ -49,6 +52,7 @@ def recorded_study(
         n: Examples of each set that are compared, a fixed random subset of larger sets; None: all, of sets of one size.
         generations: Number of generations, generation 0 included; None: all.
         seeds: Seeds that are evaluated; None: all.
+        bootstrap: Resamples of the examples that give intervals where there is a single seed; 0: no intervals.
 
     Raises:
         ConfigError: A set is missing, runs have different seeds or numbers of generations, or sets have different sizes.
@@ -65,7 +69,7 @@ def recorded_study(
     ]
     return Study(
         source,
-        RecordedFamily(),
+        RecordedFamily(bootstrap=bootstrap if len(chosen) == 1 else 0),
         regimes[0],
         _defined(source) if metrics is None else metrics,
         {"regime": regimes} if len(regimes) > 1 else {},

@@ -10,7 +10,7 @@ from selfconsume.analysis import intervals
 from selfconsume.cli.display import console
 from selfconsume.results import stored_study
 from selfconsume.results import table as tables
-from selfconsume.results.format import DECODED, FLOOR
+from selfconsume.results.format import DECODED, FLOOR, is_single_sequence
 from selfconsume.results.store import Store
 
 FLOOR_LABELS = {FLOOR: "real against real", DECODED + FLOOR: "real against real, decoded"}
@@ -35,7 +35,10 @@ def show(store: Store) -> None:
         if floors := _floors(frame, metrics, suffix):
             rows.append(([label, *[""] * (len(axes) - 1)], floors))
     columns = _columns(heads, metrics, rows)
-    table = Table(title=f"generation {last}: mean ± half its 95 % interval over seeds", title_justify="left")
+    basis = "value ± half its 95 % interval over examples (bootstrap)"
+    if not is_single_sequence(store.study):
+        basis = "mean ± half its 95 % interval over seeds"
+    table = Table(title=f"generation {last}: {basis}", title_justify="left")
     for head in heads:
         table.add_column(escape(head), no_wrap=True)
     for metric in columns:

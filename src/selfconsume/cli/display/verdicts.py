@@ -12,6 +12,7 @@ from rich.table import Table
 from selfconsume.analysis.verdicts import verdicts
 from selfconsume.cli.display.console import describe_data, say, show, warn
 from selfconsume.results import provenance, stored_study
+from selfconsume.results.format import is_single_sequence
 from selfconsume.results.store import Store
 
 COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collapsed": "red", "diverged": "red"}
@@ -30,7 +31,7 @@ def verdict(store: Store, as_json: bool) -> None:
     if not rows:
         say("no metric of this study can be judged: none has a noise floor or a better direction")
         return
-    axes = store.study["axes"]
+    axes, single = store.study["axes"], is_single_sequence(store.study)
     first = axes or ["regime"]
     regime = stored_study.regime_label(store.study)
     table = Table(*map(escape, first), "metric", "verdict", "change", "margin", "p", "seeds", "")
@@ -50,8 +51,11 @@ def verdict(store: Store, as_json: bool) -> None:
     table.columns[len(first) + 1].no_wrap = True
     show(table)
     say(
-        "change: over the tested generations, with a 95 % interval over seeds; p: of the trend, Holm-corrected over all rows"
+        f"change: over the tested generations, with a 95 % interval over {'examples' if single else 'seeds'}; p: of the trend, "
+        "Holm-corrected over all rows"
     )
+    if single:
+        say("one sequence, no seeds: examples are resampled (bootstrap); how much training varies cannot be seen")
     describe_data(provenance.data_lines(store))
     warn(store)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.external.host_family import HostFamily
@@ -16,7 +17,13 @@ class Recorded(HostFamily):
     """The model of another pipeline, of which only samples are known: one file or folder of them for each generation.
 
     Nothing is fitted. The regime, of kind "recorded" too, says where the samples are; see `selfconsume evaluate`.
+
+    Attributes:
+        bootstrap: Resamples of each generation's examples that give the standard errors of a single sequence; 0: none. No part
+            of a run's identity.
     """
+
+    bootstrap: Annotated[int, Ge(0), Le(100_000)] = 0
 
     is_recorded: ClassVar[bool] = True
 
