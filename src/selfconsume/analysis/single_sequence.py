@@ -67,16 +67,10 @@ def examine(
     last = t > t[-1] - max(1, t[-1] // 3)
     level = float(values[last].mean())
     error = float(np.sqrt((errors[last] ** 2).sum()) / last.sum())
-    slope = slopes[0].mean
-    if better is None:
-        middle, half = values[tested].mean() - baseline, slope * span / 2
-        is_worse = abs(middle + half) > abs(middle - half)
-    else:
-        is_worse = (trends[0].mean > 0) == (better == "lower")
     has_level = len(floor) > 0 or better == "lower"
     levels = baseline, float(values[0])
     return evidence._replace(
-        slope=slope,
+        slope=slopes[0].mean,
         low=low,
         high=high,
         margin=margin,
@@ -85,7 +79,7 @@ def examine(
         level=level,
         baseline=baseline,
         span=int(span),
-        is_worse=bool(is_worse),
+        is_worse=_is_worse(values[tested] - baseline, slopes[0].mean * span, better),
         has_collapsed=has_level and _collapsed(Mean(level, error, resamples), levels, margin, better, alpha),
         is_negligible=max(abs(low), abs(high)) * span <= NEGLIGIBLE * margin,
     )
@@ -103,6 +97,13 @@ def _slopes(values: np.ndarray, errors: np.ndarray, t: np.ndarray, resamples: in
         Mean(slope, float(np.sqrt(weight**2 @ errors**2)), resamples),
         Mean(slope, scatter, degrees + 1),
     )
+
+
+def _is_worse(distance: np.ndarray, change: float, better: str | None) -> bool:
+    """Whether a change is a degradation; without a direction, if it leads away from the baseline."""
+    if better is None:
+        return bool(abs(distance.mean() + change / 2) > abs(distance.mean() - change / 2))
+    return (change > 0) == (better == "lower")
 
 
 def _collapsed(level: Mean, levels: tuple[float, float], margin: float, better: str | None, alpha: float) -> bool:

@@ -54,11 +54,11 @@ def standard_errors(
     values: dict[tuple[str, str], list[np.ndarray]] = {}
     for _ in range(resamples):
         rows = random.integers(0, n, n).astype(np.int32)
-        drawn = {
+        resampled = {
             extractor: view | program(inputs.count, {"rows": rows}, {name: view[name] for name in ("samples", "valid")})
             for extractor, view in views.items()
         }
-        for key, named in measurement.values(chosen, prepared, t, drawn).items():
+        for key, named in measurement.values(chosen, prepared, t, resampled).items():
             for name, value in named.items():
                 values.setdefault((key, name), []).append(value)
     errors: dict[str, Values] = {metric_key(metric): {} for metric in chosen}
