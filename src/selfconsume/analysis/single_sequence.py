@@ -64,9 +64,7 @@ def examine(
     intervals = [hypothesis_tests.t_interval(slope, 1 - alpha) for slope in slopes]
     low, high = min(bounds[0] for bounds in intervals), max(bounds[1] for bounds in intervals)
     changes = [Mean(slope.mean * span, slope.error * span, slope.count) for slope in slopes]
-    last = t > t[-1] - max(1, t[-1] // 3)
-    level = float(values[last].mean())
-    error = float(np.sqrt((errors[last] ** 2).sum()) / last.sum())
+    level = _level(values, errors, t, resamples)
     has_level = len(floor) > 0 or better == "lower"
     levels = baseline, float(values[0])
     return evidence._replace(
@@ -76,11 +74,11 @@ def examine(
         margin=margin,
         p=max(hypothesis_tests.t_test(trend) for trend in trends),
         p_equivalence=max(hypothesis_tests.tost(change, margin) for change in changes),
-        level=level,
+        level=level.mean,
         baseline=baseline,
         span=int(span),
-        is_worse=_is_worse(values[tested] - baseline, slopes[0].mean * span, better),
-        has_collapsed=has_level and _collapsed(Mean(level, error, resamples), levels, margin, better, alpha),
+        is_worse=_is_worse(values[tested] - baseline, slopes[0].mean * span, trends[0].mean, better),
+        has_collapsed=has_level and _collapsed(level, levels, margin, better, alpha),
         is_negligible=max(abs(low), abs(high)) * span <= NEGLIGIBLE * margin,
     )
 
@@ -99,11 +97,17 @@ def _slopes(values: np.ndarray, errors: np.ndarray, t: np.ndarray, resamples: in
     )
 
 
-def _is_worse(distance: np.ndarray, change: float, better: str | None) -> bool:
+def _level(values: np.ndarray, errors: np.ndarray, t: np.ndarray, resamples: int) -> Mean:
+    """The mean over the last third of the generations, with its standard error over examples."""
+    last = t > t[-1] - max(1, t[-1] // 3)
+    return Mean(float(values[last].mean()), float(np.sqrt((errors[last] ** 2).sum()) / last.sum()), resamples)
+
+
+def _is_worse(distance: np.ndarray, change: float, trend: float, better: str | None) -> bool:
     """Whether a change is a degradation; without a direction, if it leads away from the baseline."""
     if better is None:
         return bool(abs(distance.mean() + change / 2) > abs(distance.mean() - change / 2))
-    return (change > 0) == (better == "lower")
+    return (trend > 0) == (better == "lower")
 
 
 def _collapsed(level: Mean, levels: tuple[float, float], margin: float, better: str | None, alpha: float) -> bool:
