@@ -142,6 +142,16 @@ def comes_along(role: str, kind: str) -> bool:
     return kind in _BUNDLED[role]
 
 
+def own_kinds() -> list[tuple[str, str, type]]:
+    """Role, kind and class of all kinds that are not part of this package: what another process has to register."""
+    return [
+        (role, kind, entry)
+        for role, table in _KINDS.items()
+        for kind, entry in table.items()
+        if not comes_along(role, kind) and isinstance(entry, type)
+    ]
+
+
 @functools.cache
 def plug_in() -> tuple[str, ...]:
     """Imports the modules of `GROUP` once, which register their kinds; the error messages of those that fail."""

@@ -298,8 +298,8 @@ class Metric(Recipe, abc.ABC):
     """Real data that it compares with: "test", "train", "train and test", or "" for none. May be a property."""
     evaluates_generator: ClassVar[bool] = False
     """Whether it evaluates the generator at examples or names its parameters: with a representation, examples are codes."""
-    needs_probabilities: ClassVar[bool] = False  # Whether it is defined only on class probabilities.
-    min_samples: ClassVar[int] = 1  # of a generation; a study with fewer is refused. May be a property.
+    needs_probabilities: ClassVar[bool] = False
+    """Whether it is defined only on class probabilities."""
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
     """``"lower"``, ``"higher"`` or None, or a mapping from the names of its values to these."""
 

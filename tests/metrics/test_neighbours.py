@@ -13,9 +13,7 @@ import pytest
 from prdc import compute_prdc
 from scipy.spatial.distance import cdist
 
-from selfconsume.errors import ConfigError
 from selfconsume.metrics.neighbours import Neighbours, kth_smallest
-from selfconsume.study.study import Study
 
 random = np.random.default_rng(3)
 METRIC = Neighbours(block=20)
@@ -177,16 +175,3 @@ def test_too_few_real_examples_are_refused():
         metric.check(Normal(n=9, n_test=5), Gaussian())
     with pytest.raises(ConfigError, match="got 2"):
         dataclasses.replace(metric, against="train").check(Normal(n=2), Gaussian())
-
-
-def test_a_study_with_too_few_samples_is_refused():
-    """With 2 samples, k = 3 gave 0 without a word."""
-    settings = {
-        "source": {"kind": "gaussian", "n": 20},
-        "family": {"kind": "gaussian"},
-        "metrics": [{"kind": "neighbours"}],
-    }
-    with pytest.raises(
-        ConfigError, match=r"metrics.neighbours: expected at least 4 samples of each generation, got 2; "
-    ):
-        Study(**settings, regime={"kind": "replace"}, n_synthetic=2)

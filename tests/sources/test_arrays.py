@@ -200,7 +200,7 @@ PROBLEMS = {
         {"path": "x.npy", "scale": "common"},
         "source.scale: images are not scaled, got 'common'",
     ),
-    "all equal": (lambda: np.save("x.npy", np.ones((20, 3))), {"path": "x.npy"}, "all 16 training rows are equal"),
+    "all equal": (lambda: np.save("x.npy", np.ones((20, 3))), {"path": "x.npy"}, "all 16 training rows .* are equal"),
     "gap": (lambda: text("a,b\n1,2\n3,\n4,5\n"), {"path": "x.csv"}, "1 of the 3 rows"),
     "words": (
         lambda: text("a,b\n1,u\n2,v\n"),

@@ -1,38 +1,66 @@
-"""Engines: where tasks are computed. An engine takes tasks with their starting arrays and gives their messages."""
+"""The contract between what computes and what commits: an engine takes tasks of a stage and gives their messages."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-from selfconsume.execution.compute_task import compute_task
 from selfconsume.execution.messages import Message, Start
 from selfconsume.execution.schedule import MetricTask, Task
-from selfconsume.lanes.layout import DeviceLayout
 
 PreparedTask = tuple[Task | MetricTask, Start]
 
 
-class Engine(Protocol):
-    """Computes tasks that do not depend on each other, in any order."""
+class Work(Protocol):
+    """Tasks that do not depend on each other, as engines see them."""
 
-    def run(self, tasks: Iterable[PreparedTask]) -> Iterator[tuple[int, Message]]:
+    @property
+    def count(self) -> int:
+        """Number of tasks."""
+        ...
+
+    def prepare(self, position: int) -> PreparedTask | None:
+        """What is left of a task, with what that starts from; None if no more is to be computed.
+
+        Asked again after a worker was lost, it continues from the last generation whose message was taken.
+        """
+        ...
+
+    def continues(self, position: int) -> bool:
+        """Whether a task goes on after its latest message."""
+        ...
+
+
+class Engine(Protocol):
+    """Computes tasks, in any order."""
+
+    @property
+    def workers(self) -> int:
+        """Number of tasks that are computed at the same time."""
+        ...
+
+    def run(self, work: Work) -> Iterator[tuple[int, Message]]:
         """The messages of all tasks, each with the position of its task; those of one task are in order.
 
-        Starting arrays are read when the next task is asked for.
+        A message counts as taken when the next one is asked for.
         """
         ...
 
 
-@dataclasses.dataclass(frozen=True)
-class LocalEngine:
-    """Tasks one after the other, in this process."""
+class SingleTask:
+    """Work of one task, which cannot be prepared twice.
 
-    layout: DeviceLayout
+    Args:
+        prepared: The task and what it starts from.
+    """
 
-    def run(self, tasks: Iterable[PreparedTask]) -> Iterator[tuple[int, Message]]:
-        """See `Engine.run`."""
-        for position, (task, start) in enumerate(tasks):
-            for message in compute_task(task, start, self.layout):
-                yield position, message
+    count = 1
+
+    def __init__(self, prepared: PreparedTask) -> None:
+        self._prepared = prepared
+
+    def prepare(self, position: int) -> PreparedTask:
+        return self._prepared
+
+    def continues(self, position: int) -> bool:
+        return True

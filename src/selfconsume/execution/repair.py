@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from selfconsume.errors import ConfigError
 from selfconsume.execution import commit, restore
-from selfconsume.execution.engine import Engine, PreparedTask
+from selfconsume.execution.engine import Engine, PreparedTask, SingleTask
 from selfconsume.execution.messages import Record
 from selfconsume.execution.schedule import MetricTask, Task
 from selfconsume.metrics.metric_key import metric_key
@@ -59,7 +59,7 @@ def _replace(writer: Writer, engine: Engine, segment: Segment, sound: Store) -> 
     generations = range(segment.first, segment.last + 1)
     records = [
         message
-        for _, message in engine.run([(task, start)])
+        for _, message in engine.run(SingleTask((task, start)))
         if isinstance(message, Record) and message.t in generations
     ]
     commit.commit(

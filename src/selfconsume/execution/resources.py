@@ -20,6 +20,12 @@ from selfconsume.study.study import Study
 
 MOST_LANES = 5_000_000
 
+VALUE_BYTES = 16
+"""Values of one metric in one generation of one lane: two numbers, their count of samples, and a share of the file's header."""
+
+SEGMENT_BYTES = 3000
+"""A segment's line of the log and the headers of its files."""
+
 LANE_BYTES = 1.5 * 2**30
 """Memory for the lanes that run together; more lanes run in several batches. It changes no number."""
 
@@ -70,18 +76,24 @@ def together(run: Run, last: int) -> int:
 
 
 def disk_bytes(study: Study) -> int:
-    """What the samples and generators of the whole study take on disk, about."""
-    keep = study.settings.keep
+    """What the whole study takes on disk, about: samples, generators, values, and the whole fits that it ends with."""
+    keep, metrics = study.settings.keep, len(study.metrics)
     lane: dict[Any, int] = {}
     total = 0
     for cell in study.cells:
         cohort = cohort_of(cell.run)
         if cohort not in lane:
-            samples = cell.run.block * row_bytes(cell.run)
-            generator = tree_bytes(generation_zero.fit_structure(cell.run, 1).generator)
-            lane[cohort] = {"all": samples + generator, "samples": samples, "generators": generator}[keep]
-        total += lane[cohort] * len(study.seeds) * study.settings.generations
+            generations = study.settings.generations * generation_bytes(cell.run, keep, metrics)
+            lane[cohort] = generations + tree_bytes(generation_zero.fit_structure(cell.run, 1))
+        total += lane[cohort] * len(study.seeds)
     return total
+
+
+def generation_bytes(run: Run, keep: str, metrics: int) -> int:
+    """What one generation of one lane takes on disk, about."""
+    samples = run.block * row_bytes(run)
+    generator = tree_bytes(generation_zero.fit_structure(run, 1).generator)
+    return {"all": samples + generator, "samples": samples, "generators": generator}[keep] + metrics * VALUE_BYTES
 
 
 def row_bytes(run: Run) -> int:

@@ -11,19 +11,20 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
-from selfconsume.execution import provenance, recorded_content, resources, restore
+from selfconsume.execution import provenance, recorded_content, resources
 from selfconsume.execution import repair as repairs
-from selfconsume.execution.commit import TaskCommits
-from selfconsume.execution.engine import Engine, LocalEngine, PreparedTask
-from selfconsume.execution.messages import Advance, Checkpoint, Message, Record
+from selfconsume.execution.budget import Budget
+from selfconsume.execution.engine import Engine
+from selfconsume.execution.engines.local import LocalEngine
 from selfconsume.execution.schedule import MetricTask, Task, lacking, pending
 from selfconsume.execution.shares import Share
+from selfconsume.execution.stage import Stage
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.results import format as fmt
@@ -51,6 +52,7 @@ def execute(
     text: str | None = None,
     repair: bool = False,
     share: Share | None = None,
+    budget: float | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Store:
     """Computes what the directory lacks of the study and stores it.
@@ -66,6 +68,7 @@ def execute(
         text: The study file's text, kept for the report.
         repair: Whether damaged generations are computed again first, see `repair.repair`.
         share: The share of the study that this directory holds; None: all of it.
+        budget: Seconds after which it stops, with a generation's end; None: no limit. `missing` says what is left then.
         on_progress: Called with the progress, several times a second at most.
 
     Returns:
@@ -78,6 +81,7 @@ def execute(
     resources.check(study, out, share.count if share else 1)
     layout = layout or DeviceLayout.default()
     engine = engine or LocalEngine(layout)
+    time_left = Budget(budget)
     with _opened(out, layout, repair) as directory:
         store = directory.store
         _check_runs(study, store)
@@ -85,20 +89,28 @@ def execute(
             if repair:
                 repairs.repair(directory, engine)
             announce(directory, study, layout, text, share=share.record(study) if share else {})
-        tasks = pending(study, store, layout, frozenset(share.lanes(study)) if share else None)
-        missing = lacking(study, store)
-        total = sum(len(task.seeds) * len(task.generations) for task in (*tasks, *missing))
-        stages: list[list[Task | MetricTask]] = [
-            *(list(stage) for _, stage in itertools.groupby(tasks, key=lambda task: task.stage)),
-            list(missing),
-        ]
+        stages = _stages(study, store, layout, share, engine.workers)
+        total = sum(len(task.seeds) * len(task.generations) for tasks in stages for task in tasks)
         done = 0.0
-        for stage in stages:
-            for advance, note in _run(stage, engine, directory, layout):
-                on_progress(Progress(done + advance, total, note))
-            done += sum(len(task.seeds) * len(task.generations) for task in stage)
+        for tasks in stages:
+            stage = Stage(tasks, directory, layout, time_left, is_first=not done)
+            for position, message in engine.run(stage):
+                stage.take(position, message)
+                on_progress(Progress(done + stage.finished, total, stage.note(position, message)))
+            done += stage.finished
+            if stage.is_stopped:
+                break
     layout.meet()
     return Store(out)
+
+
+def _stages(
+    study: Study, store: Store, layout: DeviceLayout, share: Share | None, workers: int
+) -> list[Sequence[Task | MetricTask]]:
+    """What a directory lacks of a study: tasks by stage, then metrics of stored generations."""
+    tasks = pending(study, store, layout, frozenset(share.lanes(study)) if share else None, workers)
+    stages = [tuple(stage) for _, stage in itertools.groupby(tasks, key=lambda task: task.stage)]
+    return [*stages, tuple(lacking(study, store))]
 
 
 def _check_runs(study: Study, store: Store) -> None:
@@ -110,49 +122,10 @@ def _check_runs(study: Study, store: Store) -> None:
     recorded_content.check(study, store)
 
 
-def _run(
-    tasks: Sequence[Task | MetricTask],
-    engine: Engine,
-    directory: Writer | Follower,
-    layout: DeviceLayout,
-) -> Iterator[tuple[float, str]]:
-    """Computes and commits tasks that do not depend on each other; yields lanes times generations done, and a note."""
-    finished = [0.0] * len(tasks)
-    commits: dict[int, TaskCommits] = {}
-    for position, message in engine.run(_prepared(tasks, directory, layout)):
-        task = tasks[position]
-        if isinstance(directory, Writer):
-            if position not in commits:
-                commits[position] = TaskCommits(directory, task)
-            commits[position].take(message)
-            if isinstance(message, Record) and message.t == task.generations[-1]:
-                commits.pop(position).flush()
-        if not isinstance(message, Checkpoint):
-            done = message.done if isinstance(message, Advance) else message.t + 1 - task.generations[0]
-            finished[position] = done * len(task.seeds)
-            yield sum(finished), _note(task, done, message)
-
-
-def _note(task: Task | MetricTask, done: float, message: Message) -> str:
-    """How far a task is, in words."""
-    if isinstance(task, MetricTask):
-        return "metrics of stored generations"
-    loss = f", loss {message.loss:.4g}" if isinstance(message, Advance) else ""
-    t = min(task.progress + 1 + int(done), task.until)
-    return f"generation {t} of {task.last}, {len(task.seeds)} lanes{loss}"
-
-
-def _prepared(
-    tasks: Sequence[Task | MetricTask], directory: Writer | Follower, layout: DeviceLayout
-) -> Iterator[PreparedTask]:
-    """Tasks with what they start from, read when the engine asks for them."""
-    for task in tasks:
-        layout.meet()
-        directory.follow()
-        store = directory.store
-        start = restore.metric_start(store, task) if isinstance(task, MetricTask) else restore.start(store, task)
-        layout.meet()
-        yield task, start
+def missing(study: Study, store: Store, layout: DeviceLayout, share: Share | None = None) -> int:
+    """Lanes times generations that a directory still lacks of a study, metrics to add included."""
+    stages = _stages(study, store, layout, share, 1)
+    return sum(len(task.seeds) * len(task.generations) for tasks in stages for task in tasks)
 
 
 def _opened(out: str | Path, layout: DeviceLayout, repair: bool) -> Writer | Follower:

@@ -17,6 +17,9 @@ from selfconsume.study.cells import Cell
 from selfconsume.study.study import Study
 from selfconsume.types import Metric
 
+BATCHES = 2
+"""Batches for each of several workers: few, because each compiles its programs; more than one, because they differ in cost."""
+
 
 class Task(NamedTuple):
     """Lanes of one cohort that stand at the same generation.
@@ -80,7 +83,11 @@ class MetricTask(NamedTuple):
 
 
 def pending(
-    study: Study, store: Store | None, layout: DeviceLayout, lanes: Collection[Lane] | None = None
+    study: Study,
+    store: Store | None,
+    layout: DeviceLayout,
+    lanes: Collection[Lane] | None = None,
+    workers: int = 1,
 ) -> list[Task]:
     """Batches of lanes that have generations to go, by stage.
 
@@ -92,6 +99,7 @@ def pending(
         store: What is stored of it.
         layout: The devices.
         lanes: The lanes that are computed here; None: all.
+        workers: Number of batches that are computed at the same time.
     """
     done = store.resumable() if store else {}
     at = {(cell.id, seed): done.get((cell.id, seed), -1) for cell in study.cells for seed in study.seeds}
@@ -107,12 +115,12 @@ def pending(
     shared = {lane: at[lane] for lane, maker in makers.items() if maker != lane}
     rest = {lane: max(t, 0) if lane in makers else t for lane, t in at.items()}
     return [
-        *(task._replace(until=0, keeps_states=True) for task in _grouped(study, layout, own, 0)),
+        *(task._replace(until=0, keeps_states=True) for task in _grouped(study, layout, own, 0, workers)),
         *(
             task._replace(origins=[makers[lane] for lane in task.lanes], stage=1)
-            for task in _grouped(study, layout, shared, 0)
+            for task in _grouped(study, layout, shared, 0, workers)
         ),
-        *(task._replace(stage=2) for task in _grouped(study, layout, rest, study.last)),
+        *(task._replace(stage=2) for task in _grouped(study, layout, rest, study.last, workers)),
     ]
 
 
@@ -128,8 +136,11 @@ def _anchored(study: Study, store: Store | None) -> dict[tuple[Any, int], Lane]:
     return anchors
 
 
-def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int) -> Iterator[Task]:
-    """Lanes that share programs and stand at the same generation, as many together as fit into memory."""
+def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int, workers: int) -> Iterator[Task]:
+    """Lanes that share programs and stand at the same generation, as many together as fit into memory.
+
+    Where several workers compute them, each gets about `BATCHES` equal batches.
+    """
     groups: dict[Any, tuple[list[Cell], list[int]]] = {}
     for cell in study.cells:
         cohort = cohort_of(cell.run)
@@ -139,8 +150,11 @@ def _grouped(study: Study, layout: DeviceLayout, at: dict[Lane, int], until: int
                 cells, seeds = groups.setdefault((cohort, t), ([], []))
                 cells.append(cell)
                 seeds.append(seed)
+    total = sum(len(seeds) for _, seeds in groups.values())
     for (_, t), (cells, seeds) in groups.items():
         most = max(len(layout.devices), resources.together(cells[0].run, study.last))
+        if workers > 1:
+            most = min(most, -(-total // (BATCHES * workers)))
         for i in range(0, len(cells), most):
             rows = slice(i, i + most)
             # The generator of a model outside JAX is its samples: they are stored once.

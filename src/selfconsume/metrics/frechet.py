@@ -96,7 +96,6 @@ class Frechet(Metric):
 
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True
-    min_samples: ClassVar[int] = 2
 
     @property
     def compares_with(self) -> str:
@@ -144,7 +143,6 @@ class FrechetInfinity(Metric):
 
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True
-    min_samples: ClassVar[int] = 4
     better: ClassVar[str | Mapping[str, str | None] | None] = {"frechet_infinity": "lower"}
 
     @property

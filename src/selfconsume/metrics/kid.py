@@ -64,7 +64,6 @@ class KID(Metric):
     version: ClassVar[int] = 2
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True
-    min_samples: ClassVar[int] = 2
 
     @property
     def compares_with(self) -> str:

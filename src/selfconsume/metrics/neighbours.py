@@ -61,7 +61,7 @@ class Neighbours(Metric):
     `density` the mean number of real balls around a sample, divided by k (can exceed 1), and `coverage` the share of real
     balls with a sample inside (both with `k_density`). By default balls are closed: a distance equal to the radius is inside
     (`<=`), also when only float32 rounding separates the two; so copies of one point are neighbours at distance 0. With k
-    valid samples or fewer, balls reach to the farthest sample. Nan if no sample is valid.
+    samples or fewer, balls reach to the farthest sample and the values mean nothing. Nan if no sample is valid.
 
     Misleading where the two sets differ in size (coverage and recall grow with the number of samples), and where outliers
     have large balls: precision and recall then rise.
@@ -95,10 +95,6 @@ class Neighbours(Metric):
     @property
     def compares_with(self) -> str:
         return self.against
-
-    @property
-    def min_samples(self) -> int:
-        return self.k + 1
 
     @classmethod
     def tiny(cls) -> Neighbours:

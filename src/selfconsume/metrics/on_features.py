@@ -55,10 +55,6 @@ class Featured(Metric):
         """Prefix of the names of its values."""
         return registry.kind_of("extractor", type(self.features)) + "."
 
-    @property
-    def min_samples(self) -> int:
-        return self.metric.min_samples
-
     def compared(self, n: int, m: int) -> tuple[int, int]:
         return self.metric.compared(n, m)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Protocol
 
 import jax
@@ -94,11 +93,6 @@ class DatasetSource(Source):
         return jnp.asarray(labels[self._train_and_reserve_indices()[: self.size]], jnp.int32)
 
     def check(self) -> None:
-        self._check_sizes()
-        examples, train = self.rows().examples, self._train_and_reserve_indices()[: self.size]
-        refuse_constant((examples[train[i : i + 1000]] for i in range(0, self.size, 1000)), self.size)
-
-    def _check_sizes(self) -> None:
         n, n_test = self.split_sizes()
         rows = self.rows()
         n_rows = len(rows.examples)
@@ -126,10 +120,7 @@ class DatasetSource(Source):
         rows, (n, n_test) = self.rows(), self.split_sizes()
         shape = " x ".join(map(str, self.shape))
         split = f"{n} to train, {n_test} to test, {self.reserve} in reserve"
-        lines = [f"{len(rows.examples)} examples of shape {shape}: {split}", *rows.notes]
-        if isinstance(rows.examples, np.ndarray) and rows.examples.dtype == np.uint8:
-            lines += repetition_warnings(rows.examples[self._train_and_reserve_indices()[:n]], n_test)
-        return lines
+        return [f"{len(rows.examples)} examples of shape {shape}: {split}", *rows.notes]
 
     def _test_indices(self) -> np.ndarray:
         rows, n_test = self.rows(), self.split_sizes()[1]
@@ -142,42 +133,6 @@ class DatasetSource(Source):
         if rows.n_held_out is None:
             return split_order(len(rows.examples))[self.split_sizes()[1] :]
         return split_order(len(rows.examples) - rows.n_held_out)
-
-
-def refuse_constant(batches: Iterable[np.ndarray], n: int) -> None:
-    """Refuses a training set of equal rows.
-
-    Args:
-        batches: The ``n`` training rows in batches ``(_, *shape)``, read only until two rows differ.
-        n: Number of training rows.
-
-    Raises:
-        ConfigError: The training rows are all equal.
-    """
-    first = None
-    for batch in batches:
-        first = batch[:1] if first is None else first
-        if (batch != first).any():
-            return
-    if n > 1:
-        raise ConfigError(
-            f"source: all {n} training rows are equal, expected at least two distinct ones; a generator of a constant has "
-            "nothing to lose"
-        )
-
-
-def repetition_warnings(train: np.ndarray, n_test: int) -> list[str]:
-    """One line if training rows ``(n, *shape)`` repeat, and one if fewer are distinct than test rows are asked for."""
-    distinct = len({row.tobytes() for row in train})
-    lines = []
-    if distinct < len(train):
-        lines.append(
-            f"warning: only {distinct} of {len(train)} training rows are distinct: real against real is too small for "
-            "nearest-neighbour metrics, and test rows may repeat training rows"
-        )
-    if distinct < n_test:
-        lines.append(f"warning: {distinct} distinct training rows are fewer than n_test = {n_test}; lower n_test")
-    return lines
 
 
 def content_hash(rows: Rows) -> str:

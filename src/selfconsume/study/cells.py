@@ -97,12 +97,6 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
     for metric in metrics:
         extractor_for(metric, run.representation)
         metric.check(codes if metric.evaluates_generator else run.source, run.family)
-        if run.sample_size < metric.min_samples:
-            kind = registry.kind_of("metric", type(metric))
-            raise ConfigError(
-                f"metrics.{kind}: expected at least {metric.min_samples} samples of each generation, got {run.sample_size}; "
-                "raise study.n_synthetic or source.n"
-            )
     if run.curation:
         family = run.family
         if run.representation:

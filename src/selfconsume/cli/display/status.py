@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.cli.display import console
+from selfconsume.cli.display import pace as display
+from selfconsume.results import pace as paces
 from selfconsume.results import provenance
 from selfconsume.results.format import DATA, seeds_of
 from selfconsume.results.store import Store
@@ -25,7 +27,7 @@ def status(store: Store, as_json: bool) -> None:
 
 
 def _facts(store: Store) -> dict[str, Any]:
-    study, progress = store.study, store.progress()
+    study, progress, pace = store.study, store.progress(), paces.pace(store)
     seeds = seeds_of(study)
     cells = [
         {
@@ -40,7 +42,7 @@ def _facts(store: Store) -> dict[str, Any]:
     generations = study["generations"]
     return {
         "directory": str(store.path),
-        "finished": all(cell["generations"] >= generations and cell["seeds"] == len(seeds) for cell in cells),
+        "finished": pace.done >= pace.total,
         "generations": generations,
         "seeds": len(seeds),
         "hidden_runs": len({run for run, _ in progress} - runs),
@@ -51,6 +53,9 @@ def _facts(store: Store) -> dict[str, Any]:
         "started": store.studies[0]["time"],
         "layouts": [dict(pairs) for pairs in {tuple(sorted(segment.layout.items())) for segment in store.segments}],
         "measured": [row._asdict() for row in provenance.gather(store)],
+        **display.facts(pace),
+        "share": {name: study["share"][name] for name in ("number", "count")} if "share" in study else None,
+        "merged": [merged["name"] for merged in store.merges],
         "runs": cells,
     }
 
@@ -59,6 +64,10 @@ def _print(store: Store, facts: dict[str, Any]) -> None:
     axes = store.study["axes"]
     state = "finished" if facts["finished"] else "unfinished: run the same command again to continue"
     console.say(f"{store.path}: {state}; {filesize.decimal(facts['bytes'])}, started {facts['started']}")
+    if share := facts["share"]:
+        console.say(f"share {share['number']} of {share['count']}: other runs and seeds are in other directories")
+    for line in display.lines(paces.pace(store)):
+        console.say(line)
     table = Table("run", *axes, "seeds", "generations")
     for cell in facts["runs"]:
         labels = [escape(str(cell[axis])) for axis in axes]

@@ -6,11 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from selfconsume.sources.dataset_source import repetition_warnings
+from selfconsume.errors import ConfigError
 from selfconsume.sources.tabular.standardisation import Standardisation, moments
+from selfconsume.sources.tabular.table import Origin
 
 MAX_COLUMNS = 500
 """Columns up to which collinearity is tested."""
+
+
+def refuse(origin: Origin, train: np.ndarray) -> None:
+    """Refuses training rows that are all equal.
+
+    Args:
+        origin: Where they come from, for messages.
+        train: Training rows ``(n, d)``.
+
+    Raises:
+        ConfigError: The training rows are all equal.
+    """
+    if len(train) > 1 and (train == train[0]).all():
+        raise ConfigError(
+            f"{origin.field}: all {len(train)} training rows of {origin} are equal, expected at least two distinct ones; a "
+            "generator of a constant has nothing to lose"
+        )
 
 
 def describe_scale(standardisation: Standardisation, columns: Sequence[str] | None) -> list[str]:
@@ -51,8 +69,16 @@ def warnings(train: np.ndarray, test: np.ndarray, columns: Sequence[str] | None)
     n_test = len(test)
     if not len(train) or not n_test:
         return []
+    lines = []
     # Adding 0 turns -0.0, which compares equal, into the same bytes.
-    lines = repetition_warnings(train + 0.0, n_test)
+    distinct = len({row.tobytes() for row in train + 0.0})
+    if distinct < len(train):
+        lines.append(
+            f"warning: only {distinct} of {len(train)} training rows are distinct: real against real is too small for "
+            "nearest-neighbour metrics, and test rows may repeat training rows"
+        )
+    if distinct < n_test:
+        lines.append(f"warning: {distinct} distinct training rows are fewer than n_test = {n_test}; lower n_test")
     names = columns or [f"column {j}" for j in range(train.shape[1])]
     if dependent := collinear(train, names):
         lines.append(

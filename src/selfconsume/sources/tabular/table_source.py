@@ -11,7 +11,7 @@ import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.dataset_source import DatasetSource, Rows, default_sizes, split_order
-from selfconsume.sources.tabular import encoding, missing
+from selfconsume.sources.tabular import degenerate, encoding, missing
 from selfconsume.sources.tabular.encoding import Encoded, TableColumns
 from selfconsume.sources.tabular.missing import Missing
 from selfconsume.sources.tabular.standardisation import Scale
@@ -67,6 +67,7 @@ class TableSource(DatasetSource):
         if self.table().values.ndim == 2:
             n, n_test = self.split_sizes()
             train = self.rows().examples[split_order(len(self.table().values))[n_test : n_test + n]]
+            degenerate.refuse(self.origin, train)
             if not self.one_hot:
                 encoding.refuse_rare(self.origin, self.table_columns, train)
 
