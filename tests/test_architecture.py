@@ -19,6 +19,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 # The packages in order of import: a module imports from the lines above its own package's, and from its own package.
 LAYERS = [
     {"errors", "validity"},
+    {"files"},
     {"types", "start_jax", "tracing"},
     {"registry"},
     {"regimes", "curations", "models"},

@@ -167,5 +167,5 @@ def plug_in() -> tuple[str, ...]:
 
 def suggest(word: str, choices: Any) -> str:
     """``did you mean 'x'?`` for a close match, otherwise the list of expected words."""
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:80], list(choices), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(map(repr, choices))

@@ -348,7 +348,7 @@ def test_bad_files(tmp_path):
     path = tmp_path / "study.toml"
     for content, message in (
         (b"[study\n", "not TOML"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "byte 1 is not UTF-8"),
         (b"axes = 3\n", "axes: expected"),
     ):
         path.write_bytes(content)

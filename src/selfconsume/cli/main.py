@@ -141,7 +141,8 @@ def _explanation(error: Exception) -> tuple[str, int]:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    text = " ".join(text.split())
+    # Names in files may hold anything, escape sequences of terminals too.
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
     if len(text) > LONGEST:
         half = LONGEST // 2 - 3
         text = f"{text[:half]} ... {text[-half:]}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, PRNGKeyArray
 
 from selfconsume.curations.reward import RewardSettings, check_reward, rewards
@@ -27,7 +27,7 @@ class BradleyTerry(RewardSettings, Curation):
         Ferbach et al. 2024, arXiv:2407.09499 (discrete K-choice Bradley-Terry model).
     """
 
-    choices: Annotated[int, Ge(1)] = 2
+    choices: Annotated[int, Ge(1), Le(1_000_000)] = 2
 
     def candidates(self, n: int) -> int:
         return n * self.choices

@@ -41,7 +41,7 @@ class Verifier(Curation):
     threshold: Annotated[float, Number] = 0.0
     keep_right: Annotated[float, Number, Ge(0), Le(1)] = 1.0
     keep_wrong: Annotated[float, Number, Ge(0), Le(1)] = 0.0
-    oversample: Annotated[int, Ge(1)] = 4
+    oversample: Annotated[int, Ge(1), Le(1_000_000)] = 4
 
     def candidates(self, n: int) -> int:
         return n * self.oversample

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import jax
 from rich import filesize
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.memory import machine_memory
 from selfconsume.lanes.cohorts import cohort_of
 from selfconsume.lanes.lane_pool import real_set_shape
 from selfconsume.loop import generation_zero, pool
@@ -42,7 +42,7 @@ def check(study: Study, out: str | Path, shares: int = 1) -> None:
             f"the study has {lanes} lanes (runs x seeds); at most {MOST_LANES} fit in one directory: split it"
         )
     costs = {cohort_of(cell.run): cell.run for cell in study.cells}
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = machine_memory()
     for run in costs.values():
         # Before anything is traced, whose own sizes could overflow.
         least = 4 * math.prod(run.source.shape) * max(run.source.size, run.block)

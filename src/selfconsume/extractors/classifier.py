@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -84,9 +84,9 @@ class Classifier(Extractor):
         output: "features", or "scores": class probabilities, for the metric `labels`.
     """
 
-    width: Annotated[int, Ge(1)] = 128
-    updates: Annotated[int, Ge(1)] = 600
-    batch: Annotated[int, Ge(1)] = 128
+    width: Annotated[int, Ge(1), Le(100_000)] = 128
+    updates: Annotated[int, Ge(1), Le(10_000_000)] = 600
+    batch: Annotated[int, Ge(1), Le(1_000_000)] = 128
     learning_rate: Annotated[float, Gt(0)] = 2e-3
     output: Literal["features", "scores"] = "features"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import jax.numpy as jnp
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Array, Float
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.nets import inception
 from selfconsume.sources.files.archives import file_version
@@ -54,7 +55,7 @@ class Inception(Extractor):
     fetch: bool = False
     untrained: bool = False
     resize: Literal["pytorch", "tensorflow"] = "pytorch"
-    side: Annotated[int, Ge(75)] = inception.SIDE
+    side: Annotated[int, Ge(75), Le(10_000)] = inception.SIDE
     compute: Literal["float32", "bfloat16"] = "float32"
 
     @classmethod
@@ -117,5 +118,5 @@ def _read(path: str, version: tuple[int, int]) -> tuple[inception.Weights, str]:
             f"extractor.path: {path!r} does not hold the weights of Inception-v3: {error}; use "
             f"{URL.rsplit('/', 1)[1]}, or use fetch = true"
         ) from None
-    with open(place, "rb") as file:
+    with open_regular(place) as file:
         return weights, hashlib.file_digest(file, "sha256").hexdigest()

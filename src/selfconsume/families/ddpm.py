@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -80,10 +80,10 @@ class DDPM(NetworkFamily):
         Ho et al. 2020, arXiv:2006.11239, algorithms 1 and 2; Song et al. 2021, arXiv:2010.02502.
     """
 
-    T: Annotated[int, Ge(21)] = 100
+    T: Annotated[int, Ge(21), Le(1_000_000)] = 100
     sampler: Literal["ancestral", "ddim"] = "ancestral"
     variance: Literal["small", "large"] = "large"
-    steps: Annotated[int, Ge(1)] = 100
+    steps: Annotated[int, Ge(1), Le(1_000_000)] = 100
 
     @classmethod
     def tiny(cls) -> DDPM:

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -133,7 +133,7 @@ class EDM(NetworkFamily):
     P_mean: Annotated[float, Number] = -1.2
     P_std: Annotated[float, Number, Ge(0)] = 1.2
     sigma_data: Annotated[float, Gt(0)] = 0.5
-    steps: Annotated[int, Ge(2)] = 18
+    steps: Annotated[int, Ge(2), Le(100_000)] = 18
     sigma_min: Annotated[float, Gt(0)] = 0.002
     sigma_max: Annotated[float, Gt(0)] = 80.0
     rho: Annotated[float, Gt(0)] = 7.0

@@ -11,7 +11,7 @@ import equinox as eqx
 import flowjax.bijections as bijections
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from flowjax.distributions import StandardNormal
 from flowjax.flows import coupling_flow
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -192,12 +192,12 @@ class NormalizingFlow(TrainingSettings, Family):
     """
 
     architecture: Literal["coupling", "spline"] = "coupling"
-    layers: Annotated[int, Ge(2)] = 6
-    width: Annotated[int, Ge(1)] = 64
-    depth: Annotated[int, Ge(1)] = 2
-    knots: Annotated[int, Ge(2)] = 8
+    layers: Annotated[int, Ge(2), Le(100)] = 6
+    width: Annotated[int, Ge(1), Le(100_000)] = 64
+    depth: Annotated[int, Ge(1), Le(100)] = 2
+    knots: Annotated[int, Ge(2), Le(10_000)] = 8
     interval: Annotated[float, Gt(0)] = 5.0
-    levels: Annotated[int, Ge(1)] = 2
+    levels: Annotated[int, Ge(1), Le(20)] = 2
 
     @classmethod
     def tiny(cls) -> NormalizingFlow:

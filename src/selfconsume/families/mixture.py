@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -37,10 +37,10 @@ class Mixture(Family):
         Dempster et al. 1977, Journal of the Royal Statistical Society B 39; Arthur and Vassilvitskii 2007 (k-means++).
     """
 
-    k: Annotated[int, Ge(1)] = 10
+    k: Annotated[int, Ge(1), Le(100_000)] = 10
     covariance: Literal["full", "diagonal"] = "full"
     floor: Annotated[float, Number, Gt(0)] = 1e-3
-    iterations: Annotated[int, Ge(1)] = 100
+    iterations: Annotated[int, Ge(1), Le(10_000_000)] = 100
     tolerance: Annotated[float, Number, Ge(0)] = 1e-3
     temperature: Annotated[float, Number, Ge(0)] = 1.0
 

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -151,11 +151,11 @@ class OTCFM(NetworkFamily):
     """
 
     pairing: Pairing = "exact"
-    pairing_block: Annotated[int, Ge(0)] = 16
+    pairing_block: Annotated[int, Ge(0), Le(1_000_000)] = 16
     sinkhorn_epsilon: Annotated[float, Gt(0)] = 0.05
-    sinkhorn_iterations: Annotated[int, Ge(1)] = 20
+    sinkhorn_iterations: Annotated[int, Ge(1), Le(1_000_000)] = 20
     solver: Solver = "midpoint"
-    steps: Annotated[int, Ge(1)] = 25
+    steps: Annotated[int, Ge(1), Le(100_000)] = 25
     rtol: Annotated[float, Gt(0)] = 1e-5
     atol: Annotated[float, Gt(0)] = 1e-5
 

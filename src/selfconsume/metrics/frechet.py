@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from jaxtyping import Float, PRNGKeyArray
 
 from selfconsume.metrics.pairwise import host_points, real_set
@@ -137,7 +137,7 @@ class FrechetInfinity(Metric):
         Chong and Forsyth 2020, arXiv:1911.07023, section 4 (there with quasi-random samples, which need a generator).
     """
 
-    sizes: Annotated[int, Ge(2)] = 10
+    sizes: Annotated[int, Ge(2), Le(10_000)] = 10
     smallest: Annotated[float, Gt(0), Lt(1)] = 0.25
     against: Literal["test", "train"] = "test"
 

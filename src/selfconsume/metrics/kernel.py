@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.metrics.pairwise import points, row_blocks, squared_distances
@@ -64,7 +64,7 @@ class EnergyDistance(Metric):
     """
 
     estimator: Literal["biased", "unbiased"] = "biased"
-    block: Annotated[int, Ge(1)] = 512
+    block: Annotated[int, Ge(1), Le(1_000_000)] = 512
 
     accepts_features: ClassVar[bool] = True
 
@@ -119,7 +119,7 @@ class MMD(Metric):
 
     bandwidths: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)] = (0.25, 0.5, 1.0, 2.0)
     estimator: Literal["biased", "unbiased"] = "biased"
-    block: Annotated[int, Ge(1)] = 512
+    block: Annotated[int, Ge(1), Le(1_000_000)] = 512
 
     accepts_features: ClassVar[bool] = True
 

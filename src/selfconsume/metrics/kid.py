@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Float, PRNGKeyArray
 
 from selfconsume.metrics.pairwise import host_points, real_set
@@ -57,9 +57,9 @@ class KID(Metric):
     """
 
     subset_size: Annotated[int, Ge(2)] | None = None
-    subsets: Annotated[int, Ge(1)] = 100
+    subsets: Annotated[int, Ge(1), Le(1_000_000)] = 100
     against: Literal["test", "train"] = "test"
-    block: Annotated[int, Ge(1)] = 512
+    block: Annotated[int, Ge(1), Le(1_000_000)] = 512
 
     version: ClassVar[int] = 2
     runs_on: ClassVar[str] = "host"

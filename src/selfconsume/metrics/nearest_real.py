@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.metrics.pairwise import nearest, points
@@ -43,7 +43,7 @@ class NearestReal(Metric):
     """
 
     quantile: Annotated[float, Gt(0), Lt(1)] = 0.01
-    block: Annotated[int, Ge(1)] = 512
+    block: Annotated[int, Ge(1), Le(1_000_000)] = 512
 
     has_noise_floor: ClassVar[bool] = False
     accepts_features: ClassVar[bool] = True

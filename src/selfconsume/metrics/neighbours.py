@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -83,7 +83,7 @@ class Neighbours(Metric):
     k_density: Annotated[int, Ge(1)] = 5
     against: Literal["test", "train"] = "test"
     ties: Literal["inside", "outside"] = "inside"
-    block: Annotated[int, Ge(1)] = 512
+    block: Annotated[int, Ge(1), Le(1_000_000)] = 512
 
     accepts_features: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {

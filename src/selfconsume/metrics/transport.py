@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from selfconsume.metrics.pairwise import host_points, points
@@ -76,7 +76,7 @@ class SlicedWasserstein(Metric):
         Bonneel et al. 2015, Journal of Mathematical Imaging and Vision 51:22, section 3.
     """
 
-    n_projections: Annotated[int, Ge(1)] = 128
+    n_projections: Annotated[int, Ge(1), Le(1_000_000)] = 128
 
     accepts_features: ClassVar[bool] = True
 
@@ -134,7 +134,7 @@ class Wasserstein(Metric):
 
     method: Literal["exact", "sinkhorn"] = "exact"
     epsilon: Annotated[float, Gt(0)] = 0.05
-    max_points: Annotated[int, Ge(1)] = 1000
+    max_points: Annotated[int, Ge(1), Le(100_000)] = 1000
 
     runs_on: ClassVar[str] = "host"
     accepts_features: ClassVar[bool] = True

@@ -77,7 +77,7 @@ def format_of(content: bytes) -> int | None:
         if entry["event"] == STUDY and "line" not in entry:
             return 1
         return int(entry["format"]) if entry["event"] == OPEN else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

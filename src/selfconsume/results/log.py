@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import read_bytes
 from selfconsume.results import format as fmt
 from selfconsume.results.format import FORMAT, LOG
 
@@ -42,7 +43,7 @@ def entries(path: Path) -> Iterator[Entry]:
     if not file.is_file():
         raise ConfigError(f"{path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
     try:
-        lines = file.read_bytes().splitlines(keepends=True)
+        lines = read_bytes(file).splitlines(keepends=True)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
     if lines and lines[-1:] != [b""] and not lines[-1].endswith(b"\n"):

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.results import format as fmt
 from selfconsume.results import log
 from selfconsume.results.format import DATA, Lane
@@ -164,7 +165,7 @@ class Store:
         path = self.path / DATA / file
         if file not in self._verified:
             try:
-                with open(path, "rb") as handle:
+                with open_regular(path) as handle:
                     checksum = hashlib.file_digest(handle, "sha256").hexdigest()
             except OSError as error:
                 raise ConfigError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import read_bytes
 from selfconsume.results import format as fmt
 from selfconsume.results import log
 from selfconsume.results.format import DATA, LOCK, LOG, OPENING, Lane
@@ -182,7 +183,7 @@ def _is_new(path: Path) -> bool:
     log = path / LOG
     if not log.exists():
         return True
-    content = log.read_bytes()
+    content = read_bytes(log)
     return b"\n" not in content and (content.startswith(OPENING) or OPENING.startswith(content))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, MinLen
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.sources.files import numpy_files, tables
 from selfconsume.sources.tabular.missing import Missing
 from selfconsume.sources.tabular.standardisation import Scale
@@ -100,7 +101,7 @@ def _version(path: str) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=8)
 def _hash(version: tuple[int, int], path: str) -> str:
-    with open(Path(path).expanduser(), "rb") as file:
+    with open_regular(Path(path).expanduser()) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

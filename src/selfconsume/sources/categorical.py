@@ -39,13 +39,14 @@ class Categorical(DistributionSource):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self._probabilities()),)
+        return (len(self.p) if self.p is not None else self.k or 0,)
 
     def truth(self) -> exact.CategoricalDistribution:
         p = self._probabilities()
         return exact.CategoricalDistribution(jnp.asarray(p / p.sum(), jnp.float32))
 
     def check(self) -> None:
+        super().check()
         if (self.p is None) == (self.k is None):
             got = "neither" if self.p is None else "both"
             raise ConfigError(f"source: expected either p or k, got {got}; set one of them")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Annotated
 
 import jax
 from annotated_types import Ge, Gt
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from selfconsume.files.memory import check_fits
 from selfconsume.types import Generator, Number, Samples, Source
 
 
@@ -29,6 +31,19 @@ class DistributionSource(Source):
     @property
     def test_size(self) -> int:
         return self.n_test
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that the distribution consists of, about; computed without making it."""
+        return math.prod(self.shape)
+
+    def check(self) -> None:
+        row = max(math.prod(self.shape), getattr(self, "k", None) or 1)
+        check_fits(
+            4 * (3 * self.parameter_count + 2 * row * (self.n + self.n_test)),
+            f"source: {self.n} + {self.n_test} examples of shape {self.shape} and their distribution",
+            "lower the source's sizes",
+        )
 
     def train(self, key: PRNGKeyArray) -> Samples:
         return self.truth().sample(key, self.n)

@@ -39,5 +39,9 @@ class Gaussian(DistributionSource):
     def shape(self) -> tuple[int, ...]:
         return (self.dim,)
 
+    @property
+    def parameter_count(self) -> int:
+        return self.dim**2
+
     def truth(self) -> Normal:
         return Normal(jnp.full(self.dim, self.mean, jnp.float32), self.std * jnp.eye(self.dim))

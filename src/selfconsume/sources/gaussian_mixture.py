@@ -64,12 +64,21 @@ class GaussianMixture(IsotropicMixture):
     separation: Width = 5.0
     std: Width = 1.0
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.dim,)
+
+    @property
+    def parameter_count(self) -> int:
+        return self.k * self.dim**2
+
     @classmethod
     def tiny(cls) -> GaussianMixture:
         return cls(k=2, n=20, n_test=20)
 
     def modes(self) -> Float[Array, "k d"]:
-        side = next(s for s in range(1, self.k + 1) if s**self.dim >= self.k)
+        # No side is longer than with 64 coordinates: s^64 is above any k for s >= 2.
+        side = next(s for s in range(1, self.k + 1) if s ** min(self.dim, 64) >= self.k)
         # Coordinates are the digits of 0, ..., k - 1 in base `side`; further coordinates are 0.
         lattice = np.zeros((self.k, self.dim))
         quotient, j = np.arange(self.k), 0

@@ -16,6 +16,8 @@ MAX_OFFSET = 1e4
 """Largest mean, in deviations. At this one float32 resolves a deviation into about a thousand steps."""
 MAX_CONSTANT = 2.0**24
 """Smallest constant around which float32 does not resolve steps of 1."""
+MOST = 1_000_000
+"""Examples of a distribution that are looked at."""
 SIZES = 0.03, 1e3
 """Smallest and largest root mean square deviation: families have absolute variance floors."""
 
@@ -39,7 +41,9 @@ def check(source: Source) -> None:
 @functools.lru_cache(maxsize=1024)
 def _fault(source: Source, fingerprint: str) -> str:
     """What is wrong with the training data, and the remedy; "" if nothing is."""
-    x = np.asarray(source.train(jax.random.key(0)))
+    key = jax.random.key(0)
+    # A fresh sample of a distribution shows its scale; the training set may be as large as memory.
+    x = np.asarray(source.train(key) if source.fixed or source.size <= MOST else source.draw(key, MOST, 0))
     if x.dtype == np.uint8 or not np.isfinite(x).all() or len(x) < 2:
         return ""
     center, deviation = moments(x.astype(np.float64))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from selfconsume import registry
+from selfconsume.files.regular import read_bytes
 from selfconsume.loop.run import Run
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.regimes.recorded import Recorded
@@ -53,7 +53,7 @@ def nondefaults(run: Run) -> dict[str, Any]:
         table["start"] = run.start
     if run.initial != "fit":
         is_truth = run.initial == "truth"
-        table["initial"] = run.initial if is_truth else hashlib.sha256(Path(run.initial).read_bytes()).hexdigest()
+        table["initial"] = run.initial if is_truth else hashlib.sha256(read_bytes(run.initial)).hexdigest()
     if run.sample_size != run.source.size:
         table["n_synthetic"] = run.sample_size
     if run.extrapolation:

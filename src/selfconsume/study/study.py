@@ -40,6 +40,7 @@ class Study:
 
     def __init__(
         self,
+        /,
         source: Source | Mapping[str, Any] | None,
         family: Family | Mapping[str, Any] | None,
         regime: Regime | Mapping[str, Any] | None = None,
@@ -103,8 +104,8 @@ def _base(values: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
     """The validated recipes of the base run, without those that only an axis gives."""
     recipes: dict[str, Any] = {}
     for role, value in values.items():
-        # A table that an axis replaces is checked too: a mistake in it would otherwise stay unseen.
-        if value is not None and not (role in axes and isinstance(value, Mapping) and not value):
+        if value is not None:
+            # A table that an axis replaces is checked too, an empty one as well: a mistake in it would stay unseen.
             recipes[role] = validation.recipe(role, value, role)
         elif role not in (*axes, *OPTIONAL):
             more = " or an axis of regimes" if role == "regime" else " with a kind"

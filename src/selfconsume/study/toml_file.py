@@ -12,16 +12,31 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.errors import ConfigError
+from selfconsume.files import regular
 from selfconsume.study import own_code, validation
 from selfconsume.study.axes import flatten
 from selfconsume.study.settings import PARTS
 from selfconsume.study.study import Study
 
+MAX_BYTES = 4 * 2**20
+"""Largest study file."""
+MAX_DEPTH = 16
+"""Deepest nesting of tables and lists."""
+MAX_INTEGER = 2**63 - 1
+"""Largest integer, as in TOML."""
+
+_LONG_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_DEPTH}}}""")
+"""A dotted key of many parts: Python's parser takes time quadratic in their number."""
+
 
 def presets() -> dict[str, str]:
     """Name -> text of the studies that come with the package, each named after a work."""
     files = sorted(resources.files("selfconsume.study.presets").iterdir(), key=lambda file: file.name)
-    return {file.name.removesuffix(".toml"): file.read_text() for file in files if file.name.endswith(".toml")}
+    return {
+        file.name.removesuffix(".toml"): file.read_text(encoding="utf-8")
+        for file in files
+        if file.name.endswith(".toml")
+    }
 
 
 def read(path: str | Path) -> str:
@@ -31,10 +46,8 @@ def read(path: str | Path) -> str:
         ConfigError: There is neither, or the file cannot be read.
     """
     try:
-        # Opening a pipe or a device could wait, or read, forever.
-        if Path(path).exists() and not Path(path).is_file():
-            raise ConfigError(f"{path}: cannot be read (not a regular file)")
-        return Path(path).read_text()
+        # Editors on Windows begin a file with a byte order mark and end lines with CR LF.
+        return regular.read_bytes(path, MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
         texts = presets()
         if str(path) in texts:
@@ -42,8 +55,10 @@ def read(path: str | Path) -> str:
         near = difflib.get_close_matches(str(path), texts, n=1)
         hint = f"; did you mean the preset {near[0]!r}?" if near else ""
         raise ConfigError(f"{path}: there is no such file{hint}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8; save it as UTF-8 text") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def question(text: str | None) -> str:
@@ -70,10 +85,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
 
 def parse(text: str, path: str, changes: Sequence[str] = ()) -> Study:
     """The study of a study file's text; ``path`` names it in messages. See `load`."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+    tables = _parsed(text, path)
     for change in changes:
         override(tables, change)
     return from_tables(tables)
@@ -85,6 +97,7 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     Raises:
         ConfigError: See `Study`.
     """
+    _check_plain(tables)
     names = ["study", *PARTS, "metrics", "axes", "compare"]
     for name in tables:
         if name not in names:
@@ -113,6 +126,35 @@ def from_stored(tables: Mapping[str, Any]) -> Study:
     return from_tables(tables)
 
 
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    """The tables of TOML text, which may be hostile."""
+    if _LONG_KEY.search(text):
+        raise ConfigError(f"{where}: a dotted key has {MAX_DEPTH} parts or more; a study's keys have three at most")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{where}: not a study: tables or lists are nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits
+        raise ConfigError(f"{where}: not TOML: {error}") from None
+
+
+def _check_plain(tables: Mapping[str, Any]) -> None:
+    """Refuses deep nesting, at which recursion ends, and integers that nothing can hold."""
+    values: list[tuple[Any, int, str]] = [(tables, 0, "")]
+    while values:
+        value, depth, place = values.pop()
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise ConfigError(f"{place}: expected an integer of at most 64 bits, got one of {value.bit_length()}")
+        if isinstance(value, Mapping | list | tuple):
+            if depth > MAX_DEPTH:
+                raise ConfigError(f"{place}: tables or lists are nested more than {MAX_DEPTH} deep; make it flatter")
+            entries = value.items() if isinstance(value, Mapping) else ((None, entry) for entry in value)
+            values += [
+                (entry, depth + 1, place if name is None else f"{place}.{name}"[:80].lstrip("."))
+                for name, entry in entries
+            ]
+
+
 def override(tables: dict[str, Any], change: str) -> None:
     """Changes the tables of a study by ``key=value``; see `load`.
 
@@ -126,8 +168,8 @@ def override(tables: dict[str, Any], change: str) -> None:
             f"--set {change}: expected table.key=value, such as source.n=100; whole tables are changed in the file"
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = _parsed(f"value = {text}", f"--set {change[:80]}")["value"]
+    except ConfigError:
         value = text.strip()
     if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
         tables["axes"] = {**flatten(tables.get("axes", {})), ".".join(parts[1:]): value}

@@ -17,6 +17,8 @@ from selfconsume.metrics.on_features import Featured, extractor_of
 
 LONGEST = 80
 """Characters of a value in a message."""
+LARGEST = 2**32 - 1
+"""Largest integer of a field: that of a seed. Sizes and counts have bounds of their own."""
 
 
 @functools.cache
@@ -161,7 +163,10 @@ def summary(cls: type) -> str:
 
 def short(value: Any) -> str:
     """A value as messages show it: long ones are cut."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # An integer of thousands of digits has no decimal form.
+        text = f"a {type(value).__name__} that is too long to show"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
@@ -170,7 +175,9 @@ def _extractor(features: Any, where: str) -> Any:
 
 
 def _check_values(value: Any, where: str) -> None:
-    """Refuses numbers that are not finite, and text with null bytes, which no file name can have."""
+    """Refuses numbers that are not finite or too large, and text with null bytes, which no file name can have."""
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ConfigError(f"{where}: expected a number of at most {LARGEST}, got {short(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: expected a finite number, got {value}")
     if isinstance(value, str) and "\0" in value:

@@ -16,7 +16,7 @@ def run(out: Path) -> None:
     """Runs the demonstration into a directory; run again, it continues or has nothing to do."""
     reports = {}
     for name, title in PAGES.items():
-        text = (resources.files("selfconsume.cli") / "demos" / f"{name}.toml").read_text()
+        text = (resources.files("selfconsume.cli") / "demos" / f"{name}.toml").read_text(encoding="utf-8")
         console.say(toml_file.question(text))
         store = study_run.execute(toml_file.parse(text, name), out / name, text=text)
         final_table.show(store)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import read_bytes
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.models.external.options import Options, keywords
 from selfconsume.types import Source
@@ -116,7 +117,7 @@ class Python(HostFamily):
 
 def _source(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise ConfigError(f"family.object: cannot read {path!r} ({error.strerror}); give FILE:CLASS") from None
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.models.checkpoints import torch_file
 from selfconsume.models.checkpoints.ddpm import DDPM
 from selfconsume.models.checkpoints.edm import EDM
@@ -42,7 +43,7 @@ def load(path: str, like: Generator, temperature: float = 1.0) -> Generator:
         ConfigError: The file cannot be read, its layout is unknown, or it does not fit the family.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(9)
     except OSError:
         head = b""

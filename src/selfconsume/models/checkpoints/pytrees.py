@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.types import Generator
 
 Tree = TypeVar("Tree")
@@ -49,6 +50,7 @@ def load_generator(path: str | Path, like: Generator) -> Generator:
         ConfigError: There is no such file, it is not a safetensors file, or names or shapes differ.
     """
     try:
+        open_regular(path).close()
         tensors = load_file(path)
     except FileNotFoundError:
         raise ConfigError(

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import read_bytes
 from selfconsume.models.checkpoints.safe_pickle import DAMAGED, interpret
 from selfconsume.models.checkpoints.torch_storage import (
     Budget,
@@ -51,12 +52,9 @@ def read(path: str | Path, where: str) -> Any:
         ConfigError: It cannot be read, has none of the three formats, or holds a tensor of an unsupported type.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bytes(path, MAX_BYTES)
     except OSError as error:
         raise ConfigError(f"{where}: cannot read {str(path)!r} ({error.strerror})") from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(f"{where}: {str(path)!r} has more than {MAX_BYTES} bytes; only smaller files are read")
     try:
         return parse(data)
     except UnsupportedFormat as error:

@@ -44,8 +44,8 @@ class NetworkSettings:
     """
 
     net: Literal["auto", "mlp", "tiny", "ddpm_32", "torchcfm_32", "edm_32", "edm_64"] = "auto"
-    width: Annotated[int, Ge(1)] = 64
-    depth: Annotated[int, Ge(1)] = 3
+    width: Annotated[int, Ge(1), Le(100_000)] = 64
+    depth: Annotated[int, Ge(1), Le(100)] = 3
     compute: Literal["float32", "bfloat16"] = "float32"
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     augment: Annotated[float, Ge(0), Le(1)] = 0.0

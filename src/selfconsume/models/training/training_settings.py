@@ -53,14 +53,14 @@ class TrainingSettings:
         (decoupled decay).
     """
 
-    updates: Annotated[int, Ge(1)] = 800
-    updates_from_scratch: Annotated[int, Ge(1)] | None = None
-    batch: Annotated[int, Ge(1)] = 256
-    grad_accumulation: Annotated[int, Ge(1)] = 1
+    updates: Annotated[int, Ge(1), Le(100_000_000)] = 800
+    updates_from_scratch: Annotated[int, Ge(1), Le(100_000_000)] | None = None
+    batch: Annotated[int, Ge(1), Le(1_000_000)] = 256
+    grad_accumulation: Annotated[int, Ge(1), Le(1_000_000)] = 1
     learning_rate: Annotated[float, Number, Ge(0)] = 5e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_updates: Annotated[int, Ge(0)] = 0
-    cold_warmup_updates: Annotated[int, Ge(0)] | None = None
+    warmup_updates: Annotated[int, Ge(0), Le(100_000_000)] = 0
+    cold_warmup_updates: Annotated[int, Ge(0), Le(100_000_000)] | None = None
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
     weight_decay: Annotated[float, Ge(0)] = 0.0

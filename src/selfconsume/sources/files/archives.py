@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 
 MAX_ENTRIES = 2_000_000
 """Most files of one folder or archive."""
@@ -68,11 +69,11 @@ def open_entries(path: str) -> Iterator[Entries]:
     place = Path(path).expanduser()
     suffix = place.name.lower()
     if place.is_dir():
-        yield Entries(path, _sorted(path, _walk(place)), lambda name: _limited((place / name).open("rb")))
+        yield Entries(path, _sorted(path, _walk(place)), lambda name: _limited(open_regular(place / name)))
     elif suffix.endswith((".zip", ".npz")):
         with contextlib.ExitStack() as stack:
             try:
-                archive = stack.enter_context(zipfile.ZipFile(place))
+                archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(open_regular(place))))
                 infos = [info for info in archive.infolist() if not info.is_dir()]
             except BROKEN as error:
                 raise _broken(path, error) from None
@@ -138,7 +139,7 @@ def _checked_zip(path: str, info: zipfile.ZipInfo) -> str:
 def _unpacked(path: str, place: Path, zipped: bool) -> Iterator[tuple[str, bytes]]:
     """Names and contents. The archive is decompressed into memory first, so that no header can exceed the limit."""
     try:
-        with gzip.open(place) if zipped else place.open("rb") as stream:
+        with open_regular(place) as file, gzip.GzipFile(fileobj=file) if zipped else file as stream:
             content = stream.read(MAX_TAR + 1)
         if len(content) > MAX_TAR:
             raise ConfigError(f"source.path: '{path}' unpacks to more than {MAX_TAR} bytes; use a folder or a .zip")

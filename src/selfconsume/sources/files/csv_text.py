@@ -66,9 +66,10 @@ def decode(content: bytes) -> tuple[str, str]:
 def data_lines(lines: list[str]) -> tuple[list[str], int, int]:
     """Lines with data, and the numbers of blank lines between them and of comment lines. Quoted fields may span lines."""
     data, blank, comments, is_quoted = [], 0, 0, False
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    for line in lines:
+    end = len(lines)
+    while end and not lines[end - 1].strip():
+        end -= 1
+    for line in lines[:end]:
         if not is_quoted:
             if not line.strip():
                 blank += 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import read_bytes
 from selfconsume.sources.files.archives import first_line
 from selfconsume.sources.tabular.table import Table, listed
 
@@ -27,7 +28,7 @@ def read(path: str, columns: Sequence[str] | None = None) -> Table:
         ConfigError: The file cannot be read, or a line is not like the first one.
     """
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(Path(path).expanduser()).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"source.path: '{path}' cannot be read as JSON lines ({first_line(error)})") from None
     examples = [_parsed(path, i, line) for i, line in enumerate(lines, 1) if line.strip()]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.sources.files.archives import first_line
 
 GENERATION = re.compile(r"gen(?:eration)?[_-]?(?P<number>\d+)(?:\.\w+)*")
@@ -100,7 +101,7 @@ def _hashed(path: Path) -> str:
 
 @functools.lru_cache(maxsize=100_000)
 def _file_hash(path: str, modified: int, size: int) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

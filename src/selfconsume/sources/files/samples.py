@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.regular import open_regular
 from selfconsume.sources.dataset_source import split_order
 from selfconsume.sources.files import json_lines, numpy_files, pictures, tables
 from selfconsume.sources.files.archives import open_entries
@@ -35,6 +36,7 @@ def count(path: str, source: Source) -> int:
     if path.lower().endswith(".npy"):
         # `read` says what is wrong with it.
         with contextlib.suppress(TypeError, *numpy_files.UNREADABLE):
+            open_regular(Path(path).expanduser()).close()
             return len(np.load(Path(path).expanduser(), mmap_mode="r", allow_pickle=False))
     return len(_values(path, source))
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfconsume.errors import ConfigError
+from selfconsume.files.memory import check_fits
+from selfconsume.files.regular import open_regular, read_bytes
 from selfconsume.sources.files import csv_text
 from selfconsume.sources.files.archives import first_line
 from selfconsume.sources.files.headers import has_header
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 ROW_NUMBERS = re.compile(r"|Unnamed: \d+|__index_level_\d+__|_duplicated_\d+")
 """Names that writers of tables give to columns without a name."""
+MAX_COLUMNS = 100_000
+"""Most columns of a text file, each of which is a table column of its own."""
 
 
 def read(path: str, form: TableFormat) -> Table:
@@ -38,8 +42,16 @@ def _read_parquet(path: str) -> tuple[polars.DataFrame, list[str]]:
     import polars
 
     try:
-        return polars.read_parquet(Path(path).expanduser()), []
-    except (polars.exceptions.PolarsError, OSError) as error:
+        with open_regular(Path(path).expanduser()) as file:
+            content = file.read()
+        schema = polars.read_parquet_schema(io.BytesIO(content))
+        rows = polars.scan_parquet(io.BytesIO(content)).select(polars.len()).collect().item()
+        check_fits(
+            3 * 8 * rows * len(schema), f"source.path: {rows} rows of {len(schema)} columns of '{path}'", "split it"
+        )
+        return polars.read_parquet(io.BytesIO(content)), []
+    # Some damage makes the library panic, which is no Exception.
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, OverflowError) as error:
         raise ConfigError(f"source.path: '{path}' cannot be read as .parquet ({first_line(error)})") from None
 
 
@@ -48,7 +60,9 @@ def _read_csv(path: str, form: TableFormat) -> tuple[polars.DataFrame, list[str]
 
     suffix = Path(path).suffix.lower()
     try:
-        text = csv_text.parse(Path(path).expanduser().read_bytes(), form.decimal)
+        text = csv_text.parse(read_bytes(Path(path).expanduser()), form.decimal)
+        if text.lines and (columns := text.lines[0].count(text.separator) + 1) > MAX_COLUMNS:
+            raise ConfigError(f"source.path: '{path}' has {columns} columns, expected at most {MAX_COLUMNS}; use .npy")
         # Every field is read as text first, so that a column of numbers can say which of its fields are none.
         frame = polars.read_csv(
             io.BytesIO("\n".join(text.lines).encode()),
@@ -90,7 +104,7 @@ def _index_columns(path: str, frame: polars.DataFrame, label: str | None) -> lis
         try:
             index = json.loads(metadata).get("index_columns", [])
             recorded = {name for name in index if isinstance(name, str)}
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             pass
     names = []
     for name in frame.columns:
