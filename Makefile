@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 # Packages whose tests compile next to nothing.
 QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
 
-.PHONY: demo check test shuffle slow dist lint clean
+.PHONY: demo check test shuffle slow dist docs lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
@@ -29,6 +29,10 @@ slow: $(VENV)/test.stamp
 dist: $(VENV)/test.stamp
 	$(BIN)/python -m build --no-isolation --outdir dist
 
+# The site of the documentation, in site/: site/index.html opens from disk, its search needs `python -m http.server -d site`.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m mkdocs build --strict
+
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -49,3 +53,7 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ $(VENV)/demo.stamp
+
+$(VENV)/docs.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@

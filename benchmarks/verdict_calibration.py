@@ -2,7 +2,7 @@
 
     python benchmarks/verdict_calibration.py [--quick]
 
-Prints the tables of docs/verdicts.md, with exact (Clopper-Pearson) 95 % intervals. About ten minutes on two cores.
+Prints the tables of docs/verdict-calibration.md, with exact (Clopper-Pearson) 95 % intervals. About ten minutes on two cores.
 """
 
 from __future__ import annotations

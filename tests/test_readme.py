@@ -7,6 +7,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -21,16 +22,25 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+GUIDE = "docs/getting-started.md"
+
+
+def test_five_lines_lead_from_a_file_to_a_page_with_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    np.save("measurements.npy", np.random.default_rng(0).normal(size=(300, 2)))
     (example,) = blocks("README.md", "python")
-    exec(compile(example, "README.md", "exec"), {})
-    assert "sliced_wasserstein" in capsys.readouterr().out
-    assert (tmp_path / "results-python" / "report.html").exists()
+    lines = [line for line in example.splitlines() if line and not line.startswith("import")]
+    assert len(lines) <= 5
+    # Fewer seeds and generations, so that the test is short.
+    exec(compile(example.replace("generations=6, seeds=5", "generations=2, seeds=2"), "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip().endswith("report.html")
+    assert "<svg" in (tmp_path / "results-own" / "report.html").read_text()
 
 
 def test_the_study_files_are_valid():
-    assert [len(toml_file.from_tables(tomllib.loads(text)).cells) for text in blocks("README.md", "toml")] == [4, 6]
+    text = blocks(GUIDE, "toml")[:2]
+    assert text[0] == blocks("README.md", "toml")[0]
+    assert [len(toml_file.from_tables(tomllib.loads(part)).cells) for part in text] == [4, 6]
 
 
 SMALL = """
@@ -53,8 +63,8 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("selfconsume.cli.display.critical_ratio.search", trains)
     monkeypatch.setattr("selfconsume.analysis.phase_diagram.contractions", trains)
-    Path("gaussian.toml").write_text(blocks("README.md", "toml")[1])
-    (line,) = re.findall(rf"^selfconsume {command} .*", (ROOT / "README.md").read_text(), re.MULTILINE)
+    Path("gaussian.toml").write_text(blocks(GUIDE, "toml")[1])
+    (line,) = re.findall(rf"^selfconsume {command} .*", (ROOT / GUIDE).read_text(), re.MULTILINE)
     monkeypatch.setattr("sys.argv", shlex.split(line, comments=True))
     with pytest.raises(SystemExit if command == "theory" else Trains) as stop:
         main.main()
@@ -62,16 +72,16 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
 
 
 def test_getting_started_runs(tmp_path, monkeypatch, capsys, command):
-    """The command on README's study, as the page says; the rest on a small one."""
+    """The command on the page's study, as the page says; the rest on a small one."""
     monkeypatch.chdir(tmp_path)
-    Path("study.toml").write_text(blocks("README.md", "toml")[0])
-    (line,) = re.findall(
-        r"^selfconsume (run .* --set .*)", (ROOT / "docs/getting-started.md").read_text(), re.MULTILINE
-    )
+    Path("study.toml").write_text(blocks(GUIDE, "toml")[0])
+    (line,) = re.findall(r"^selfconsume (run .* --set .*)", (ROOT / GUIDE).read_text(), re.MULTILINE)
     code, out, _ = command(*shlex.split(line), "--dry-run")
     assert code == 0 and "mix(ratio=0.1)" in out and "100 seeds" in out
     Path("study.toml").write_text(SMALL)
-    run, compare = blocks("docs/getting-started.md", "python")
+    run, example, compare = blocks(GUIDE, "python")
+    exec(compile(example.replace("generations=6,\n    seeds=5", "generations=2,\n    seeds=1"), GUIDE, "exec"), {})
+    assert "sliced_wasserstein" in capsys.readouterr().out and Path("results-python", "report.html").exists()
     names = {}
     exec(compile(run, "getting-started.md", "exec"), names)
     assert "100% generation 2 of 2" in capsys.readouterr().out
@@ -92,7 +102,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_kind_is_named():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/kinds.md").read_text()
     for role in registry.roles():
         for kind in registry.kinds(role):
-            assert f"`{kind}`" in text, f"README does not name {role} {kind}"
+            assert f"`{kind}`" in text, f"docs/kinds.md does not name {role} {kind}"
