@@ -79,7 +79,7 @@ def test_getting_started_runs(tmp_path, monkeypatch, capsys, command):
     code, out, _ = command(*shlex.split(line), "--dry-run")
     assert code == 0 and "mix(ratio=0.1)" in out and "100 seeds" in out
     Path("study.toml").write_text(SMALL)
-    run, example, compare = blocks(GUIDE, "python")
+    run, example, *_, compare = blocks(GUIDE, "python")
     exec(compile(example.replace("generations=6,\n    seeds=5", "generations=2,\n    seeds=1"), GUIDE, "exec"), {})
     assert "sliced_wasserstein" in capsys.readouterr().out and Path("results-python", "report.html").exists()
     names = {}
@@ -92,6 +92,21 @@ def test_getting_started_runs(tmp_path, monkeypatch, capsys, command):
     # Two runs, two generations of one value and its floor.
     assert len(same) == 2 * 3 and (same["value"].list.n_unique() == 1).all()
     assert set(names["both"]["directory"]) == {"first", "second"}
+
+
+def test_from_your_own_data_to_a_figure_in_five_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    array, frame = [text for text in blocks(GUIDE, "python") if "own-" in text]
+    assert max(len(text.replace("\n\n", "\n").splitlines()) for text in (array, frame)) <= 5
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    np.save("measurements.npy", rows)
+    flowers = {"length": rows[:, 0], "width": rows[:, 1], "species": ["iris", "rose"] * 30}
+    pl.DataFrame(flowers).write_csv("flowers.csv")
+    exec(compile(array, "getting-started.md", "exec"), {})
+    assert Path("figure.pdf").read_bytes()[:5] == b"%PDF-"
+    pytest.importorskip("pandas", reason="the second example reads with pandas")
+    exec(compile(frame, "getting-started.md", "exec"), {})
+    assert "<svg" in Path("figure.svg").read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from selfconsume.loop.step import retrain, step
     from selfconsume.models.checkpoints.pytrees import load_generator, save_generator
     from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
+    from selfconsume.plots.style import style
     from selfconsume.study.study import Study
     from selfconsume.study.toml_file import load
     from selfconsume.types import (
@@ -51,6 +52,7 @@ _NAMES = {
     "loop.run": "Run",
     "loop.step": "retrain step",
     "study.study": "Study",
+    "plots.style": "style",
     "study.toml_file": "load",
     "models.checkpoints.pytrees": "load_generator save_generator",
     "models.training.sufficient_statistics": "SufficientStatisticsFamily",
@@ -105,6 +107,7 @@ __all__ = [
     "source",
     "sources",
     "step",
+    "style",
 ]
 
 

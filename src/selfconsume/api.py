@@ -8,19 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from selfconsume import registry
-from selfconsume.analysis import compare, verdicts
+from selfconsume.answers import notebook
+from selfconsume.answers.results import Results
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.families.external import sklearn
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.report import findings
-from selfconsume.report import page as reports
-from selfconsume.results import provenance
-from selfconsume.results import table as tables
-from selfconsume.results.store import Store
 from selfconsume.sources import arrays, memory
 from selfconsume.start_jax import start_jax
 from selfconsume.study import recorded_arrays, recorded_study, validation
@@ -87,49 +81,12 @@ def metric(kind: str, **fields: Any) -> Metric:
     return _checked("metric", kind, fields)
 
 
-class Results:
-    """A directory of results.
-
-    Args:
-        out: A directory that `run`, or the command of the same name, has written.
-
-    Raises:
-        ConfigError: The directory holds no results.
-    """
-
-    def __init__(self, out: str | Path) -> None:
-        self.store = Store(out)
-
-    def table(self) -> pl.DataFrame:
-        """All measured values, one per row. See `selfconsume.results.table.table`."""
-        return tables.table(self.store)
-
-    def measured(self) -> pl.DataFrame:
-        """Provenance of the values: numbers of samples and real examples, split, extractor and checksum; one row per kind.
-
-        Columns as in `selfconsume.results.provenance.Measured`. Values with different rows are not comparable.
-        """
-        return pl.DataFrame(provenance.gather(self.store), schema=list(provenance.Measured._fields), orient="row")
-
-    def verdicts(self) -> pl.DataFrame:
-        """The verdict on each cell and metric: stable, drifting, collapsed, ... See `selfconsume.analysis.verdicts`."""
-        return verdicts.verdicts(self.store)
-
-    def compare(self, *, primary: str | None = None, generation: int | None = None) -> compare.Comparison:
-        """Paired comparison of each cell with real data only, else with generation 0. See `selfconsume.analysis.compare`."""
-        return compare.compare_stored(self.store, primary=primary, generation=generation)
-
-    def report(self) -> Path:
-        """Writes ``report.html`` into the directory and returns its path. See `selfconsume.report.page.write`."""
-        return reports.write(self.store, findings=findings.gather(self.store))
-
-
 def run(
     study: Study,
     out: str | Path,
     *,
     layout: DeviceLayout | None = None,
-    on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
+    on_progress: Callable[[run_study.Progress], None] | None = None,
 ) -> Results:
     """Runs the generations, seeds and metrics of a study that a directory does not hold yet.
 
@@ -137,14 +94,15 @@ def run(
         study: The study.
         out: The directory of results; created if it does not exist.
         layout: The devices; default: all local ones.
-        on_progress: Called with the progress, several times a second at most; default: silent.
+        on_progress: Called with the progress, several times a second at most; default: a bar in notebooks, else silent.
 
     Raises:
         ConfigError: ``study`` is not a `Study`, or the directory cannot take its results.
     """
     if not isinstance(study, Study):
         raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
-    run_study.execute(study, out, layout=layout, on_progress=on_progress)
+    with notebook.progress(on_progress) as callback:
+        run_study.execute(study, out, layout=layout, on_progress=callback)
     return Results(out)
 
 
@@ -156,7 +114,7 @@ def evaluate(
     metrics: Sequence[Metric | Mapping[str, Any] | str] | None = None,
     n: int | None = None,
     bootstrap: int = recorded_study.BOOTSTRAP,
-    on_progress: Callable[[run_study.Progress], None] = lambda progress: None,
+    on_progress: Callable[[run_study.Progress], None] | None = None,
 ) -> Results:
     """Measures samples that another pipeline made, generation by generation, as if a study had run it.
 
@@ -170,7 +128,7 @@ def evaluate(
             coverage and memorisation.
         n: Examples of each set that are compared, a fixed random subset of larger sets; default: all, of sets of one size.
         bootstrap: Resamples of the examples, which give the intervals of sequences without seeds; 0: none.
-        on_progress: Called with the progress, several times a second at most; default: silent.
+        on_progress: Called with the progress, several times a second at most; default: a bar in notebooks, else silent.
 
     Raises:
         ConfigError: A set is missing or has another shape, or runs have different seeds, generations or sizes of sets.
@@ -184,7 +142,8 @@ def evaluate(
         tables = None if metrics is None else [recorded_study.metric_table(metric) for metric in metrics]
         places = recorded_arrays.places(generations, Path(folder, "generations"))
         study = recorded_study.recorded_study(real, places, tables, n=n, bootstrap=bootstrap)
-        run_study.execute(study, out, on_progress=on_progress)
+        with notebook.progress(on_progress) as callback:
+            run_study.execute(study, out, on_progress=callback)
     return Results(out)
 
 

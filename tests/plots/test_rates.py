@@ -6,7 +6,8 @@ from selfconsume.analysis.against_theory import Contraction
 from selfconsume.analysis.contraction_rate import Rate
 from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.plots.rates import draw, rates, save
+from selfconsume.plots.rates import draw, rates
+from selfconsume.plots.style import save
 from selfconsume.regimes.mix import Mix
 from selfconsume.sources.gaussian import Gaussian as Source
 from selfconsume.study.study import Study

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from selfconsume.analysis.critical_ratio import Point, Threshold
-from selfconsume.plots.style import INK, MUTED, PALETTE, STYLE
+from selfconsume.plots.style import INK, MUTED, PALETTE, canvas, rc
 
 UNSTABLE = PALETTE[1]
 MARKS = {
@@ -33,9 +31,8 @@ def contraction_curve(threshold: Threshold, theory: float | None = None) -> Figu
     points = [point for point in threshold.points if math.isfinite(point.rate.high)]
     diverged = [point.ratio for point in threshold.points if not math.isfinite(point.rate.high)]
     has_interval = threshold.outcome in ("found", "open")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((5.2, 3.4), layout="constrained")
-        FigureCanvasAgg(figure)
+    with rc():
+        figure = canvas((5.2, 3.4), layout="constrained", fixed=False)
         ax = figure.subplots()
         ax.axhline(1.0, color=MUTED, lw=0.8)
         if has_interval:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -23,7 +21,7 @@ from selfconsume.plots.axis_limits import fit_axes
 from selfconsume.plots.curves import Curve, curves_of
 from selfconsume.plots.panels import Arrangement, Panel, arrange, direct_labels, legend
 from selfconsume.plots.sample_panels import sample_grid
-from selfconsume.plots.style import INK, MUTED, PALE, STYLE
+from selfconsume.plots.style import INK, MUTED, PALE, canvas, rc
 from selfconsume.results.cell_labels import labels, selection
 from selfconsume.results.format import FLOOR
 
@@ -93,7 +91,7 @@ def metric_curves(
     cells = [cells[i] for i in chosen]
     curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
     layout = arrange(cells, axes)
-    with matplotlib.rc_context(STYLE):
+    with rc():
         figure, grid = _canvas(layout)
         means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])
         lows, highs = (np.concatenate([getattr(c, side) for c in curves]) for side in ("low", "high"))
@@ -134,10 +132,11 @@ def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
     if len(panels) == 1:
-        figure = Figure((5.6, max(3.3, 0.16 * len(panels[0].members) + 0.9)), layout="constrained")
+        height = max(3.3, 0.16 * len(panels[0].members) + 0.9)
+        figure = canvas((5.6, height), layout="constrained", fixed=False)
     else:
         height = max(1.8 * lines, 0.17 * len(layout.legend) + 0.3) + 1.0
-        figure = Figure((WIDE, height))
+        figure = canvas((WIDE, height))
         right = 0.5 + 0.07 * max(len(name) for name, _ in [*layout.legend, (layout.legend_title, None)])
         figure.subplots_adjust(
             left=0.75 / WIDE,
@@ -147,7 +146,6 @@ def _canvas(layout: Arrangement) -> tuple[Figure, list[Axes]]:
             wspace=0.08,
             hspace=0.3,
         )
-    FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for ax in grid[len(panels) :]:
         ax.set_axis_off()

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -23,7 +21,7 @@ from scipy.interpolate import PchipInterpolator
 from selfconsume.analysis.contraction_rate import Rate
 from selfconsume.analysis.phase_diagram import Boundary, Plane
 from selfconsume.analysis.verdicts import VERDICTS
-from selfconsume.plots.style import INK, STYLE
+from selfconsume.plots.style import INK, canvas, rc
 
 COLOURS = {
     "stable": "#0072b2",
@@ -57,7 +55,7 @@ def verdict_diagram(
         notes: Results of theory without a curve.
     """
     grid = plane.grid(words, "")
-    with matplotlib.rc_context(STYLE):
+    with rc():
         figure, ax = _canvas(plane)
         _show_tiles(ax, np.array([[to_rgb(COLOURS[word]) for word in row] for row in grid]))
         _frame(ax, plane, lines, [*notes, "verdict over all metrics"])
@@ -83,7 +81,7 @@ def contraction_diagram(
     # Differences far below 1 are clipped to resolve the neighbourhood of 1.
     bound = min(bound, max(float(np.nanmax(logs, initial=0.0)) * 1.5, math.log(2.0)))
     norm = TwoSlopeNorm(0.0, -bound, bound)
-    with matplotlib.rc_context(STYLE):
+    with rc():
         figure, ax = _canvas(plane)
         image = _show_tiles(ax, logs, cmap="RdBu_r", norm=norm)
         doubtful = plane.grid(
@@ -118,7 +116,7 @@ def value_diagram(
     finite = grid[np.isfinite(grid)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     norm = LogNorm(low, high) if low > 0 and high > 100 * low else Normalize(low, high if high > low else low + 1)
-    with matplotlib.rc_context(STYLE):
+    with rc():
         figure, ax = _canvas(plane)
         ax.set_facecolor(COLOURS["diverged"])
         image = _show_tiles(ax, grid, cmap="viridis", norm=norm)
@@ -139,8 +137,7 @@ def _show_tiles(ax: Axes, values: np.ndarray, cmap: str | None = None, norm: Nor
 def _canvas(plane: Plane) -> tuple[Figure, Axes]:
     width = 2.6 + 0.46 * min(max(len(plane.xs), 6), 16)
     height = 1.3 + 0.34 * min(max(len(plane.ys), 7), 16)
-    figure = Figure((width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas((width, height), layout="constrained", fixed=False)
     return figure, figure.subplots()
 
 

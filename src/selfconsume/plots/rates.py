@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from selfconsume import registry
 from selfconsume.analysis import against_theory, twins
 from selfconsume.errors import ConfigError
-from selfconsume.plots.style import INK, MUTED, PALETTE, STYLE
+from selfconsume.plots.style import INK, MUTED, PALETTE, canvas, rc
 from selfconsume.study.study import Study
 from selfconsume.theory.setting import setting_of
 from selfconsume.theory.stability.rates import StabilityRates, stability_of
@@ -79,9 +76,8 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
         raise ConfigError(
             "--figure: needs rates at two ratios at least; add --set 'axes.regime.ratio=[0.5, 1.0]', and --measure or --results"
         )
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.9), dpi=160, layout="constrained")
-        FigureCanvasAgg(figure)
+    with rc():
+        figure = canvas((4.6, 3.9), dpi=160, layout="constrained", fixed=False)
         ax = figure.subplots()
         ax.set_title(title, loc="left")
         _theory(ax, cells)
@@ -105,18 +101,6 @@ def rates(cells: Sequence[Mapping[str, Any]], title: str) -> Figure:
         _frame(ax, cells)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=7, handlelength=1.6, columnspacing=1.2)
     return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Writes the figure in the format of the path's suffix.
-
-    Raises:
-        ConfigError: The suffix is none of .png, .svg and .pdf.
-    """
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise ConfigError(f"--figure {path}: expected a file that ends in .png, .svg or .pdf")
-    with matplotlib.rc_context({"svg.hashsalt": "selfconsume"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _predicted(stability: StabilityRates | None) -> tuple[float, float, float] | None:

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from selfconsume.plots.style import INK, PALE, PALETTE, STYLE
+from selfconsume.plots.style import INK, PALE, PALETTE, canvas, rc
 
 INCHES = 1.7
 """Side of one panel."""
@@ -44,8 +44,7 @@ class SamplePlot(abc.ABC):
 
     def png(self, rows: np.ndarray, real: np.ndarray | None = None, colour: str = ALONE) -> bytes:
         """The panel as the content of a PNG file."""
-        figure = Figure((INCHES, INCHES / self.aspect), dpi=DPI)
-        FigureCanvasAgg(figure)
+        figure = canvas((INCHES, INCHES / self.aspect), dpi=DPI)
         with matplotlib.rc_context({"font.size": 7, "axes.linewidth": 0.5}):
             self.draw(figure.add_axes((0.01, 0.01, 0.98, 0.98)), rows, real, colour)
             return _png(figure)
@@ -242,10 +241,9 @@ def sample_grid(
     plot = choose_plot(np.concatenate(scaling), image=image, ink=ink)
     columns = ([None] if real_of else []) + generations
     empty = np.zeros((0, *shape))
-    figure = Figure((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas((1.15 * len(columns) + 1.4, 1.15 * len(samples) + 0.3), layout="constrained")
     grid = figure.subplots(len(samples), len(columns), squeeze=False)
-    with matplotlib.rc_context(STYLE):
+    with rc():
         for i, (label, by_generation) in enumerate(samples.items()):
             background = real_of.get(label)
             for ax, t in zip(grid[i], columns, strict=True):

@@ -7,15 +7,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 
 from selfconsume.errors import ConfigError
 from selfconsume.plots import sample_panels
-from selfconsume.plots.style import PALETTE, STYLE
+from selfconsume.plots.style import PALETTE, canvas, rc
 from selfconsume.report import sample_strip
 from selfconsume.report.stored_samples import LaneSamples
 from selfconsume.results import cell_labels, data_units
@@ -146,9 +143,8 @@ def _picture(out: Path, rows: np.ndarray, real: np.ndarray | None, options: dict
         pixels = (255 * sheet).round().astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
         Image.fromarray(pixels).save(out, dpi=(DPI, DPI))
         return
-    figure = Figure((INCHES, INCHES / view.aspect + 0.7), layout="constrained")
-    FigureCanvasAgg(figure)
-    with matplotlib.rc_context(STYLE):
+    figure = canvas((INCHES, INCHES / view.aspect + 0.7), layout="constrained")
+    with rc():
         ax = figure.subplots()
         ax.set_title(title)
         view.draw(ax, rows, real, PALETTE[0])

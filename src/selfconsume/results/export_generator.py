@@ -37,7 +37,7 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     if out.suffix != ".safetensors":
         raise ConfigError(f"export: expected --out to end in .safetensors, got {str(out)!r}")
     identity, t = find_run(store, run, seed, generation)
-    arrays, sha256 = _arrays(store, identity, seed, t)
+    arrays, sha256 = stored_arrays(store, identity, seed, t)
     study = next(study for study in reversed(store.studies) if any(cell["id"] == identity for cell in study["cells"]))
     labels = next(cell["labels"] for cell in study["cells"] if cell["id"] == identity)
     facts = {
@@ -91,8 +91,12 @@ def find_run(store: Store, run: str | None, seed: int, generation: int) -> tuple
     return fit[0], t
 
 
-def _arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.ndarray], str]:
-    """The generator's arrays by name, and the checksum of their file."""
+def stored_arrays(store: Store, run: str, seed: int, t: int) -> tuple[dict[str, np.ndarray], str]:
+    """The generator's arrays by name, and the checksum of their file.
+
+    Raises:
+        ConfigError: It was not kept.
+    """
     for segment in reversed(store.segments):
         lanes = store.lanes[segment.lanes]
         if segment.keep == fmt.VALUES or not segment.first <= t <= segment.last or (run, seed) not in lanes:

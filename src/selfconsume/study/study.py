@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from selfconsume.errors import ConfigError
@@ -92,6 +93,17 @@ class Study:
         if compare := compare_settings.table_of(self.compare):
             tables["compare"] = compare
         return tables
+
+    def _repr_html_(self) -> str:
+        """A notebook's view: the base run, and a line for each axis and setting."""
+        rows = [(role, validation.label(role, recipe)) for role, recipe in self.base.items() if role not in self.axes]
+        rows += [(axis, ", ".join(dict.fromkeys(str(cell.labels[axis]) for cell in self.cells))) for axis in self.axes]
+        rows += [("metrics", ", ".join(".".join(reversed(validation.kinds_of(metric))) for metric in self.metrics))]
+        rows += [("runs", f"{len(self.cells)} x {len(self.seeds)} seeds x {self.settings.generations} generations")]
+        lines = (
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows
+        )
+        return f"<table>{''.join(lines)}</table>"
 
 
 def _check_seeds(seeds: int | tuple[int, ...]) -> None:

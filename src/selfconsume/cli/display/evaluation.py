@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def evaluate(
     study = recorded_study.recorded_study(tables["source"], places, chosen, **options)
     store = study_run.execute(study, out)
     if as_json:
-        print(json.dumps(verdicts.facts(store), indent=2))
+        verdicts.verdict(store, as_json=True)
         return
     final_table.show(store)
     verdicts.verdict(store, as_json=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from selfconsume.answers.status import pace_facts
 from selfconsume.cli.display import console
 from selfconsume.errors import ConfigError
 from selfconsume.execution import shares
@@ -16,17 +17,6 @@ from selfconsume.execution.budget import duration
 from selfconsume.results import pace as paces
 from selfconsume.results.pace import Pace
 from selfconsume.results.store import Store
-
-
-def facts(pace: Pace) -> dict[str, Any]:
-    """The pace as plain values."""
-    return {
-        "generations_done": pace.done,
-        "generations_total": pace.total,
-        "generations_per_second": pace.per_second,
-        "seconds_left": pace.seconds_left if pace.done < pace.total else 0.0,
-        "machines": [machine._asdict() for machine in pace.machines],
-    }
 
 
 def lines(pace: Pace) -> list[str]:
@@ -57,8 +47,8 @@ def show_shares(folder: Path, as_json: bool) -> bool:
     missing = [number for number in range(1, count + 1) if number not in begun]
     total = paces.together([row["pace"] for row in rows if row["pace"]])
     if as_json:
-        plain = [{**row, "pace": facts(row["pace"]) if row["pace"] else None} for row in rows]
-        print(json.dumps({"shares": plain, "not_begun": missing, **facts(total)}, indent=2))
+        plain = [{**row, "pace": pace_facts(row["pace"]) if row["pace"] else None} for row in rows]
+        print(json.dumps({"shares": plain, "not_begun": missing, **pace_facts(total)}, indent=2))
         return True
     table = Table("share", "machine", "generations of lanes", "a second", "left", "latest commit")
     for row in rows:

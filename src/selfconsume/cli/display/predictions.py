@@ -14,7 +14,7 @@ from selfconsume.cli.display.console import progress
 from selfconsume.errors import ConfigError
 from selfconsume.execution.run_study import Progress
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.plots import rates
+from selfconsume.plots import rates, style
 from selfconsume.results import table as tables
 from selfconsume.results.store import Store
 from selfconsume.study.cells import Cell
@@ -47,7 +47,7 @@ def theory(
         cell.id: None if frame is None or store is None else _regression(frame, store, cell) for cell in study.cells
     }
     if figure is not None:
-        rates.save(rates.draw(study, paths, regressions), figure)
+        style.save(rates.draw(study, paths, regressions), figure)
     cells = (_cell_theory(study, cell, frame, paths.get(cell.id), regressions[cell.id]) for cell in study.cells)
     if as_json:
         values = [facts(cell) for cell in cells]

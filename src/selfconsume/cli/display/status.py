@@ -9,55 +9,21 @@ from rich import filesize
 from rich.markup import escape
 from rich.table import Table
 
+from selfconsume.answers.status import status as answer
 from selfconsume.cli.display import console
 from selfconsume.cli.display import pace as display
 from selfconsume.results import pace as paces
 from selfconsume.results import provenance
-from selfconsume.results.format import DATA, seeds_of
 from selfconsume.results.store import Store
 
 
 def status(store: Store, as_json: bool) -> None:
     """Prints the progress of a directory of results."""
-    facts = _facts(store)
+    facts = answer(store)
     if as_json:
         print(json.dumps(facts, indent=2))
     else:
         _print(store, facts)
-
-
-def _facts(store: Store) -> dict[str, Any]:
-    study, progress, pace = store.study, store.progress(), paces.pace(store)
-    seeds = seeds_of(study)
-    cells = [
-        {
-            "run": cell["id"],
-            **cell["labels"],
-            "generations": min((progress.get((cell["id"], seed), -1) + 1 for seed in seeds), default=0),
-            "seeds": sum((cell["id"], seed) in progress for seed in seeds),
-        }
-        for cell in study["cells"]
-    ]
-    runs = {cell["id"] for cell in study["cells"]}
-    generations = study["generations"]
-    return {
-        "directory": str(store.path),
-        "finished": pace.done >= pace.total,
-        "generations": generations,
-        "seeds": len(seeds),
-        "hidden_runs": len({run for run, _ in progress} - runs),
-        "hidden_seeds": len({seed for run, seed in progress if run in runs} - set(seeds)),
-        "hidden_generations": max([0, *(t + 1 - generations for (run, _), t in progress.items() if run in runs)]),
-        "unfinished_fits": len(store.unfinished),
-        "bytes": sum(file.stat().st_size for file in (store.path / DATA).iterdir()),
-        "started": store.studies[0]["time"],
-        "layouts": [dict(pairs) for pairs in {tuple(sorted(segment.layout.items())) for segment in store.segments}],
-        "measured": [row._asdict() for row in provenance.gather(store)],
-        **display.facts(pace),
-        "share": {name: study["share"][name] for name in ("number", "count")} if "share" in study else None,
-        "merged": [merged["name"] for merged in store.merges],
-        "runs": cells,
-    }
 
 
 def _print(store: Store, facts: dict[str, Any]) -> None:
