@@ -106,7 +106,9 @@ class Results:
     def generator(
         self, generation: int = -1, *, run: str | Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Generator:
-        """The generator of one generation of one lane; arguments as for `samples`. Its samples are in training units, or codes of the representation.
+        """The generator of one generation of one lane; arguments as for `samples`.
+
+        Its samples are in training units, or codes of the representation.
 
         Raises:
             ConfigError: It was not kept, or the family needs code or data that this process was not given.
