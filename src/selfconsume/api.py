@@ -119,10 +119,10 @@ def evaluate(
     """Measures samples that another pipeline made, generation by generation, as if a study had run it.
 
     Args:
-        real: The real data: a `source`, the path of a file or folder, or an array ``(n, *shape)``.
-        generations: The samples of generation 0, 1, ...: a list of arrays or paths; a folder with gen_0, gen_1, ... or
-            seed_0/gen_0, ...; a pattern such as ``"run/{seed}/{generation}.npy"``; ``{seed: list}``; or any of these by the
-            name of the regime, ``{"replace": ..., "mix": ...}``. In the real data's own units.
+        real: The real data: a `source`, the path of a file or folder, or an array or data frame.
+        generations: The samples of generation 0, 1, ...: a list of arrays, data frames or paths; a folder with gen_0, gen_1,
+            ... or seed_0/gen_0, ...; a pattern such as ``"run/{seed}/{generation}.npy"``; ``{seed: list}``; or any of these by
+            the name of the regime, ``{"replace": ..., "mix": ...}``. In the real data's own units.
         out: The directory of results, an ordinary one; more generations, seeds, regimes or metrics are added to it.
         metrics: What is measured: kind names, such as ``"frechet"`` or ``"inception.frechet"``, or metrics; default: distances,
             coverage and memorisation.
@@ -138,7 +138,7 @@ def evaluate(
         if isinstance(real, str | os.PathLike):
             real = recorded_study.real_table(Path(real))
         elif not isinstance(real, Source | Mapping):
-            real = recorded_study.real_table(recorded_arrays.saved(real, Path(folder, "real.npy")))
+            real = source(real)
         tables = None if metrics is None else [recorded_study.metric_table(metric) for metric in metrics]
         places = recorded_arrays.places(generations, Path(folder, "generations"))
         study = recorded_study.recorded_study(real, places, tables, n=n, bootstrap=bootstrap)

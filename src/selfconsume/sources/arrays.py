@@ -18,13 +18,13 @@ from selfconsume.sources.tabular.standardisation import Scale
 from selfconsume.sources.tabular.table import Origin, Table, TableFormat
 from selfconsume.sources.tabular.table_source import TableSource, prepared
 
-TABLE_SUFFIXES = (".parquet", ".csv", ".tsv")
+TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 SUFFIXES = (".npy", ".npz", *TABLE_SUFFIXES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Arrays(TableSource):
-    """Your own file, .npy, .npz, .parquet, .csv or .tsv: rows of numbers, or uint8 images.
+    """Your own file, .npy, .npz, .parquet, .csv, .tsv or .jsonl: rows of numbers, or uint8 images.
 
     A fixed random permutation splits the rows into test set, training set and the reserve for fresh draws. Numbers, (n, d),
     are standardised in float64 by the training rows (`scale`), then become float32; metrics are in these units, exports and

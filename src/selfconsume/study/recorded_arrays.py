@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.sources.tabular import frames
 from selfconsume.study import validation
 from selfconsume.study.recorded_study import Place
 
-EXPECTED = "a folder, a pattern, a list of arrays or paths, {seed: list}, or {regime: any of these}"
+EXPECTED = "a folder, a pattern, a list of arrays, data frames or paths, {seed: list}, or {regime: any of these}"
 
 
 def places(generations: Any, folder: Path) -> dict[str, Place]:
@@ -33,20 +34,24 @@ def places(generations: Any, folder: Path) -> dict[str, Place]:
 
 
 def saved(array: Any, path: Path) -> Path:
-    """Saves an array as .npy.
+    """Saves an array as .npy, a data frame as .parquet; the path with its suffix.
 
     Raises:
-        ConfigError: It is no array of numbers.
+        ConfigError: It is no array of numbers, and no data frame.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if frames.is_frame(array):
+        frame: Any = frames.from_frame(array).values
+        frame.write_parquet(path.with_suffix(".parquet"))
+        return path.with_suffix(".parquet")
     try:
         values = np.asarray(array)
     except Exception as error:
         raise ConfigError(f"evaluate: {validation.short(array)} is no array ({error}); expected {EXPECTED}") from None
     if values.dtype.kind not in "biuf" or values.ndim < 1:
         raise ConfigError(f"evaluate: {validation.short(array)} is no array of numbers; expected {EXPECTED}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, values)
-    return path
+    np.save(path.with_suffix(".npy"), values)
+    return path.with_suffix(".npy")
 
 
 def _place(value: Any, folder: Path, name: str) -> Place:
@@ -61,14 +66,12 @@ def _place(value: Any, folder: Path, name: str) -> Place:
                     raise ConfigError(
                         f"run {name!r}: name files of several seeds by a pattern, 'run/{{seed}}/{{generation}}.npy'"
                     )
-                saved(samples, folder / f"seed_{seed}" / f"gen_{t}.npy")
+                saved(samples, folder / f"seed_{seed}" / f"gen_{t}")
         return Place(path=str(folder))
     sequence = _sequence(value, name)
     return Place(
         paths=tuple(
-            os.fspath(samples)
-            if isinstance(samples, str | os.PathLike)
-            else str(saved(samples, folder / f"gen_{t}.npy"))
+            os.fspath(samples) if isinstance(samples, str | os.PathLike) else str(saved(samples, folder / f"gen_{t}"))
             for t, samples in enumerate(sequence)
         )
     )

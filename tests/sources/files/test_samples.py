@@ -3,6 +3,7 @@
 import zipfile
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -94,3 +95,59 @@ def test_numbers_are_in_the_units_of_the_real_data(tmp_path):
 def test_a_column_may_be_saved_flat(tmp_path):
     source = sc.source("gaussian", n=10)
     assert samples.read(save(tmp_path / "flat.npy", np.arange(5.0)), source, 5)[0].shape == (5, 1)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A table of numbers and categories, as real data."""
+    random = np.random.default_rng(1)
+    frame = pl.DataFrame(
+        {
+            "age": random.normal(40, 9, 60),
+            "colour": random.choice(["red", "green", "blue"], 60),
+            "income": random.normal(30000, 5000, 60),
+        }
+    )
+    frame.write_csv(tmp_path / "real.csv")
+    return frame, sc.source("arrays", path=str(tmp_path / "real.csv"), categories=["colour"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_columns_and_categories_are_found_by_name(people, suffix, tmp_path):
+    frame, source = people
+    shuffled = frame.select("income", "colour", "age", pl.lit("unused").alias("more"))
+    path = tmp_path / f"samples{suffix}"
+    {".csv": shuffled.write_csv, ".parquet": shuffled.write_parquet, ".jsonl": shuffled.write_ndjson}[suffix](path)
+    examples, valid = samples.read(str(path), source, 60)
+    assert valid.all()
+    np.testing.assert_array_equal(examples, source.rows().examples[:])
+    few = shuffled.filter(pl.col("colour") == "red")
+    few.write_parquet(tmp_path / "few.parquet")
+    red, _ = samples.read(str(tmp_path / "few.parquet"), source, len(few))
+    np.testing.assert_array_equal(red[:, 1:4], np.tile([0, 0, 1], (len(few), 1)))
+
+
+def test_unknown_categories_and_columns_are_one_line_and_missing_ones_invalid(people, tmp_path):
+    frame, source = people
+    frame.with_columns(colour=pl.lit("pink")).write_csv(tmp_path / "pink.csv")
+    with pytest.raises(
+        ConfigError, match=r"^samples: '.*' has the category 'pink' in 'colour', the real data has 'blue'"
+    ):
+        samples.read(str(tmp_path / "pink.csv"), source, 60)
+    frame.drop("age").write_csv(tmp_path / "short.csv")
+    with pytest.raises(ConfigError, match=r"^samples: '.*' has no column 'age'; it has 'colour', 'income'"):
+        samples.read(str(tmp_path / "short.csv"), source, 60)
+    colours = pl.when(pl.int_range(60) == 0).then(None).otherwise(pl.col("colour"))
+    frame.with_columns(colour=colours).write_csv(tmp_path / "gap.csv")
+    examples, valid = samples.read(str(tmp_path / "gap.csv"), source, 60)
+    assert valid.tolist() == [False] + [True] * 59 and not examples[0].any()
+
+
+def test_data_frames_in_memory_are_evaluated(people, tmp_path):
+    frame, _ = people
+    generations = [frame, frame.sample(60, shuffle=True, seed=0), frame.reverse()]
+    results = sc.evaluate(
+        frame.with_columns(pl.col("colour").cast(pl.Categorical)), generations, tmp_path / "out", metrics=["moments"]
+    )
+    values = results.table().filter(pl.col("metric") == "moments.mean_error")["value"].to_numpy()
+    assert len(values) == 3 and np.ptp(values) < 1e-5  # the same rows in other orders

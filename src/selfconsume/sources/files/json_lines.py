@@ -1,68 +1,92 @@
-"""JSON lines: one example a line, as a list of numbers or as an object of named numbers."""
+"""JSON lines: one example a line, as a list of numbers or as an object of named numbers and texts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.files.regular import read_bytes
 from selfconsume.sources.files.archives import first_line
-from selfconsume.sources.tabular.table import Table, listed
+
+if TYPE_CHECKING:
+    import polars
 
 SUFFIXES = (".jsonl", ".ndjson")
 
 
-def read(path: str, columns: Sequence[str] | None = None) -> Table:
+def read(path: str) -> np.ndarray | polars.DataFrame:
     """Reads a file of JSON lines; blank lines are skipped, null is a missing value.
 
-    Args:
-        path: The file.
-        columns: Names to read from objects, in this order; None: those of the first object.
+    Lists become float64 rows ``(n, d)``, objects a data frame with the columns of the first one; further names are ignored.
 
     Raises:
         ConfigError: The file cannot be read, or a line is not like the first one.
     """
-    try:
-        lines = read_bytes(Path(path).expanduser()).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"source.path: '{path}' cannot be read as JSON lines ({first_line(error)})") from None
-    examples = [_parsed(path, i, line) for i, line in enumerate(lines, 1) if line.strip()]
-    if not examples:
-        raise ConfigError(f"source.path: '{path}' holds no lines; write one example a line")
-    if isinstance(examples[0][1], dict):
-        columns = tuple(examples[0][1]) if columns is None else tuple(columns)
-        rows = [(i, [_field(path, i, example, name) for name in columns]) for i, example in examples]
-    else:
-        columns, rows = None, examples
-    width = len(rows[0][1]) if isinstance(rows[0][1], list) else -1
-    values = np.empty((len(rows), max(width, 0)))
-    for row, (i, numbers) in enumerate(rows):
+    records = parsed(path)
+    if isinstance(records[0][1], dict):
+        return _frame(path, records)
+    width = len(records[0][1]) if isinstance(records[0][1], list) else -1
+    values = np.empty((len(records), max(width, 0)))
+    for row, (i, numbers) in enumerate(records):
         if not isinstance(numbers, list) or len(numbers) != width or not all(map(_is_number, numbers)):
             raise ConfigError(
                 f"source.path: line {i} of '{path}' is {json.dumps(numbers)[:60]}; expected {max(width, 1)} numbers, as a list "
                 "or an object"
             )
         values[row] = [np.nan if number is None else number for number in numbers]
-    return Table(values, columns=columns)
+    return values
 
 
-def _parsed(path: str, i: int, line: str) -> tuple[int, Any]:
+def parsed(path: str) -> list[tuple[int, Any]]:
+    """The number and the content of each line that is not blank.
+
+    Raises:
+        ConfigError: The file cannot be read or holds no lines, or a line is not JSON.
+    """
     try:
-        return i, json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"source.path: line {i} of '{path}' is not JSON ({first_line(error)})") from None
+        # Not splitlines: texts may hold other line separators.
+        lines = read_bytes(Path(path).expanduser()).decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"source.path: '{path}' cannot be read as JSON lines ({first_line(error)})") from None
+    records = []
+    for i, line in enumerate(lines, 1):
+        try:
+            records += [(i, json.loads(line))] if line.strip() else []
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"source.path: line {i} of '{path}' is not JSON ({first_line(error)})") from None
+    if not records:
+        raise ConfigError(f"source.path: '{path}' holds no lines; write one example a line")
+    return records
 
 
-def _field(path: str, i: int, example: Any, name: str) -> Any:
-    if not isinstance(example, dict) or name not in example:
-        names = listed(list(example)) if isinstance(example, dict) else "no names"
-        raise ConfigError(f"source.path: line {i} of '{path}' has no '{name}'; it has {names}")
-    return example[name]
+def _frame(path: str, records: list[tuple[int, Any]]) -> polars.DataFrame:
+    """Objects as columns: of texts where some value is one, else of numbers."""
+    import polars
+
+    columns: dict[str, list[Any]] = {name: [] for name in records[0][1]}
+    for i, record in records:
+        for name, values in columns.items():
+            if not isinstance(record, dict) or name not in record:
+                raise ConfigError(f"source.path: line {i} of '{path}' has no '{name}', as its first one does")
+            if not (_is_number(record[name]) or isinstance(record[name], str | bool)):
+                raise ConfigError(
+                    f"source.path: line {i} of '{path}' has {json.dumps(record[name])[:60]} as '{name}'; expected a number or "
+                    "a text"
+                )
+            values.append(record[name])
+    series = []
+    for name, values in columns.items():
+        if any(isinstance(value, str) for value in values):
+            texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+            series.append(polars.Series(name, texts, polars.String))
+        else:
+            numbers = [None if value is None else float(value) for value in values]
+            series.append(polars.Series(name, numbers, polars.Float64))
+    return polars.DataFrame(series)
 
 
 def _is_number(value: Any) -> bool:

@@ -15,12 +15,12 @@ from selfconsume.files.regular import open_regular
 from selfconsume.sources.dataset_source import split_order
 from selfconsume.sources.files import json_lines, numpy_files, pictures, tables
 from selfconsume.sources.files.archives import open_entries
-from selfconsume.sources.tabular.table import TableFormat
+from selfconsume.sources.tabular.table import TableFormat, listed
 from selfconsume.types import Source
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-TABLES = (".csv", ".tsv", ".parquet")
-SUFFIXES = (".npy", ".npz", *TABLES, *json_lines.SUFFIXES, *ARCHIVES)
+TABLES = (".csv", ".tsv", ".parquet", *json_lines.SUFFIXES)
+SUFFIXES = (".npy", ".npz", *TABLES, *ARCHIVES)
 
 
 def count(path: str, source: Source) -> int:
@@ -102,15 +102,45 @@ def _values(path: str, source: Source) -> np.ndarray:
             }
             channels: Any = source.shape[2]
             return np.asarray(pictures.read(path, options["side"], channels, options["resample"], "nothing").examples)
-        names = getattr(source, "names", None)
         if suffix in (".npy", ".npz"):
             return numpy_files.read(path, getattr(source, "array", None) if suffix == ".npz" else None, None).values
         if suffix in TABLES:
-            form = TableFormat(names, None, getattr(source, "header", None), getattr(source, "decimal", "."))
-            return tables.read(path, form).values
-        if suffix in json_lines.SUFFIXES:
-            return json_lines.read(path, names).values
+            return _coordinates(path, source)
         raise ConfigError(f"'{path}' ends in '{suffix}', expected a folder of pictures or one of {', '.join(SUFFIXES)}")
+
+
+def _coordinates(path: str, source: Source) -> np.ndarray:
+    """The examples of a table: numbers, and categories as indicators of those of the real data; columns are found by name."""
+    columns = source.table_columns
+    form = TableFormat(
+        tuple(name for name, _ in columns) or None,
+        header=getattr(source, "header", None),
+        decimal=getattr(source, "decimal", "."),
+        categories=tuple(name for name, words in columns if words is not None),
+    )
+    table = tables.read(path, form)
+    if table.columns is None and columns:
+        if table.values.shape[1] != len(columns):
+            raise ConfigError(f"'{path}' has {table.values.shape[1]} columns, the real data has {len(columns)}")
+        return table.values
+    if not form.categories:
+        return table.values
+    blocks = []
+    for j, (name, words) in enumerate(columns):
+        values, levels = table.values[:, [j]], (table.categories or (None,) * len(columns))[j]
+        if words is None or levels is None:
+            blocks.append(values)
+            continue
+        if unknown := [level for level in levels if level not in words]:
+            raise ConfigError(
+                f"'{path}' has the category {unknown[0]!r} in '{name}', the real data has {listed(words)}; it cannot be encoded"
+            )
+        places = np.array([list(words).index(level) for level in levels])
+        block = (
+            np.arange(len(words)) == np.where(np.isfinite(values), places[np.nan_to_num(values).astype(int)], -1)
+        ) * 1.0
+        blocks.append(np.where(np.isfinite(values), block, np.nan))
+    return np.concatenate(blocks, axis=1)
 
 
 def _is_pictures(path: str) -> bool:

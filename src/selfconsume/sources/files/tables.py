@@ -1,4 +1,4 @@
-"""Tables with named columns: CSV and Parquet files."""
+"""Tables in CSV, Parquet and JSON lines files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from selfconsume.errors import ConfigError
 from selfconsume.files.memory import check_fits
 from selfconsume.files.regular import open_regular, read_bytes
-from selfconsume.sources.files import csv_text
+from selfconsume.sources.files import csv_text, json_lines
 from selfconsume.sources.files.archives import first_line
 from selfconsume.sources.files.headers import has_header
 from selfconsume.sources.tabular.table import Origin, Table, TableFormat, from_frame
@@ -26,13 +28,20 @@ MAX_COLUMNS = 100_000
 
 
 def read(path: str, form: TableFormat) -> Table:
-    """Reads a .csv, .tsv or .parquet file.
+    """Reads a .csv, .tsv, .parquet or .jsonl file; lists of numbers in JSON lines are rows without names.
 
     Raises:
         ConfigError: The file is unreadable, a column is absent or holds text, or the first line is ambiguous.
     """
-    if Path(path).suffix.lower() == ".parquet":
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
         frame, notes = _read_parquet(path)
+    elif suffix in json_lines.SUFFIXES:
+        frame, notes = json_lines.read(path), []
+        if isinstance(frame, np.ndarray):
+            if form.columns or form.label or form.categories:
+                raise ConfigError(f"source.columns: lines of '{path}' are lists without names; leave columns out")
+            return Table(frame)
     else:
         frame, notes = _read_csv(path, form)
     return from_frame(frame, form, Origin("source.path", f"'{path}'"), _index_columns(path, frame, form.label), notes)
