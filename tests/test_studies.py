@@ -59,7 +59,8 @@ def without_weights(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_is_valid(path, pictures):
-    assert toml_file.load(path, [*pictures.get(path.stem.split("_")[0], []), *without_weights(path)]).cells
+    few = pictures.get(path.stem.removeprefix("paper_").split("_")[0], [])
+    assert toml_file.load(path, [*few, *without_weights(path)]).cells
 
 
 @pytest.mark.parametrize("name", ["proposition_1", "gaussian_grid"])

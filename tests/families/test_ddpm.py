@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from selfconsume.errors import ConfigError
 from selfconsume.families.ddpm import DDPM, NoisePredictor
 from selfconsume.models.nets import Network
-from selfconsume.models.training.samplers import ddim_sampler, linear_alpha_bars
+from selfconsume.models.training.samplers import ddim_sampler, linear_alpha_bars, visited_levels
 from selfconsume.models.training.scaling import Scaling
 
 MEAN, DEVIATION, T = jnp.array([0.5, -1.0]), 0.6, 100
@@ -108,7 +108,14 @@ def test_sampling_visits_as_many_levels_as_the_family_says():
     @jax.jit
     def both(generator):
         epsilon = lambda z, share: generator.net(z, jnp.reshape(share, 1))  # noqa: E731
-        z = ddim_sampler(jax.random.key(1), epsilon, jnp.zeros((3, 2)), linear_alpha_bars(T), 4, added="none")
+        z = ddim_sampler(
+            jax.random.key(1),
+            epsilon,
+            jnp.zeros((3, 2)),
+            linear_alpha_bars(T),
+            visited_levels(T, 4, "even"),
+            added="none",
+        )
         return generator.sample(jax.random.key(0), 3), SCALING.decode(z)
 
     np.testing.assert_allclose(*both(generator), rtol=1e-5)

@@ -11,6 +11,7 @@ from selfconsume.extractors.representation import extractor_for
 from selfconsume.lanes.measurement import compared_counts, real_sizes
 from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
+from selfconsume.models.training.training_settings import TrainingSettings
 from selfconsume.study import validation
 from selfconsume.study.cells import Cell
 from selfconsume.types import Metric, Representation, Source
@@ -27,7 +28,14 @@ def of_cells(cells: Sequence[Cell], metrics: Sequence[Metric]) -> list[dict[str,
     for source, n, representation in keys:
         if (source, n, representation) not in described:
             described[source, n, representation] = {"n": n} | _of_source(source, n, representation, metrics)
-    return [described[key] for key in keys]
+    return [described[key] | _of_training(cell.run) for key, cell in zip(keys, cells, strict=True)]
+
+
+def _of_training(run: Run) -> dict[str, Any]:
+    """How much of its old weights a warm start keeps in one retraining; empty without warm starts or networks."""
+    if run.start == "cold" or not isinstance(run.family, TrainingSettings):
+        return {}
+    return {"old_weights_kept": run.family.old_weights_kept()}
 
 
 def _of_source(

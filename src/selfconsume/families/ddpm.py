@@ -23,7 +23,7 @@ from selfconsume.models.training.network_family import (
     check_network,
     new_network,
 )
-from selfconsume.models.training.samplers import AddedNoise, ddim_sampler, linear_alpha_bars
+from selfconsume.models.training.samplers import AddedNoise, Spacing, ddim_sampler, linear_alpha_bars, visited_levels
 from selfconsume.models.training.scaling import Scaling
 from selfconsume.types import FitState, Samples, Source
 
@@ -37,6 +37,7 @@ class NoisePredictor(NeuralGenerator):
     T: int = eqx.field(static=True)
     steps: int = eqx.field(static=True)
     added: AddedNoise = eqx.field(static=True)
+    spacing: Spacing = eqx.field(static=True, default="even")
 
     def sample_scaled(self, key: PRNGKeyArray, n: int) -> Float[Array, "n *shape"]:
         """Examples in network units."""
@@ -47,7 +48,7 @@ class NoisePredictor(NeuralGenerator):
             lambda z, fraction: self.net(z, jnp.reshape(fraction, 1)),
             normal(initial, (n, *self.scaling.shift.shape)) * spread,
             linear_alpha_bars(self.T),
-            self.steps,
+            visited_levels(self.T, self.steps, self.spacing),
             added=self.added,
             noise=spread,
         )
@@ -71,7 +72,9 @@ class DDPM(NetworkFamily):
         variance: Variance of the noise that "ancestral" adds: "large" is the forward step's (beta), "small" the forward
             posterior's. Either changes the spread of samples by some percent even if the prediction is exact (see
             `selfconsume.models.training.samplers.ddim_sampler`); "large" changes it least.
-        steps: Noise levels visited in sampling, evenly spaced from T down to 1; at most T. Each costs one network evaluation.
+        steps: Noise levels visited in sampling, from T down to 1; at most T. Each costs one network evaluation.
+        spacing: Whether these levels are spaced "even"ly, or as a "quadratic" function, dense at low noise, as Song et al. do
+            on CIFAR-10.
 
     The loss is the unweighted squared error of the predicted noise (eq. 14 of Ho et al.), not a likelihood. Noise added by
     ancestral sampling is scaled by the temperature too.
@@ -84,6 +87,7 @@ class DDPM(NetworkFamily):
     sampler: Literal["ancestral", "ddim"] = "ancestral"
     variance: Literal["small", "large"] = "large"
     steps: Annotated[int, Ge(1), Le(1_000_000)] = 100
+    spacing: Spacing = "even"
 
     @classmethod
     def tiny(cls) -> DDPM:
@@ -96,7 +100,7 @@ class DDPM(NetworkFamily):
     def init(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> NoisePredictor:
         net, temperature = new_network(self, key, shape), jnp.asarray(self.temperature, jnp.float32)
         added = "none" if self.sampler == "ddim" else self.variance
-        return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, added)
+        return NoisePredictor(net, Scaling.identity(shape), temperature, self.T, self.steps, added, self.spacing)
 
     def begin(self, key: PRNGKeyArray, x: Samples, weight: Float[Array, " n"], start: FitState | None) -> FitState:
         return begin_training(self, self.init, key, x, weight, start)

@@ -109,6 +109,8 @@ class EDM(NetworkFamily):
     Besides the fields of `TrainingSettings` and `NetworkSettings`:
 
     Attributes:
+        loss_over: Whether the loss of an example is the "mean" or, as in the paper's code, the "sum" over its coordinates. Adam
+            divides by the size of gradients, so that this matters for `clip_norm` and Adam's epsilon alone.
         P_mean: Mean of the log noise level in training.
         P_std: Standard deviation of the log noise level in training.
         sigma_data: Standard deviation that vectors are scaled to (root mean square over coordinates), so that noise levels
@@ -130,6 +132,7 @@ class EDM(NetworkFamily):
         Karras et al. 2022, arXiv:2206.00364, table 1 and algorithms 1 and 2.
     """
 
+    loss_over: Literal["mean", "sum"] = "mean"
     P_mean: Annotated[float, Number] = -1.2
     P_std: Annotated[float, Number, Ge(0)] = 1.2
     sigma_data: Annotated[float, Gt(0)] = 0.5
@@ -173,7 +176,8 @@ class EDM(NetworkFamily):
 
     def loss(self, generator: NeuralGenerator, prepared: RegressionBatch) -> Float[Array, ""]:
         """Equation 8 of the paper; the weighting ``1 / c_out^2`` gives all noise levels the same weight on the network."""
-        return prepared.squared_error(generator.net)
+        factor = math.prod(prepared.x.shape[1:]) if self.loss_over == "sum" else 1
+        return factor * prepared.squared_error(generator.net)
 
     def check(self, source: Source) -> None:
         check_network(self, source)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from selfconsume.representations.autoencoder import Autoencoder
     from selfconsume.representations.pca import PCA
 
 KINDS = {
     "pca": "pca:PCA",
+    "autoencoder": "autoencoder:Autoencoder",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["PCA"]
+__all__ = ["PCA", "Autoencoder"]
 
 
 def __getattr__(name: str) -> Any:

@@ -112,7 +112,20 @@ def lines(store: Store) -> list[str]:
         correct = "" if accuracy is None else f", right on {accuracy:.0%} of held-out examples"
         through = f", through {extractor} (sha256 {sha256[:SHORT]}{correct})" if extractor else ""
         result.append(f"{_names(names)}: {samples} against {n_reference} real examples ({split}){through}")
-    return result
+    return [*result, *training_lines(store)]
+
+
+def training_lines(store: Store) -> list[str]:
+    """How much of the old weights one retraining leaves in the averages that samples are drawn from, in a sentence."""
+    cells = store.study["cells"] if store.studies else []
+    shares = {cell["measured"].get("old_weights_kept") for cell in cells if "measured" in cell} - {None}
+    if not shares:
+        return []
+    low, high = min(shares), max(shares)
+    share = f"{high:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
+    return [
+        f"averaged weights keep a share of {share} of those that a retraining starts from: the nearer to 1, the less it moves"
+    ]
 
 
 def data_lines(store: Store) -> list[str]:

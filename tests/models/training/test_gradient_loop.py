@@ -394,3 +394,90 @@ def test_a_cold_start_may_warm_up_longer(unscaled):
     np.testing.assert_allclose(np.abs(cold.optimizer.net - 1.0), 0.1 / 5, rtol=1e-3)
     warm = run(family, X, WEIGHT, unscaled, 1)
     np.testing.assert_allclose(np.abs(warm.optimizer.net - 1.0), 0.1 / 2, rtol=1e-3)
+
+
+# Fields of the published protocols
+
+
+def test_a_warm_up_in_images_is_one_in_updates():
+    """40 images in batches of 4 are 10 updates; from zero, the first update is none."""
+    images, updates = (
+        Location(updates=20, batch=4, learning_rate=0.5, schedule="constant", **fields)
+        for fields in ({"warmup_images": 40}, {"warmup_updates": 10})
+    )
+    batches = Minibatches.of(jax.random.key(0), X, WEIGHT, 20, 10)
+    rates = [[float(learning_rate(family, jnp.asarray(i), batches)) for i in range(20)] for family in (images, updates)]
+    np.testing.assert_allclose(rates[0], rates[1], rtol=1e-6)
+    np.testing.assert_allclose(rates[0], 0.5 * np.minimum(np.arange(1, 21) / 10, 1), rtol=1e-6)
+    zero = dataclasses.replace(updates, warmup_from="zero")
+    from_zero = [float(learning_rate(zero, jnp.asarray(i), batches)) for i in range(20)]
+    np.testing.assert_allclose(from_zero, 0.5 * np.minimum(np.arange(20) / 10, 1), rtol=1e-6)
+    without = dataclasses.replace(zero, warmup_updates=0)
+    assert float(learning_rate(without, jnp.asarray(0), Minibatches.of(jax.random.key(0), X, WEIGHT, 20))) == 0.5
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ema": 0.9},
+        {"ema": 0.9, "ema_ramp": False},
+        {"ema_halflife_images": 12.0, "ema_ramp": False},
+        {"ema_halflife_images": 12.0, "ema_ramp": False, "reset_ema": False},
+        {"ema": 0.8, "reset_ema": False},
+    ],
+    ids=str,
+)
+def test_the_share_of_old_weights_is_what_the_average_holds(fields, unscaled):
+    """With a learning rate so small that new weights are all one: the average is share * old + (1 - share) * new."""
+    family = Location(updates=6, batch=4, learning_rate=1e-12, schedule="constant", warm_from="raw", **fields)
+    first = run(family, X, WEIGHT, None, 6)
+    raw = dataclasses.replace(first.optimizer, net=first.optimizer.net + 1.0)
+    moved = dataclasses.replace(first, optimizer=raw)
+    begun = family.begin(jax.random.key(0), X, WEIGHT, moved)
+    # A reset average starts at the raw weights; put it at the old ones, to see how much of them is left.
+    begun = dataclasses.replace(begun, generator=first.generator)
+    later = jax.jit(lambda state: family.advance(state, 6))(begun)
+    share = float(jnp.mean(1 - (later.generator.net - first.generator.net)))
+    assert share == pytest.approx(family.old_weights_kept(), abs=1e-5)
+    assert 0 < family.old_weights_kept() < 1
+
+
+def test_the_published_averages_keep_what_was_found_in_them():
+    """A half-life of 0.5 million images over 4,000 minibatches of 256, and a decay of 0.9999 over 390 updates."""
+    edm = Location(updates=4000, batch=256, ema_halflife_images=5e5, ema_ramp=False)
+    assert edm.old_weights_kept() == pytest.approx(0.242, abs=5e-4)
+    otcfm = Location(updates=390, batch=128, ema=0.9999, ema_ramp=False)
+    assert otcfm.old_weights_kept() == pytest.approx(0.962, abs=5e-4)
+    # With the ramp, the same average forgets them.
+    assert dataclasses.replace(edm, ema_ramp=True).old_weights_kept() < 1e-20
+    assert Location(updates=3).old_weights_kept() == 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Steep(Location):
+    """The gradient of its first coordinate is infinite."""
+
+    def loss(self, generator, prepared):
+        return jnp.sqrt(jnp.abs(0 * generator.net[0])) + ((prepared - generator.net) ** 2)[:, 1].mean()
+
+
+def test_gradients_that_are_not_finite_count_as_zero_on_request(unscaled):
+    fields: Any = {"updates": 4, "batch": 4, "learning_rate": 0.1, "schedule": "constant"}
+    kept = run(Steep(**fields), X, WEIGHT, unscaled, 4)
+    assert np.isnan(kept.generator.net[0])
+    zeroed = run(Steep(**fields, nonfinite_gradients="zero", clip_norm=1.0), X, WEIGHT, unscaled, 4)
+    assert zeroed.generator.net[0] == unscaled.generator.net[0]
+    assert np.isfinite(zeroed.generator.net[1]) and zeroed.generator.net[1] != unscaled.generator.net[1]
+
+
+def test_two_values_of_one_quantity_are_refused():
+    from selfconsume.sources.gaussian import Gaussian
+
+    with pytest.raises(
+        ConfigError, match=r"^family.ema: expected either a decay or ema_halflife_images, got both; drop one$"
+    ):
+        check_training(Location(ema=0.9, ema_halflife_images=10), Gaussian(dim=2, n=4))
+    with pytest.raises(
+        ConfigError, match=r"^family.warmup_images: expected a warm-up in examples or in updates, got both"
+    ):
+        check_training(Location(warmup_images=9, warmup_updates=3), Gaussian(dim=2, n=4))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from selfconsume.models.training.pairing import assignment, paired, plan, sample_permutation
+from selfconsume.models.training.pairing import assignment, draw_pairs, paired, plan, sample_permutation
 
 solved = jax.jit(assignment)
 
@@ -126,3 +126,34 @@ def test_sampled_permutations_follow_the_plan():
     # The second column chooses among what the first left.
     second = sum(p[i, 0] * np.where(np.arange(3) == i, 0, p[:, 1]) / (1 - p[i, 1]) for i in range(3))
     np.testing.assert_allclose(np.bincount(rows[:, 1], minlength=3) / n, second, atol=tolerance)
+
+
+@pytest.mark.parametrize("pairing", ["exact", "sinkhorn"])
+def test_pairs_drawn_with_replacement_have_the_distribution_of_the_plan(pairing):
+    """Frequencies of all pairs over many draws, against the plan; about a share 1/e of the data is in no pair of a draw."""
+    n, draws = 6, 4000
+    x0, x1 = jax.random.normal(jax.random.key(0), (2, n, 2))
+    options = {"pairing": pairing, "block": n, "epsilon": 0.3, "iterations": 50}
+    noise, index = jax.jit(jax.vmap(lambda key: draw_pairs(key, x0, x1, **options)))(
+        jax.random.split(jax.random.key(1), draws)
+    )
+    rows = np.asarray(jnp.argmin(((noise[:, :, None] - x0) ** 2).sum(axis=3), axis=2))
+    share = np.zeros((n, n))
+    np.add.at(share, (rows.ravel(), np.asarray(index).ravel()), 1 / (n * draws))
+    cost = (-2 * x0 @ x1.T)[None]
+    if pairing == "exact":
+        expected = np.zeros((n, n))
+        expected[np.asarray(assignment(cost))[0], np.arange(n)] = 1 / n
+    else:
+        expected = np.asarray(jax.nn.softmax(plan(cost, x0[None], x1[None], 0.3, 50).reshape(-1))).reshape(n, n)
+    error = np.sqrt(expected * (1 - expected) / (n * draws))
+    assert (np.abs(share - expected) < 5 * error + 1e-6).all()
+    absent = 1 - np.mean([len(np.unique(row)) for row in np.asarray(index)]) / n
+    assert absent == pytest.approx((1 - 1 / n) ** n, abs=0.02)
+
+
+def test_blocks_of_pairs_stay_apart():
+    x0, x1 = jax.random.normal(jax.random.key(0), (2, 12, 2))
+    noise, index = draw_pairs(jax.random.key(1), x0, x1, pairing="exact", block=4, epsilon=0.1, iterations=5)
+    rows = np.asarray(jnp.argmin(((noise[:, None] - x0) ** 2).sum(axis=2), axis=1))
+    assert (rows // 4 == np.arange(12) // 4).all() and (np.asarray(index) // 4 == np.arange(12) // 4).all()

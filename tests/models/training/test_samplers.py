@@ -14,6 +14,7 @@ from selfconsume.models.training.samplers import (
     karras_sigmas,
     linear_alpha_bars,
     solve,
+    visited_levels,
 )
 
 MEAN, DEVIATION = 0.7, 0.4
@@ -58,7 +59,8 @@ def karras(key, x, n, low=0.002, high=80.0, options=()):
 @functools.partial(jax.jit, static_argnames=("T", "steps", "added"))
 def levels(key, x, T, steps, added, noise=1.0):
     a = linear_alpha_bars(T)
-    return ddim_sampler(key, noise_prediction(a), x, a, steps, added=added, noise=noise)
+    levels = visited_levels(len(a), steps, "even")
+    return ddim_sampler(key, noise_prediction(a), x, a, levels, added=added, noise=noise)
 
 
 KEY = jax.random.key(0)
@@ -216,9 +218,26 @@ def test_fewer_levels_are_spread_evenly_and_start_at_the_noisiest():
         jax.debug.callback(lambda share: seen.append(round(float(share) * 100)), share)
         return x
 
-    ddim_sampler(KEY, epsilon, jnp.ones((1, 1)), a, 4, added="none").block_until_ready()
+    ddim_sampler(KEY, epsilon, jnp.ones((1, 1)), a, visited_levels(len(a), 4, "even"), added="none").block_until_ready()
     jax.effects_barrier()
     assert seen == [100, 67, 34, 1]
+
+
+def test_quadratic_levels_are_those_of_the_paper():
+    """Song et al. 2021, appendix D.2: the integer part of c i^2, up to the noisiest level; none below 1."""
+    expected = np.floor(np.arange(1, 101) ** 2 * 0.1)
+    got = np.asarray(visited_levels(1000, 100, "quadratic"))
+    np.testing.assert_array_equal(got, np.maximum(expected, 1))
+    assert got[-1] == 1000 and (np.diff(got) >= 0).all() and np.median(got) == pytest.approx(255, abs=5)
+
+
+def test_levels_that_repeat_change_nothing():
+    a, x = linear_alpha_bars(100), X
+    once, twice = (
+        ddim_sampler(KEY, noise_prediction(a), x, a, jnp.array(levels), added="none")
+        for levels in ([1, 10, 40, 100], [1, 1, 1, 10, 40, 40, 100])
+    )
+    np.testing.assert_allclose(once, twice, atol=1e-5)
 
 
 def test_few_levels_keep_fine_detail():
@@ -230,7 +249,7 @@ def test_few_levels_keep_fine_detail():
         signal = a[jnp.round(share * 1000).astype(int) - 1]
         return jnp.sqrt(1 - signal) * x / (signal * narrow**2 + 1 - signal)
 
-    out = jax.jit(lambda x: ddim_sampler(KEY, epsilon, x, a, 100, added="none"))(x)
+    out = jax.jit(lambda x: ddim_sampler(KEY, epsilon, x, a, visited_levels(len(a), 100, "even"), added="none"))(x)
     assert float(out[0, 0]) / narrow > 0.79
 
 

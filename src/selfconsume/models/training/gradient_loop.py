@@ -185,8 +185,7 @@ def _update(
     direction, moments = _adam(settings).update(gradient, optimizer.moments, optimizer.net)
     rate = learning_rate(settings, iteration, batches)
     net = jax.tree.map(lambda weight, change: weight - rate * change, optimizer.net, direction)
-    age = optimizer.averaged.astype(jnp.float32)
-    decay = jnp.minimum(settings.ema, (1 + age) / (10 + age))
+    decay = settings.ema_decay(optimizer.averaged.astype(jnp.float32))
     average = optax.incremental_update(net, average, 1 - decay)
     mean += (loss - mean) / (iteration + 1)
     return _Progress(OptimizerState(net, moments, optimizer.averaged + 1), average, iteration + 1, mean)
@@ -208,7 +207,14 @@ def _accumulate(f: Callable[[Any], Any], batch: Any, steps: int) -> Any:
 def learning_rate(settings: TrainingSettings, iteration: Int[Array, ""], batches: Minibatches) -> Float[Array, ""]:
     """Adam's step size at an update of a fit: linear warm-up, times the schedule."""
     done = iteration.astype(jnp.float32)
-    rate = settings.learning_rate * jnp.minimum((done + 1) / jnp.maximum(batches.warmup, 1), 1.0)
+    first = 1 if settings.warmup_from == "one" else 0
+    if settings.warmup_images is not None:
+        share = (done + first) * settings.batch / settings.warmup_images
+    elif first:
+        share = (done + 1) / jnp.maximum(batches.warmup, 1)
+    else:
+        share = jnp.where(batches.warmup > 0, done / jnp.maximum(batches.warmup, 1), 1.0)
+    rate = settings.learning_rate * jnp.minimum(share, 1.0)
     if settings.schedule == "cosine":
         rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(done / batches.length, 1.0)))
     return rate
@@ -216,10 +222,15 @@ def learning_rate(settings: TrainingSettings, iteration: Int[Array, ""], batches
 
 def _adam(settings: TrainingSettings) -> optax.GradientTransformation:
     """The direction of a step; the learning rate is applied outside, because it counts the fit's own updates."""
-    chain = [optax.clip_by_global_norm(settings.clip_norm)] if settings.clip_norm else []
+    chain = [optax.stateless(_finite)] if settings.nonfinite_gradients == "zero" else []
+    chain += [optax.clip_by_global_norm(settings.clip_norm)] if settings.clip_norm else []
     chain += [optax.scale_by_adam(settings.beta1, settings.beta2)]
     chain += [optax.add_decayed_weights(settings.weight_decay)] if settings.weight_decay else []
     return optax.chain(*chain)
+
+
+def _finite(gradient: Any, _: Any = None) -> Any:
+    return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, 0.0), gradient)
 
 
 def _new_optimizer(settings: TrainingSettings, net: Any) -> OptimizerState:

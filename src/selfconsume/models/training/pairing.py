@@ -1,8 +1,8 @@
-"""Minibatch optimal-transport pairing of noise with data, as permutations inside small blocks, on the lane's device.
+"""Minibatch optimal-transport pairing of noise with data inside blocks, on the lane's device.
 
-Sampling a transport plan with replacement would lose a third of each batch; a permutation uses every example once. Host
-solvers cannot be called from a lane, so all blocks are solved together: one step of the shortest-augmenting-path algorithm
-is a few vector operations over all blocks.
+By default pairs are permutations, which use every example once; pairs drawn from the plan with replacement, as in the code of
+Tong et al., lose a third of each batch (`draw_pairs`). Host solvers cannot be called from a lane, so all blocks are solved
+together: one step of the shortest-augmenting-path algorithm is a few vector operations over all blocks.
 """
 
 from __future__ import annotations
@@ -49,6 +49,39 @@ def paired(
     cost = -2 * jnp.einsum("pid,pjd->pij", a, b, precision="highest")
     rows = assignment(cost) if pairing == "exact" else sample_permutation(key, plan(cost, a, b, epsilon, iterations))
     return jnp.take_along_axis(a, rows[:, :, None], axis=1).reshape(x0.shape)
+
+
+def draw_pairs(
+    key: PRNGKeyArray,
+    x0: Float[Array, "n d"],
+    x1: Float[Array, "n d"],
+    *,
+    pairing: Pairing,
+    block: int,
+    epsilon: float,
+    iterations: int,
+) -> tuple[Float[Array, "n d"], Int[Array, " n"]]:
+    """Pairs drawn from the transport plan of each block, independently and with replacement.
+
+    Returns:
+        The noise of each pair, and the index of its data.
+
+    References:
+        Tong et al. 2024, arXiv:2302.00482, algorithm 3: (x_0, x_1) ~ pi, for each example of the minibatch.
+    """
+    a, b = (x.reshape(-1, block, x.shape[1]) for x in (x0, x1))
+    cost = -2 * jnp.einsum("pid,pjd->pij", a, b, precision="highest")
+    blocks = a.shape[0]
+    if pairing == "exact":
+        # The plan is a permutation with equal weights: drawing from it is drawing columns.
+        columns = jax.random.randint(key, (blocks, block), 0, block)
+        rows = jnp.take_along_axis(assignment(cost), columns, axis=1)
+    else:
+        log_plan = plan(cost, a, b, epsilon, iterations).reshape(blocks, 1, block * block)
+        flat = jax.random.categorical(key, log_plan, axis=2, shape=(blocks, block))
+        rows, columns = flat // block, flat % block
+    noise = jnp.take_along_axis(a, rows[:, :, None], axis=1).reshape(x0.shape)
+    return noise, (columns + block * jnp.arange(blocks)[:, None]).reshape(-1)
 
 
 class _Search(NamedTuple):

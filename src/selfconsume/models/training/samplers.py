@@ -10,12 +10,15 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from selfconsume.models.distributions.random import normal
 from selfconsume.types import Samples
 
 Solver = Literal["euler", "midpoint", "heun", "dopri5"]
+
+Spacing = Literal["even", "quadratic"]
+"""Spacing of the noise levels of `ddim_sampler`."""
 
 AddedNoise = Literal["none", "small", "large"]
 """Variance of the noise added by `ddim_sampler`."""
@@ -152,24 +155,39 @@ def linear_alpha_bars(T: int) -> Float[Array, " T"]:
     return jnp.cumprod(1 - jnp.linspace(0.1 / T, 20.0 / T, T))
 
 
+def visited_levels(T: int, steps: int, spacing: Spacing) -> Int[Array, " steps"]:
+    """The noise levels that a sampler visits, ascending from 1 to T; a single one is T.
+
+    The last step of sampling starts at level 1, whose noise is below one grey level. "quadratic" levels are the integer parts
+    of c i^2 with c = T / steps^2, at least 1; low ones may repeat, and repeated ones change nothing.
+
+    References:
+        Song et al. 2021, arXiv:2010.02502, appendix D.2.
+    """
+    if spacing == "even":
+        return jnp.round(jnp.linspace(T, 1, steps)).astype(jnp.int32)[::-1]
+    squares = [max(T * i * i // steps**2, 1) for i in range(1, steps + 1)]
+    return jnp.array(squares, jnp.int32)
+
+
 def ddim_sampler(
     key: PRNGKeyArray,
     epsilon: Callable[[Samples, Float[Array, ""]], Samples],
     x: Samples,
     alpha_bars: Float[Array, " T"],
-    steps: int,
+    levels: Int[Array, " steps"],
     *,
     added: AddedNoise,
     noise: Float[Array, ""] | float = 1.0,
 ) -> Samples:
-    """Ancestral (DDPM) and DDIM sampling in ``steps`` of the T noise levels, with a noise prediction.
+    """Ancestral (DDPM) and DDIM sampling through some of the T noise levels, with a noise prediction.
 
     Args:
         key: Randomness of the noise added between levels.
         epsilon: The noise prediction, a function of all rows and the fraction ``t / T`` of one level, t = 1 ... T.
         x: Rows of pure noise.
         alpha_bars: Squared signal of each level.
-        steps: Number of levels visited, evenly spaced from T down to 1 (a single one: T).
+        levels: The levels visited, 1 to T, in ascending order; see `visited_levels`.
         added: Variance of the added noise: "none" is DDIM; "small" and "large" are ancestral sampling with the variance of
             the forward posterior, or of the forward step.
         noise: Factor of the added noise's standard deviation.
@@ -184,8 +202,6 @@ def ddim_sampler(
         arXiv:2006.11239, algorithm 2 and the two variances of section 3.2.
     """
     T = alpha_bars.shape[0]
-    # The last step starts at level 1, whose noise is below one grey level.
-    levels = jnp.round(jnp.linspace(T, 1, steps)).astype(jnp.int32)[::-1]
     squared = alpha_bars[levels - 1]
 
     def step(x, level):
@@ -201,4 +217,6 @@ def ddim_sampler(
         return mean + noise * jnp.sqrt(variance) * normal(key, x.shape), None
 
     squared_next = jnp.concatenate([jnp.ones(1), squared[:-1]])
-    return jax.lax.scan(step, x, (jax.random.split(key, steps), levels[::-1], squared[::-1], squared_next[::-1]))[0]
+    return jax.lax.scan(
+        step, x, (jax.random.split(key, levels.shape[0]), levels[::-1], squared[::-1], squared_next[::-1])
+    )[0]

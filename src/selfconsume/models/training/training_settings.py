@@ -6,7 +6,10 @@ import dataclasses
 from typing import Annotated, Literal
 
 import jax
-from annotated_types import Ge, Le, Lt
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from jaxtyping import Array
 
 from selfconsume.errors import ConfigError
 from selfconsume.models.training.scaling import is_image
@@ -31,12 +34,22 @@ class TrainingSettings:
         schedule: "constant", or "cosine" decay to 0 at the last update. Every fit restarts its schedule.
         warmup_updates: Updates of linear warm-up of the learning rate, at the start of every fit.
         cold_warmup_updates: The same for a fit from a new initialisation, if different; None: as `warmup_updates`.
+        warmup_images: Linear warm-up in examples instead of updates, at the start of every fit: the rate is the nominal one
+            times the examples seen over this number. A fit of fewer examples never reaches the nominal rate.
+        warmup_from: Whether the first update of W warm-up updates has a rate of "zero", or "one" W-th of the nominal one.
         beta1: Adam's decay rate of the first moment.
         beta2: Adam's decay rate of the second moment.
         weight_decay: Decoupled weight decay (AdamW) of all weights, times the learning rate; 0: none.
         clip_norm: Largest global norm of a gradient; larger ones are scaled down to it. 0: no limit.
+        nonfinite_gradients: "keep": an infinite or undefined gradient makes the fit diverge, which is marked; "zero": its
+            entries count as 0, so that the fit goes on.
         ema: Decay of the exponential moving average of the weights, from which samples are drawn; 0 samples from the last
-            weights. At update a of the average it is at most (1 + a) / (10 + a), so that the initial weights are forgotten.
+            weights.
+        ema_halflife_images: Examples after which weights count half in the average, instead of `ema`: a decay of
+            2^(-batch / half-life).
+        ema_ramp: Whether the decay at update a of the average is at most (1 + a) / (10 + a), so that the initial weights are
+            forgotten. Without the ramp an average keeps the share decay^updates of the weights that it started from
+            (`old_weights_kept`): a short fit then hardly changes what is sampled, which looks like stability.
         warm_from: Weights from which a warm start continues: the average ("ema") or the last ones ("raw").
         carry_optimizer: Whether a warm start keeps Adam's moments and count; otherwise they start at zero.
         reset_ema: Whether a warm start's average restarts at the weights from which it continues; otherwise the average of
@@ -61,11 +74,16 @@ class TrainingSettings:
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_updates: Annotated[int, Ge(0), Le(100_000_000)] = 0
     cold_warmup_updates: Annotated[int, Ge(0), Le(100_000_000)] | None = None
+    warmup_images: Annotated[float, Gt(0)] | None = None
+    warmup_from: Literal["zero", "one"] = "one"
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
     weight_decay: Annotated[float, Ge(0)] = 0.0
     clip_norm: Annotated[float, Ge(0)] = 0.0
+    nonfinite_gradients: Literal["keep", "zero"] = "keep"
     ema: Annotated[float, Number, Ge(0), Le(1)] = 0.0
+    ema_halflife_images: Annotated[float, Gt(0)] | None = None
+    ema_ramp: bool = True
     warm_from: Literal["ema", "raw"] = "ema"
     carry_optimizer: bool = False
     reset_ema: bool = True
@@ -80,6 +98,22 @@ class TrainingSettings:
         """Updates of linear warm-up, likewise."""
         return self.warmup_updates if warm or self.cold_warmup_updates is None else self.cold_warmup_updates
 
+    def ema_decay(self, age: Array | np.ndarray | float) -> Array | np.ndarray | float:
+        """Decay of the average at an update, of which there were ``age`` since its last reset."""
+        decay = self.ema if self.ema_halflife_images is None else 0.5 ** (self.batch / self.ema_halflife_images)
+        if not self.ema_ramp:
+            return decay
+        ramp = (1 + age) / (10 + age)
+        return np.minimum(decay, ramp) if isinstance(ramp, float | np.ndarray) else jnp.minimum(decay, ramp)
+
+    def old_weights_kept(self) -> float:
+        """Share of the weights from which the first retraining started that its average still holds: a product of decays."""
+        age = np.arange(self.updates, dtype=np.float64)
+        if not self.reset_ema:
+            age += self.updates_of(False)
+        decay = np.broadcast_to(np.asarray(self.ema_decay(age), np.float64), age.shape)
+        return float(np.prod(decay)) if (decay > 0).all() else 0.0
+
 
 def check_training(settings: TrainingSettings, source: Source) -> None:
     """Raises `ConfigError` if the settings contradict each other, or if no network is trained on such examples."""
@@ -88,6 +122,7 @@ def check_training(settings: TrainingSettings, source: Source) -> None:
             f"family.grad_accumulation: {settings.grad_accumulation} does not divide the batch of {settings.batch}; "
             "give a divisor"
         )
+    _check_fields(settings)
     if is_image(source.shape):
         dtype = jax.eval_shape(source.train, jax.random.key(0)).dtype
         if dtype != "uint8":
@@ -100,3 +135,11 @@ def check_training(settings: TrainingSettings, source: Source) -> None:
         )
     if settings.random_flip:
         raise ConfigError("family.random_flip: only images can be mirrored, the source gives vectors; leave it out")
+
+
+def _check_fields(settings: TrainingSettings) -> None:
+    """Refuses two values of one quantity."""
+    if settings.ema_halflife_images is not None and settings.ema:
+        raise ConfigError("family.ema: expected either a decay or ema_halflife_images, got both; drop one")
+    if settings.warmup_images is not None and (settings.warmup_updates or settings.cold_warmup_updates):
+        raise ConfigError("family.warmup_images: expected a warm-up in examples or in updates, got both; drop one")
