@@ -40,14 +40,14 @@ def summary(study: Mapping[str, Any]) -> str:
     """The study in a few sentences."""
     tables, axes = study["tables"], study["axes"]
     settings = tables["study"]
-    roles = ("source", "family", "regime", "curation")
+    roles = ("source", "family", "regime", "curation", "representation")
     parts = {role: "" if role in axes else _recipe(role, tables.get(role)) for role in roles}
     if tables.get("family", {}).get("kind") == "recorded":
         return _recorded(study, parts["source"])
     text = [
         f"A generative model{_enclosed(' (', parts['family'], ')')} is fitted to real data"
-        f"{_enclosed(' (', parts['source'], ')')} and then retrained, generation after generation, on data that "
-        "contains its own samples"
+        f"{_enclosed(' (', parts['source'], ')')}{_enclosed(', represented by ', parts['representation'], ',')} "
+        "and then retrained, generation after generation, on data that contains its own samples"
         f"{_enclosed(', under the regime ', parts['regime'], '')}."
     ]
     if axes:
