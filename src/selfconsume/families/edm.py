@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, NamedTuple
+import math
+from typing import Annotated, Literal, NamedTuple
 
 import equinox as eqx
 import jax
