@@ -15,6 +15,11 @@ def test_power_of_the_t_test_is_that_of_simulated_tests(effect, n):
     assert t_test_power(effect, n) == pytest.approx(rejected, abs=0.012)
 
 
+@pytest.mark.parametrize("effect", [2.0, 5.0, 20.0])
+def test_power_of_a_large_effect_is_one(effect):
+    assert t_test_power(effect, 10) == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize(("effect", "margin", "n"), [(0.0, 1.5, 10), (0.4, 1.2, 12)])
 def test_power_of_tost_is_that_of_simulated_tests(effect, margin, n):
     x = effect + np.random.default_rng(0).standard_normal((2000, n))

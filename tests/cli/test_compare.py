@@ -113,6 +113,33 @@ def test_a_fixed_data_set_is_what_the_answer_is_about(tmp_path, command):
     assert code == 0 and "the answer is about this data set" in " ".join(out.split())
 
 
+def test_the_profile_answers_each_definition_for_each_cell(results, command):
+    """Fully synthetic training of a Gaussian on 30 samples: its risk rises; what is not measured is said with its remedy."""
+    code, out, _ = command("profile", results.store.path)
+    text = " ".join(out.split())
+    assert (
+        code == 0
+        and "collapse as" in text
+        and "hallucinated data: not measured; add hallucination to the metrics" in text
+    )
+    _, out, _ = command("profile", results.store.path, "--json")
+    rows = json.loads(out)
+    assert {row["regime"] for row in rows} == {"real_only", "mix(ratio=0.5)", "replace"} and len(rows) == 30
+    answers = {(row["regime"], row["definition"], row["reference"]): row["answer"] for row in rows}
+    assert answers["replace", "any increase of risk", "real only"] == "yes"
+    assert answers["real_only", "catastrophic increase of risk", "real only"] == "no"
+    assert results.profile().height == 30
+
+
+def test_watching_gives_a_word_that_stays(results, command):
+    code, out, _ = command("watch", results.store.path, "--json")
+    rows = {row["regime"]: row for row in json.loads(out)}
+    assert code == 0 and set(rows) == {"mix(ratio=0.5)", "replace"} and rows["replace"]["last_look"] == 8
+    assert rows["replace"]["e_value"] > rows["mix(ratio=0.5)"]["e_value"]
+    code, out, _ = command("watch", results.store.path, "--signs")
+    assert code == 0 and "true at every look" in " ".join(out.split())
+
+
 def _study(folder, text):
     (folder / "study.toml").write_text(text)
     return sc.load(folder / "study.toml")

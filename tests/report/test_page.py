@@ -113,8 +113,17 @@ def test_every_cell_and_metric_is_there(page):
     for part in (*shown, "mix(ratio=0.5)", "replace", "real against real", "all cells at generation 0"):
         assert part in page.text
     assert "covariance.1.2" not in page.text and "2 more values" in page.text
-    assert page.tags.count("svg") == len(shown)
+    # And the differences of the primary metric.
+    assert page.tags.count("svg") == len(shown) + 1
     assert "2 cells with 3 seeds each" in page.text and "# What happens?" in page.text
+
+
+def test_the_page_opens_with_the_answer(page):
+    """One sentence, the differences, the table and the primary metric come first; all other parts are folded."""
+    parts = ["With ", "moments.mean_error minus generation 0", "secondary metrics", "Samples", "Last generation"]
+    places = [page.text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert page.tags.count("details") == 5
 
 
 def test_every_generation_is_in_the_slider_or_the_strip(page):

@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from selfconsume import registry
-from selfconsume.analysis.baselines import REAL_ONLY, Baseline, axes_of, baseline_runs, paired
 from selfconsume.analysis.intervals import half_width
-from selfconsume.analysis.paired_tests import NUMBERS, decide_family, pair_statistics
+from selfconsume.analysis.pairs.baselines import REAL_ONLY, Baseline, axes_of, baseline_runs, paired
+from selfconsume.analysis.pairs.paired_tests import NUMBERS, decide_family, pair_statistics
 from selfconsume.analysis.verdicts import directions
 from selfconsume.errors import ConfigError
 from selfconsume.results import stored_study
@@ -132,6 +132,7 @@ def compare_stored(
     primary: str | None = None,
     margin: float | None = None,
     generation: int | None = None,
+    frame: pl.DataFrame | None = None,
 ) -> Comparison:
     """Compares the cells of a directory of results, see `compare`. What is not given here is that of the study's ``[compare]``.
 
@@ -141,6 +142,7 @@ def compare_stored(
         primary: See `compare`.
         margin: Equivalence margin of the primary metric.
         generation: See `compare`.
+        frame: The directory's tidy table, if it has been read already.
 
     Raises:
         ConfigError: The directory holds no study yet, or see `compare`.
@@ -148,7 +150,7 @@ def compare_stored(
     if not store.studies:
         raise ConfigError(f"{store.path}: holds no study yet; run one")
     settings = stored_study.compare_settings(store.study)
-    frame, better = table(store), directions(store)
+    frame, better = table(store) if frame is None else frame, directions(store)
     primary = settings.primary if primary is None else primary
     margin = settings.margin if margin is None else margin
     answer = next((name for name, direction in better.items() if direction and name in frame["metric"]), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from scipy import stats
 
@@ -13,7 +14,9 @@ MAX_SEEDS = 10_000
 def t_test_power(effect: float, n: int, alpha: float = 0.05) -> float:
     """Power of the two-sided one-sample (or paired) t test for a mean of ``effect`` standard deviations."""
     critical, shift = stats.t.ppf(1 - alpha / 2, n - 1), abs(effect) * math.sqrt(n)
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    # Far below the mean scipy's distribution function is nan instead of 0.
+    opposite = stats.nct.cdf(-critical, n - 1, shift)
+    return float(stats.nct.sf(critical, n - 1, shift) + (0.0 if math.isnan(opposite) else opposite))
 
 
 def tost_power(effect: float, margin: float, n: int, alpha: float = 0.05) -> float:
@@ -51,13 +54,46 @@ def seeds_to_decide(
         by_test = effect > 0 and t_test_power(effect, n, alpha / comparisons) >= power
         return by_test or (width > effect and tost_power(effect, width, n, alpha) >= power)
 
-    high = 2
-    while not decides(high):
-        high *= 2
-        if high > MAX_SEEDS:
+    return smallest(decides, 2, MAX_SEEDS)
+
+
+def smallest(holds: Callable[[int], bool], low: int, high: int) -> int | None:
+    """Smallest number from ``low`` to ``high`` for which a monotone condition holds; None if it holds for none."""
+    top = low
+    while not holds(top):
+        top *= 2
+        if top > high:
             return None
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if decides(middle) else (middle, high)
-    return high
+    bottom = max(low - 1, top // 2)
+    while top - bottom > 1:
+        middle = (bottom + top) // 2
+        bottom, top = (bottom, middle) if holds(middle) else (middle, top)
+    return top
+
+
+def generations_to_decide(
+    effect: float, seeds: int, generations: int, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Generations at which the t test of a trend has this power, if the trend goes on and the chain is a random walk.
+
+    The deviation of the mean step of a random walk over T generations is that of a step over the root of T, so an effect in
+    standard deviations over seeds grows with the root of T. Where the noise is stationary it grows faster, and fewer
+    generations do.
+
+    Args:
+        effect: Mean trend in standard deviations over seeds.
+        seeds: Number of seeds.
+        generations: Number of generations of the effect.
+        alpha: Level of the test.
+        power: Probability of finding it.
+
+    Returns:
+        None beyond 1000 times as many.
+    """
+    if seeds < 2 or not math.isfinite(effect) or effect == 0:
+        return None
+
+    def finds(total: int) -> bool:
+        return t_test_power(effect * math.sqrt(total / generations), seeds, alpha) >= power
+
+    return smallest(finds, max(1, generations), 1000 * generations)

@@ -52,6 +52,10 @@ class Evidence(NamedTuple):
     """Whether the level test rejects."""
     is_single: bool = False
     """Whether it is of one sequence, by standard errors over examples: see `analysis.single_sequence`."""
+    effect: float = math.nan
+    """Mean of the tested trend in standard deviations over seeds."""
+    std: float = math.nan
+    """Standard deviation over seeds of the change over `span` generations."""
     is_negligible: bool = False
     """Whether the interval of the change lies within a tenth of the margin."""
 
@@ -108,6 +112,8 @@ def examine(
         span=int(span),
         is_worse=bool(is_worse),
         has_collapsed=has_level and _collapsed(last, (baseline, float(start.mean())), margin, better, alpha),
+        effect=trend.mean / (trend.error * np.sqrt(trend.count)) if trend.error > 0 else math.nan,
+        std=change.error * math.sqrt(change.count),
         is_negligible=max(abs(low), abs(high)) * span <= NEGLIGIBLE * margin,
     )
 

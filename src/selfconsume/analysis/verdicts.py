@@ -50,6 +50,7 @@ import numpy as np
 import polars as pl
 
 from selfconsume.analysis import hypothesis_tests, single_sequence
+from selfconsume.analysis.power import generations_to_decide, seeds_to_decide
 from selfconsume.analysis.stability_tests import Evidence, examine
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.metric_key import better_of
@@ -66,6 +67,7 @@ RESAMPLES = 100
 VERDICTS = ("diverged", "collapsed", "drifting", "undecided", "improved", "stable")
 """All verdicts, gravest first."""
 NUMBERS = ("slope", "low", "high", "margin", "p", "p_holm", "p_equivalence", "level", "baseline")
+NEEDED = ("seeds_needed", "generations_needed")
 
 
 def decide(evidence: Evidence, p_holm: float, alpha: float = 0.05) -> tuple[str, str]:
@@ -112,8 +114,9 @@ def verdicts(
     Returns:
         One row per cell and metric: `run`, the axes, `metric`, `verdict`, `slope` per generation with `low` and `high`,
         `margin` (of the change over `span` generations), `p` of the trend, its Holm-adjusted value (`p_holm`), `p_equivalence`,
-        final `level`, `baseline`, `span`, `seeds`, `diverged`, and `reason`. Seeds that have not reached the last generation
-        are excluded.
+        final `level`, `baseline`, `span`, `seeds`, `diverged`, for undecided rows `seeds_needed` and `generations_needed`
+        (power 80 %, if the estimates are the truth; null if not attainable), and `reason`. Seeds that have not reached the
+        last generation are excluded.
 
     Raises:
         ConfigError: The directory holds no study yet.
@@ -132,6 +135,10 @@ def verdicts(
         verdict, reason = decide(tests, p_holm, alpha)
         numbers = tests._asdict() | {"p_holm": float(p_holm)}
         row |= {"verdict": verdict, **{name: numbers[name] for name in NUMBERS}}
+        needed = _needed(tests, len(evidence), alpha) if verdict == "undecided" else (None, None)
+        if any(needed):
+            reason = f"{reason.partition(';')[0]}; {_in_words(*needed)} would decide"
+        row |= dict(zip(NEEDED, needed, strict=True))
         row |= {"span": tests.span, "seeds": tests.seeds, "diverged": tests.diverged, "reason": reason}
     schema = {
         "run": pl.String,
@@ -139,8 +146,23 @@ def verdicts(
         "metric": pl.String,
         "verdict": pl.String,
     }
-    schema |= dict.fromkeys(NUMBERS, pl.Float64) | dict.fromkeys(("span", "seeds", "diverged"), pl.Int64)
+    schema |= dict.fromkeys(NUMBERS, pl.Float64) | dict.fromkeys(("span", "seeds", "diverged", *NEEDED), pl.Int64)
     return pl.DataFrame(rows, schema=schema | {"reason": pl.String})
+
+
+def _needed(evidence: Evidence, tests: int, alpha: float) -> tuple[int | None, int | None]:
+    """Seeds that would show the trend or its absence, and generations that would show the trend with the same seeds."""
+    if math.isnan(evidence.p) or evidence.diverged or evidence.is_single:
+        return None, None
+    change = evidence.slope * evidence.span
+    seeds = seeds_to_decide(change, evidence.std, evidence.margin, alpha, tests)
+    generations = generations_to_decide(evidence.effect, evidence.seeds, evidence.span + 1, alpha / tests)
+    return seeds, generations
+
+
+def _in_words(seeds: int | None, generations: int | None) -> str:
+    words = [f"about {number} {unit}" for number, unit in ((seeds, "seeds"), (generations, "generations")) if number]
+    return " or ".join(words)
 
 
 def overall(verdict_table: pl.DataFrame) -> dict[str, str]:

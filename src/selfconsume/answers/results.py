@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from selfconsume import registry
-from selfconsume.analysis import compare
+from selfconsume.analysis import anytime, compare, profile
 from selfconsume.analysis import verdicts as directions
 from selfconsume.answers import html, status, summary, verdicts
 from selfconsume.answers.text_table import TextTable
@@ -73,9 +73,28 @@ class Results:
         """The verdict on each cell and metric: stable, drifting, collapsed, ... See `selfconsume.analysis.verdicts`."""
         return verdicts.of_store(self.store)
 
-    def compare(self, *, primary: str | None = None, generation: int | None = None) -> compare.Comparison:
-        """Paired comparison of each cell with real data only, else with generation 0. See `selfconsume.analysis.compare`."""
-        return compare.compare_stored(self.store, primary=primary, generation=generation)
+    def compare(
+        self,
+        *,
+        baseline: Mapping[str, Any] | str | None = None,
+        primary: str | None = None,
+        margin: float | None = None,
+        generation: int | None = None,
+    ) -> compare.Comparison:
+        """Paired comparison of each cell with a baseline, by default as the study's ``[compare]`` says.
+
+        See `selfconsume.analysis.compare`.
+        """
+        settings = {"baseline": baseline, "primary": primary, "margin": margin, "generation": generation}
+        return compare.compare_stored(self.store, **settings)
+
+    def profile(self, *, primary: str | None = None) -> pl.DataFrame:
+        """The answers of eight definitions of model collapse for each cell. See `selfconsume.analysis.profile`."""
+        return profile.profile_stored(self.store, primary=primary)
+
+    def watch(self, *, primary: str | None = None) -> pl.DataFrame:
+        """Whether harm has begun, true at every look at a growing study. See `selfconsume.analysis.anytime`."""
+        return anytime.watch_stored(self.store, primary=primary)
 
     def samples(
         self, generation: int = -1, *, run: str | Mapping[str, Any] | None = None, seed: int | None = None

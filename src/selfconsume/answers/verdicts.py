@@ -17,6 +17,7 @@ from selfconsume.results.store import Store
 NOTE = (
     "change: over the tested generations, with a 95 % interval over {}; p: of the trend, Holm-corrected over all rows"
 )
+ONE_LOOK = "for one look at a study whose length was fixed before; `selfconsume watch` stays true while a study grows"
 SINGLE = "one sequence, no seeds: examples are resampled (bootstrap); how much training varies cannot be seen"
 
 
@@ -68,7 +69,7 @@ def of_store(store: Store) -> Verdicts:
     axes = store.study["axes"]
     labels = {axis: [str(value) for value in frame[axis]] if len(frame) else [] for axis in axes}
     is_single = is_single_sequence(store.study)
-    notes = (NOTE.format("examples"), SINGLE) if is_single else (NOTE.format("seeds"),)
+    notes = (NOTE.format("examples"), SINGLE) if is_single else (NOTE.format("seeds"), ONE_LOOK)
     return Verdicts(frame, labels or {"regime": [stored_study.regime_label(store.study)] * len(frame)}, notes)
 
 

@@ -10,7 +10,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from selfconsume.cli.compare import compare
+from selfconsume.cli.analyses.compare import compare
+from selfconsume.cli.analyses.profile import profile
+from selfconsume.cli.analyses.threshold import threshold
+from selfconsume.cli.analyses.verdict import verdict
+from selfconsume.cli.analyses.watch import watch
 from selfconsume.cli.demo import demo
 from selfconsume.cli.evaluate import evaluate
 from selfconsume.cli.export import export
@@ -23,8 +27,6 @@ from selfconsume.cli.schema import schema
 from selfconsume.cli.status import status
 from selfconsume.cli.table import table
 from selfconsume.cli.theory import theory
-from selfconsume.cli.threshold import threshold
-from selfconsume.cli.verdict import verdict
 from selfconsume.cli.verify import verify
 
 COMMANDS = {
@@ -39,6 +41,8 @@ COMMANDS = {
     "phase": phase,
     "verdict": verdict,
     "compare": compare,
+    "profile": profile,
+    "watch": watch,
     "verify": verify,
     "report": report,
     "export": export,

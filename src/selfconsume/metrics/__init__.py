@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfconsume.metrics.frechet import Frechet, FrechetInfinity
+    from selfconsume.metrics.hallucination import Hallucination
     from selfconsume.metrics.kernel import MMD, EnergyDistance
     from selfconsume.metrics.kid import KID
-    from selfconsume.metrics.labels import Labels
+    from selfconsume.metrics.kolmogorov_smirnov import KolmogorovSmirnov
+    from selfconsume.metrics.labels import Diversity, Labels
     from selfconsume.metrics.log_likelihood import LogLikelihood
     from selfconsume.metrics.mode_coverage import ModeCoverage
     from selfconsume.metrics.moments import Moments
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from selfconsume.metrics.neighbours import Neighbours
     from selfconsume.metrics.parameters import Nonfinite, Parameters, Update
     from selfconsume.metrics.prediction_error import PredictionError
+    from selfconsume.metrics.squared_error import SquaredError
+    from selfconsume.metrics.tail_mass import TailMass
     from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein
 
 FLOOR = ".floor"
@@ -43,17 +47,25 @@ KINDS = {
     "nearest_real": "nearest_real:NearestReal",
     "labels": "labels:Labels",
     "mode_coverage": "mode_coverage:ModeCoverage",
+    "tail_mass": "tail_mass:TailMass",
+    "hallucination": "hallucination:Hallucination",
+    "diversity": "labels:Diversity",
+    "kolmogorov_smirnov": "kolmogorov_smirnov:KolmogorovSmirnov",
     "log_likelihood": "log_likelihood:LogLikelihood",
     "prediction_error": "prediction_error:PredictionError",
+    "squared_error": "squared_error:SquaredError",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
 __all__ = [
     "KID",
     "MMD",
+    "Diversity",
     "EnergyDistance",
     "Frechet",
     "FrechetInfinity",
+    "Hallucination",
+    "KolmogorovSmirnov",
     "Labels",
     "LogLikelihood",
     "ModeCoverage",
@@ -64,6 +76,8 @@ __all__ = [
     "Parameters",
     "PredictionError",
     "SlicedWasserstein",
+    "SquaredError",
+    "TailMass",
     "Update",
     "Wasserstein",
 ]

@@ -1,4 +1,4 @@
-"""Class histogram of samples under a classifier."""
+"""Class histogram of samples, and the diversity of their classes."""
 
 from __future__ import annotations
 
@@ -81,16 +81,70 @@ class Labels(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `ConfigError` for examples that are not vectors of probabilities by themselves."""
-        problem = f"the examples are {source.shape}"
-        if len(source.shape) == 1:
-            rows = np.asarray(source.test(jax.random.key(0)))
-            if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
-                return
-            problem = "the test set holds others"
-        raise ConfigError(
-            f"metrics.labels: expected vectors of class probabilities, {problem}; add "
-            "features = { kind = 'classifier', output = 'scores' }"
-        )
+        _check_probabilities(source, "labels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Diversity(Metric):
+    """Heterozygosity of the categories of samples, and the share of the real categories that survive.
+
+    Examples are one-hot rows, or class probabilities by ``features = { kind = "classifier", output = "scores" }``; the category
+    of an example is its most probable one. Nan if no sample is valid.
+
+    - `diversity.heterozygosity`: ``1 - sum_i p_i^2``, the chance that two samples differ. Under fully synthetic training its
+      mean over seeds falls by the factor 1 - 1/n in a generation (drift in the Wright-Fisher model).
+    - `diversity.survival`: share of the test set's categories that any sample has. Better when higher.
+
+    Both depend on the number of samples: compare at equal n, or with the floor.
+
+    References:
+        Ewens 2004, Mathematical Population Genetics, section 3.2.
+    """
+
+    accepts_features: ClassVar[bool] = True
+    needs_probabilities: ClassVar[bool] = True
+    better: ClassVar[str | Mapping[str, str | None] | None] = {"diversity.survival": "higher"}
+
+    @classmethod
+    def tiny(cls) -> Diversity:
+        """The smallest configuration, for tests."""
+        return cls()
+
+    def prepare(self, key: PRNGKeyArray, source: Source) -> Float[Array, " k"]:
+        """Shares of the categories in the test set."""
+        test = points(source.test(key))
+        return shares(test, jnp.ones(test.shape[0], bool))
+
+    def __call__(
+        self, key: PRNGKeyArray, generation: Generation, prepared: Float[Array, " k"]
+    ) -> Mapping[str, Float[Array, ""]]:
+        """The two values of one generation."""
+        own = shares(points(generation.samples), generation.valid)
+        is_real = prepared > 0
+        return {
+            "diversity.heterozygosity": 1 - jnp.sum(jnp.square(own)),
+            "diversity.survival": jnp.where(
+                jnp.any(generation.valid), jnp.sum((own > 0) & is_real) / jnp.sum(is_real), jnp.nan
+            ),
+        }
+
+    def check(self, source: Source, family: Family) -> None:
+        """Raises `ConfigError` for examples that are not vectors of probabilities by themselves."""
+        _check_probabilities(source, "diversity")
+
+
+def _check_probabilities(source: Source, kind: str) -> None:
+    """Raises `ConfigError` for examples that are not vectors of probabilities by themselves."""
+    problem = f"the examples are {source.shape}"
+    if len(source.shape) == 1:
+        rows = np.asarray(source.test(jax.random.key(0)))
+        if (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3):
+            return
+        problem = "the test set holds others"
+    raise ConfigError(
+        f"metrics.{kind}: expected vectors of class probabilities, {problem}; add "
+        "features = { kind = 'classifier', output = 'scores' }"
+    )
 
 
 def _xlogx(x: Float[Array, " k"]) -> Float[Array, " k"]:

@@ -18,7 +18,7 @@ from selfconsume.analysis import verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.metric_key import better_of
 from selfconsume.plots import metric_curves, panels, web_figure
-from selfconsume.report import cell_map, final_table, sample_strip, terms
+from selfconsume.report import answer, cell_map, collapse_profile, final_table, sample_strip, terms
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
@@ -108,7 +108,15 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
     metrics, hidden = _metrics(store, frame)
     constant = _constant(frame, [metric.name for metric in metrics])
     predictions = findings.predictions if findings else {}
+    answered = answer.gather(store, frame)
+    curves = {
+        metric.name: (metric, *_curve(frame, metric, axes, predictions.get(metric.name, ())))
+        for metric in metrics
+        if metric.name not in constant
+    }
     return {
+        **_answer(answered, curves, axes),
+        "profile": collapse_profile.gather(store, _names(study)),
         "metrics": metrics,
         "hidden": hidden,
         "tables": final_table.pieces(frame, metrics, cells[:MAX_TABLE_ROWS], _names(study)),
@@ -118,12 +126,17 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         "warnings": provenance.warnings(store),
         "constant": constant,
         "n_curves": len(cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)),
-        "curves": [
-            (metric, *_curve(frame, metric, axes, predictions.get(metric.name, ())))
-            for metric in metrics
-            if metric.name not in constant
-        ],
+        "curves": [curve for name, curve in curves.items() if answered is None or name != answered.metric],
     }
+
+
+def _answer(answered: answer.Answer | None, curves: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
+    """The comparison with the baseline, and the figures of its metric: differences, then values."""
+    figures = []
+    if answered is not None and answered.metric in curves:
+        metric = Shown(answered.difference_name, None, f"Difference to {answered.baseline} by pairs of seeds.")
+        figures = [(metric, *_curve(answered.differences, metric, axes, ())), curves[answered.metric]]
+    return {"answer": answered, "answer_figures": figures}
 
 
 def _samples(store: Store, samples_per_panel: int) -> dict[str, Any]:

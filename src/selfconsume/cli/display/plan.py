@@ -7,6 +7,7 @@ from pathlib import Path
 from rich import filesize
 from rich.markup import escape
 
+from selfconsume.analysis import drift_power
 from selfconsume.cli.display import console
 from selfconsume.cli.display.console import count
 from selfconsume.execution import calibration, flops, prediction, resources, schedule
@@ -57,7 +58,7 @@ def show(
     for cell in study.cells:
         labels = ", ".join(f"{name} = {value}" for name, value in cell.labels.items())
         console.OUT.print(escape(f"  {cell.id}  {labels or validation.label('regime', cell.run.regime)}"))
-    for line in flops.lines(todo):
+    for line in (*flops.lines(todo), *drift_power.lines(study)):
         console.OUT.print(escape(line))
     generations = sum(len(task.seeds) * len(task.generations) for task in todo)
     work = f"{count(generations, 'generation')} of lanes in {count(len(todo), 'batch', 'batches')}"

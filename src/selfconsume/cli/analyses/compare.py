@@ -30,7 +30,7 @@ def compare(
 
     Defaults are those of the study's [compare] table, then real data only (else generation 0) and the first metric.
     """
-    from selfconsume.cli.display import comparison
+    from selfconsume.cli.display.analyses import comparison
     from selfconsume.results.store import Store
 
     options = {"baseline": baseline, "primary": primary, "margin": margin, "generation": generation}
