@@ -1,5 +1,7 @@
 """Predictions of a plan: close to what a run takes, and nothing stored for them."""
 
+import math
+
 import pytest
 
 from selfconsume.execution import calibration, prediction, resources, schedule
@@ -33,12 +35,10 @@ def test_a_calibration_measures_each_cohort_and_stores_nothing(tmp_path, layout,
     monkeypatch.chdir(tmp_path)
     made = study(regimes=[{"kind": "mix"}, {"kind": "accumulate"}])
     tasks = schedule.pending(made, None, layout)
-    measured = calibration.calibrate(tasks, layout)
+    measured = calibration.calibrate(tasks, layout, seconds=math.inf)
     assert set(measured.times) == {cohort_of(cell.run) for cell in made.cells} and measured.measured == 2
     for seconds in measured.times.values():
-        assert seconds.compilation > 0 and seconds.generation > 0
-        # Compiling takes longer than a Gaussian's generation, whatever else this machine does.
-        assert seconds.compilation > seconds.generation
+        assert seconds.compilation >= 0 and seconds.generation > 0
     assert not list(tmp_path.iterdir())
     one = calibration.calibrate(tasks, layout, seconds=0.0)
     assert one.measured == 1 and len(set(one.times.values())) == 1 and set(one.times) == set(measured.times)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from selfconsume.metrics import DECODED as DECODED
 from selfconsume.metrics import FLOOR as FLOOR
 
@@ -62,7 +64,7 @@ def parsed(content: bytes, number: int, previous: str) -> tuple[dict[str, Any], 
     seal = _SEAL.match(content)
     if seal is None or digest(seal[1] + b"}") != seal[2].decode():
         raise ValueError("its checksum does not match")
-    entry = json.loads(seal[1] + b"}")
+    entry = from_json(seal[1] + b"}")
     if entry.pop("line") != number:
         raise ValueError("lines are missing, repeated or in another order")
     if entry.pop("previous") != previous:

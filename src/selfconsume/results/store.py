@@ -27,7 +27,7 @@ from selfconsume.results.format import DATA, Lane
 REMEDY = "restore it from a copy, or compute it again with `run --repair`"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Segment:
     """Some generations of a batch of lanes, as one line of the log commits them.
 
@@ -228,6 +228,8 @@ class Store:
                 self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
             case fmt.SEGMENT:
                 study = range(len(self.studies))[fields.pop("study", -1)] if self.studies else -1
+                if self.segments:
+                    _share_equal(fields, self.segments[-1])
                 segment = Segment(keep=fields.pop("kept"), **fields, study=study, number=number)
                 part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
                 self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
@@ -268,3 +270,10 @@ class Store:
         for part, name in files.items():
             if name != fmt.file_name(self.directory, number, item.lanes, first, last, part):
                 raise ValueError(f"{name!r} is not a file of this line")
+
+
+def _share_equal(fields: dict[str, Any], previous: Segment) -> None:
+    """Puts tables of the segment before in the place of equal ones: copies in a million lines would fill the memory."""
+    for name in ("layout", "metrics", "fewest"):
+        if fields.get(name) == (value := getattr(previous, name)):
+            fields[name] = value

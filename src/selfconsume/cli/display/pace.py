@@ -71,7 +71,13 @@ def _share(path: Path) -> dict[str, Any]:
         store = Store(path)
         pace, host = paces.pace(store), store.study["machine"].get("host", "")
     except ConfigError as error:
-        return {"number": number, "directory": str(path), "host": "", "pace": None, "problem": str(error)}
+        return {
+            "number": number,
+            "directory": str(path),
+            "host": "",
+            "pace": None,
+            "problem": str(error).partition(": ")[2],
+        }
     return {"number": number, "directory": str(path), "host": host, "pace": pace, "problem": ""}
 
 
