@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         evaluate,
         family,
         load_results,
+        merge,
         metric,
         regime,
         representation,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     )
 
 _NAMES = {
-    "api": "Results curation evaluate family load_results metric regime representation run source",
+    "api": "Results curation evaluate family load_results merge metric regime representation run source",
     "loop.run": "Run",
     "loop.step": "retrain step",
     "study.study": "Study",
@@ -94,6 +95,7 @@ __all__ = [
     "load",
     "load_generator",
     "load_results",
+    "merge",
     "metric",
     "metrics",
     "regime",

@@ -13,6 +13,8 @@ from selfconsume.answers import notebook
 from selfconsume.answers.results import Results
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
+from selfconsume.execution.engine import Engine
+from selfconsume.execution.merging import merge as merging
 from selfconsume.families.external import sklearn
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.sources import arrays, memory
@@ -86,6 +88,8 @@ def run(
     out: str | Path,
     *,
     layout: DeviceLayout | None = None,
+    engine: Engine | None = None,
+    budget: float | None = None,
     on_progress: Callable[[run_study.Progress], None] | None = None,
 ) -> Results:
     """Runs the generations, seeds and metrics of a study that a directory does not hold yet.
@@ -94,6 +98,8 @@ def run(
         study: The study.
         out: The directory of results; created if it does not exist.
         layout: The devices; default: all local ones.
+        engine: Where it is computed; default: in this process. `selfconsume.execution.engines.ray.RayEngine` is a cluster.
+        budget: Seconds after which it stops, with a generation's end; default: no limit.
         on_progress: Called with the progress, several times a second at most; default: a bar in notebooks, else silent.
 
     Raises:
@@ -102,7 +108,24 @@ def run(
     if not isinstance(study, Study):
         raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
     with notebook.progress(on_progress) as callback:
-        run_study.execute(study, out, layout=layout, on_progress=callback)
+        run_study.execute(study, out, layout=layout, engine=engine, budget=budget, on_progress=callback)
+    return Results(out)
+
+
+def merge(directories: Sequence[str | Path], out: str | Path, *, study: Study | None = None) -> Results:
+    """Joins directories of results of one study, or of related studies, in another one.
+
+    See `selfconsume.execution.merging.merge.merge`.
+
+    Args:
+        directories: The directories, such as the shares of a study; they are not changed.
+        out: The directory of all results; more can be merged later.
+        study: The study of the result; default: the joint study of all.
+
+    Raises:
+        ConfigError: A directory is damaged, two contradict each other, or their runs fill no grid.
+    """
+    merging.merge(directories, out, study=study)
     return Results(out)
 
 

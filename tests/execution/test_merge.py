@@ -2,12 +2,14 @@
 
 import dataclasses
 import random
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import selfconsume as sc
 from selfconsume.errors import ConfigError
 from selfconsume.execution import restore
 from selfconsume.execution.merging.merge import merge
@@ -125,6 +127,7 @@ def test_merging_again_adds_what_came_since(tmp_path, single, halves):
     assert after.study["seeds"] == [0, 1, 2, 3, 5]
     assert len(after.segments) > len(before.segments)
     assert table(after).filter(seed=5).equals(table(Store(halves[1])).filter(seed=5))
+    assert sc.merge(halves, tmp_path / "all").table().equals(table(after))
 
 
 def test_an_interrupted_merge_is_continued(tmp_path, single, halves):
@@ -223,6 +226,13 @@ def test_damaged_inputs_are_refused_before_anything_is_written(tmp_path, halves)
     hurt = Store(halves[1]).segments[0]
     (halves[1] / DATA / hurt.file).write_bytes(b"damaged")
     with pytest.raises(ConfigError, match=f"{hurt.file}: its checksum is not the one in the log"):
+        merge(halves, tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_a_merge_without_room_is_refused(tmp_path, halves, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 100, 100))
+    with pytest.raises(ConfigError, match="on disk, 100 bytes are free"):
         merge(halves, tmp_path / "all")
     assert not (tmp_path / "all").exists()
 

@@ -52,14 +52,19 @@ def check(study: Study, out: str | Path, shares: int = 1) -> None:
                 f"{filesize.decimal(least)} of memory, this machine has {filesize.decimal(memory)}; "
                 "lower source.n or n_synthetic, or look back less"
             )
-    path = Path(out).absolute()
-    free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
+    free = free_bytes(out)
     needed = disk_bytes(study) // shares
     if needed > free:
         raise ConfigError(
             f"the study needs about {filesize.decimal(needed)} on disk, {filesize.decimal(free)} are free; "
             "use keep = 'generators', or fewer seeds or generations"
         )
+
+
+def free_bytes(out: str | Path) -> int:
+    """Free bytes of the disk that a directory is, or would be, on."""
+    path = Path(out).absolute()
+    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
 
 
 def lane_bytes(run: Run, last: int) -> int:

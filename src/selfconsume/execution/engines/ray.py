@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
@@ -125,7 +126,10 @@ class RayEngine:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         local = {} if address else {"include_dashboard": False}
         try:
-            self._ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
+            with warnings.catch_warnings():
+                # JAX warns of forks; Ray's processes execute another program at once, which is safe.
+                warnings.filterwarnings("ignore", ".*os.fork", RuntimeWarning)
+                self._ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import filesize
+
 from selfconsume.errors import ConfigError
+from selfconsume.execution import resources
 from selfconsume.execution.merging import contradictions, joint_study
 from selfconsume.execution.run_study import announce
 from selfconsume.lanes.layout import DeviceLayout
@@ -61,6 +64,7 @@ def merge(
         joint_study.of_study(study, names, studies)
         joint = {}
     contradictions.refuse(stores)
+    _check_room(stores[len(former) :], out)
     with Writer(out) as writer:
         total = sum(len(store.segments) for store in stores[len(former) :])
         done = 0
@@ -76,6 +80,20 @@ def merge(
                 | {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z")},
             )
     return Store(out)
+
+
+def _check_room(stores: Sequence[Store], out: Path) -> None:
+    """Refuses a merge whose copies do not fit on the disk."""
+    needed = 0
+    for store in stores:
+        named = [file for segment in store.segments for file in (segment.file, segment.state) if file]
+        needed += sum(path.stat().st_size for file in named if (path := store.path / DATA / file).exists())
+    free = resources.free_bytes(out)
+    if needed > free:
+        raise ConfigError(
+            f"{out}: the merge needs {filesize.decimal(needed)} on disk, {filesize.decimal(free)} are free; "
+            "give an --out with more room"
+        )
 
 
 def _verified(path: Path) -> Store:
