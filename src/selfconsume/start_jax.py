@@ -87,6 +87,8 @@ def _join_hosts() -> None:
 def _use_compilation_cache() -> None:
     if jax.config.values["jax_compilation_cache_dir"] is None:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        if not os.path.isabs(root):  # A user without a home.
+            return
         cpu = "".join(c if c.isalnum() else "-" for c in cpu_model())
         jax.config.update(
             "jax_compilation_cache_dir", os.path.join(root, "selfconsume", f"jax-{metadata.version('jaxlib')}-{cpu}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import signal
 import sys
 import traceback
 from typing import Annotated, NoReturn
 
 import typer
 
+from selfconsume.cli import start
 from selfconsume.cli.analyses.compare import compare
 from selfconsume.cli.analyses.profile import profile
 from selfconsume.cli.analyses.threshold import threshold
@@ -49,7 +51,6 @@ COMMANDS = {
     "list": list_kinds,
     "schema": schema,
 }
-STOPPED = "stopped; finished work is stored; run the same command again to continue"
 LONGEST = 290
 """Most characters of a message; longer ones lose their middle."""
 NUMERIC_SETTINGS = (
@@ -95,21 +96,33 @@ def _options(
 
 def main() -> None:
     """The entry point: every mistake of the user is one line on standard error and exit code 2."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _drop_numeric_settings()
+    start.catch_signals()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal may not have all the characters of a name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _drop_numeric_settings()
         code = app(standalone_mode=False)
         if code == 130:  # what typer makes of Ctrl-C; older ones raise Abort
             raise KeyboardInterrupt
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        _fail(STOPPED, 130)
+        _fail(start.STOPPED, start.CODE)
     except BrokenPipeError:
         # The reader of our output has closed it, as in `selfconsume table DIR | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _exit(0)
+    except SystemExit as stop:
+        # The command-line library makes an exit code of a closed pipe.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _exit(0)
     except Exception as error:
-        _fail(*_explanation(error))
-    sys.exit(code if isinstance(code, int) else 0)
+        # Compilers turn the exception of a signal into others.
+        _fail(*((start.STOPPED, start.CODE) if start.is_stopping() else _explanation(error)))
+    _exit(code if isinstance(code, int) else 0)
 
 
 def _drop_numeric_settings() -> None:
@@ -124,14 +137,15 @@ def _explanation(error: Exception) -> tuple[str, int]:
     if callable(format_message := getattr(error, "format_message", None)):
         return f"{str(format_message()).strip()} Try 'selfconsume --help'.", 2
     if type(error).__name__ == "Abort":
-        return STOPPED, 130
+        return start.STOPPED, 130
     from selfconsume.errors import ConfigError
 
     text = " ".join(str(error).split())
     if isinstance(error, ConfigError):
         return text, 2
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno is not None:
+        place = error.filename if error.filename is not None else "the output"
+        return f"{place}: {error.strerror}", 2
     if "RESOURCE_EXHAUSTED" in text:
         return (
             f"the devices have too little memory ({text[:100]}); set family.grad_accumulation to split each minibatch, "
@@ -150,5 +164,16 @@ def _fail(text: str, code: int) -> NoReturn:
     if len(text) > LONGEST:
         half = LONGEST // 2 - 3
         text = f"{text[:half]} ... {text[-half:]}"
-    print(f"error: {text}" if code == 2 else text, file=sys.stderr)
+    with contextlib.suppress(OSError):  # The terminal may be gone.
+        print(f"error: {text}" if code == 2 else text, file=sys.stderr)
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    start.ends_with(code)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        # Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code)

@@ -22,6 +22,7 @@ FORMAT = 2
 LOG = "log.jsonl"
 DATA = "data"
 LOCK = ".lock"
+LEASE = ".lease"
 
 OPEN, STUDY, LANES, SEGMENT, UNFINISHED, MERGE = "open", "study", "lanes", "segment", "unfinished", "merge"
 """Events: the directory is created; a study is run; lanes get an id; generations are stored; a fit is checkpointed; another

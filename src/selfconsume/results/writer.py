@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import secrets
@@ -11,19 +10,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
 from selfconsume.errors import ConfigError
 from selfconsume.files.regular import read_bytes
+from selfconsume.results import disk, log
 from selfconsume.results import format as fmt
-from selfconsume.results import log
-from selfconsume.results.format import DATA, LOCK, LOG, OPENING, Lane
+from selfconsume.results.format import DATA, LEASE, LOCK, LOG, OPENING, Lane
+from selfconsume.results.lease import Lease
 from selfconsume.results.log import Entry
 from selfconsume.results.store import Store
-
-COPY_BYTES = 2**24
-"""Bytes that are written at a time."""
 
 
 class Writer:
@@ -44,33 +40,19 @@ class Writer:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path}: is a file; give a directory")
         if path.is_dir():
-            _check_ownership(path)
+            with disk.writing(path / LOG):
+                _check_ownership(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be created ({error.strerror})") from None
-        self._lock = FileLock(path / LOCK)
+        self._lease = Lease(path)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ConfigError(
-                f"{path}: another process is writing to it; wait for it or give another directory"
-            ) from None
-        try:
-            if _is_new(path):
-                _create(path)
-            if repair:
-                log.cut_damage(path)
-            (path / DATA).mkdir(exist_ok=True)
-            self.store = Store(path)
+            with disk.writing(path / LOG):
+                self._open(repair)
         except BaseException:
-            self._lock.release()
+            self._lease.release()
             raise
-        self._log = open(path / LOG, "r+b")  # noqa: SIM115 (held until close)
-        self._log.truncate(self.store.size)
-        self._log.seek(self.store.size)
-        if not repair:  # Files of lines that were cut stay until they are computed again.
-            self._remove_leftovers()
         self._states = [segment for segment in self.store.segments if self.store.has_state(segment)]
 
     def __enter__(self) -> Writer:
@@ -78,18 +60,35 @@ class Writer:
 
     def __exit__(self, *_: Any) -> None:
         self._log.close()
-        self._lock.release()
+        self._lease.release()
+
+    def _open(self, repair: bool) -> None:
+        """Opens the log at its end, and removes what was not committed."""
+        if _is_new(self.path):
+            _create(self.path)
+        if repair:
+            log.cut_damage(self.path)
+        (self.path / DATA).mkdir(exist_ok=True)
+        self.store = Store(self.path)
+        self._log = open(self.path / LOG, "r+b", buffering=0)  # noqa: SIM115 (held until close)
+        self._log.truncate(self.store.size)
+        self._log.seek(self.store.size)
+        if not repair:  # Files of lines that were cut stay until they are computed again.
+            self._remove_leftovers()
 
     def follow(self) -> None:
         """Nothing: the process that writes knows what is committed."""
 
     def commit(self, event: str, **fields: Any) -> None:
-        """Appends one line to the log, and waits until it is on the disk."""
+        """Appends one line to the log, and waits until it is on the disk.
+
+        Raises:
+            ConfigError: It cannot be written, or another process has taken over.
+        """
+        self._lease.check()
         number = self.store.number + 1
         line = fmt.line(number, self.store.checksum, event, fields)
-        self._log.write(line)
-        self._log.flush()
-        os.fsync(self._log.fileno())
+        disk.append(self._log, self.path / LOG, line, self.store.size)
         replaced = self.store.numbered(fields["replaces"]) if fields.get("replaces") else None
         fields, checksum = fmt.parsed(line, number, self.store.checksum)
         self.store.apply(Entry(number, fields.pop("event"), fields, checksum, self.store.size + len(line)))
@@ -113,18 +112,7 @@ class Writer:
     def copy(self, source: BinaryIO, lanes: str, first: int, last: int, part: str) -> tuple[str, str]:
         """Writes the content of a file of tensors, see `write`."""
         file = fmt.file_name(self.store.directory, self.store.number + 1, lanes, first, last, part)
-        target = self.path / DATA / file
-        temporary = target.with_suffix(".tmp")
-        checksum = hashlib.sha256()
-        with open(temporary, "wb") as handle:
-            while block := source.read(COPY_BYTES):
-                checksum.update(block)
-                handle.write(block)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, target)
-        _sync(target.parent)
-        return file, checksum.hexdigest()
+        return file, disk.write_whole(self.path / DATA / file, source)
 
     def add_lanes(self, lanes: list[Lane]) -> str:
         """Gives a batch of lanes its identity, a function of the lanes alone, and commits it where it is new."""
@@ -191,7 +179,7 @@ def _check_ownership(path: Path) -> None:
     """Refuses a directory that holds anything before its log has begun."""
     if not _is_new(path):
         return
-    foreign = {file.name for file in path.iterdir()} - {LOCK, LOG, DATA}
+    foreign = {file.name for file in path.iterdir()} - {LOCK, LEASE, LOG, DATA}
     data = path / DATA
     if foreign or (data.exists() and (not data.is_dir() or any(data.iterdir()))):
         raise ConfigError(f"{path}: holds other files; give a new directory")
@@ -204,11 +192,4 @@ def _create(path: Path) -> None:
         handle.write(first)
         handle.flush()
         os.fsync(handle.fileno())
-    _sync(path)
-
-
-def _sync(folder: Path) -> None:
-    """Waits until names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    disk.sync(path)

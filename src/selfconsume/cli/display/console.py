@@ -16,8 +16,21 @@ from selfconsume.execution.run_study import Progress
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
 
-OUT = Console(highlight=False, soft_wrap=True)
-ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PipeConsole(Console):
+    """A console that leaves it to the command what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """See `rich.console.Console`.
+
+        Raises:
+            BrokenPipeError: Always.
+        """
+        raise BrokenPipeError
+
+
+OUT = PipeConsole(highlight=False, soft_wrap=True)
+ERR = PipeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -29,7 +42,7 @@ def show(table: Table) -> None:
     """Prints a table in full: long entries are folded on a terminal, and keep their width elsewhere."""
     for column in table.columns:
         column.overflow = "fold"
-    (OUT if OUT.is_terminal else Console(highlight=False, width=10_000)).print(table)
+    (OUT if OUT.is_terminal else PipeConsole(highlight=False, width=10_000)).print(table)
 
 
 @contextmanager
