@@ -40,6 +40,17 @@ def test_the_standard_error_of_a_share_is_that_of_the_binomial(results):
     np.testing.assert_allclose(precision["error"].to_numpy().mean(), expected.mean(), rtol=4 * 0.07 / np.sqrt(7))
 
 
+def test_memorisation_has_errors_and_what_compares_no_samples_has_none(tmp_path):
+    """The share of authentic samples is a binomial share too."""
+    generations = SEQUENCES["stationary"][:3]
+    results = sc.evaluate(REAL, generations, tmp_path / "out", metrics=["nearest_real", "nonfinite"])
+    table = results.table()
+    rows = table.filter(pl.col("metric") == "nearest_real.authentic")
+    expected = np.sqrt(rows["value"] * (1 - rows["value"]) / 100)
+    np.testing.assert_allclose(rows["error"].mean(), expected.mean(), rtol=4 * 0.07 / np.sqrt(3))
+    assert table.filter(pl.col("metric") == "nonfinite")["error"].to_list() == [None] * 3
+
+
 def test_errors_of_metrics_added_later_are_those_of_the_beginning(results, tmp_path):
     sc.evaluate(REAL, SEQUENCES, tmp_path / "out", metrics=["frechet"])
     added = sc.evaluate(REAL, SEQUENCES, tmp_path / "out", metrics=METRICS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from selfconsume.lanes import metric_programs
 from selfconsume.lanes.generation_programs import Arrays
-from selfconsume.lanes.measurement import Measurement
+from selfconsume.lanes.measurement import Measurement, compared_counts
 from selfconsume.lanes.records import Values
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.types import Metric
@@ -25,8 +25,7 @@ def standard_errors(
 ) -> dict[str, Values]:
     """Standard deviation of each value over bootstrap resamples of the generation's examples; real data stays as it is.
 
-    Only of metrics with a noise floor: the others do not compare samples. The resamples of a generation are the same for all
-    metrics and lanes.
+    Only of metrics that compare samples with real data. The resamples of a generation are the same for all metrics and lanes.
 
     A resample repeats examples, so its distances are biased upwards: the deviation is used, never the quantiles. It says
     nothing of the randomness of training, which only seeds show. For metrics of nearest neighbours it is rough.
@@ -42,12 +41,16 @@ def standard_errors(
     References:
         Efron 1979, Annals of Statistics 7:1, section 2.
     """
-    pairs = [pair for pair in zip(metrics, prepared_data, strict=True) if pair[0].has_noise_floor]
+    n = measurement.inputs.run.sample_size
+    pairs = [
+        (metric, data)
+        for metric, data in zip(metrics, prepared_data, strict=True)
+        if metric.compares_with and compared_counts(metric, n, measurement.sizes)[0]
+    ]
     if not pairs:
         return {}
     chosen, prepared = [metric for metric, _ in pairs], [data for _, data in pairs]
     inputs = measurement.inputs
-    n = inputs.run.sample_size
     program = metric_programs.resample(n, inputs.layout)
     views = measurement.views(chosen, lane)
     random = np.random.default_rng(t)
