@@ -26,6 +26,7 @@ class Recorded(HostFamily):
     bootstrap: Annotated[int, Ge(0), Le(100_000)] = 0
 
     is_recorded: ClassVar[bool] = True
+    takes: ClassVar[Any] = "any"
 
     @classmethod
     def tiny(cls) -> Recorded:

@@ -13,7 +13,7 @@ import numpy as np
 from selfconsume.errors import ConfigError
 from selfconsume.files.regular import open_regular
 from selfconsume.sources.dataset_source import split_order
-from selfconsume.sources.files import json_lines, numpy_files, pictures, tables
+from selfconsume.sources.files import json_lines, numpy_files, pictures, sample_texts, tables
 from selfconsume.sources.files.archives import open_entries
 from selfconsume.sources.tabular.table import TableFormat, listed
 from selfconsume.types import Source
@@ -102,6 +102,9 @@ def _values(path: str, source: Source) -> np.ndarray:
             }
             channels: Any = source.shape[2]
             return np.asarray(pictures.read(path, options["side"], channels, options["resample"], "nothing").examples)
+        vocabulary = getattr(source, "vocabulary", None)
+        if vocabulary is not None and suffix in sample_texts.SUFFIXES:
+            return sample_texts.read(path, vocabulary, source.shape[0])
         if suffix in (".npy", ".npz"):
             return numpy_files.read(path, getattr(source, "array", None) if suffix == ".npz" else None, None).values
         if suffix in TABLES:
