@@ -61,7 +61,7 @@ def test_commands_beside_theory_are_accepted(command, tmp_path, monkeypatch):
         raise Trains
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("selfconsume.cli.display.critical_ratio.search", trains)
+    monkeypatch.setattr("selfconsume.answers.threshold.search", trains)
     monkeypatch.setattr("selfconsume.analysis.phase_diagram.contractions", trains)
     Path("gaussian.toml").write_text(blocks(GUIDE, "toml")[1])
     (line,) = re.findall(rf"^selfconsume {command} .*", (ROOT / GUIDE).read_text(), re.MULTILINE)

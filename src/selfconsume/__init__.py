@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfconsume import curations, extractors, families, metrics, regimes, representations, sources
+    from selfconsume.answers.phase import phase
+    from selfconsume.answers.side_by_side import compare
+    from selfconsume.answers.theory import theory
+    from selfconsume.answers.threshold import threshold
     from selfconsume.api import (
         Results,
         curation,
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "api": "Results curation evaluate family load_results merge metric regime representation run source",
+    "answers.phase": "phase",
+    "answers.side_by_side": "compare",
+    "answers.threshold": "threshold",
     "loop.run": "Run",
     "loop.step": "retrain step",
     "study.study": "Study",
@@ -64,7 +71,7 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-_PACKAGES = ("curations", "extractors", "families", "metrics", "regimes", "representations", "sources")
+_PACKAGES = ("curations", "extractors", "families", "metrics", "regimes", "representations", "sources", "theory")
 
 __all__ = [
     "ConfigError",
@@ -86,6 +93,7 @@ __all__ = [
     "Study",
     "SufficientStatisticsFamily",
     "check",
+    "compare",
     "curation",
     "curations",
     "evaluate",
@@ -98,6 +106,7 @@ __all__ = [
     "merge",
     "metric",
     "metrics",
+    "phase",
     "regime",
     "regimes",
     "register",
@@ -110,6 +119,8 @@ __all__ = [
     "sources",
     "step",
     "style",
+    "theory",
+    "threshold",
 ]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from selfconsume.cli.display import predictions
+from selfconsume.answers import theory as answers
 from selfconsume.theory.stability.rates import StabilityRates
 
 STUDY = """
@@ -83,7 +83,7 @@ def test_a_rate_of_samples_is_not_shown_as_one_of_parameters(call, tmp_path):
 def test_a_rate_that_is_none_says_why_only_where_it_is_known(call, monkeypatch):
     """Not every rate has a condition: there is no rho where a fit is no strict maximum."""
     there = StabilityRates(0.25, None, None, 0.4, {"bertrand": "estimate"}, {"ferbach": "alpha > 0"}, ())
-    monkeypatch.setattr(predictions, "stability_of", lambda run: there)
+    monkeypatch.setattr(answers, "stability_of", lambda run: there)
     lines = [line.strip() for line in call("theory")[1].splitlines()]
     assert "rho      none  [local rate]" in lines and "bertrand 0.4 (estimate)  [Theorem 1]" in lines
     assert "ferbach  none; needs alpha > 0, which fails  [Ferbach et al. 2024]" in lines

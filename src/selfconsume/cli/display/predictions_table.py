@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.analysis import against_theory, twins
-from selfconsume.cli.display.cell_theory import REGRESSED, CellTheory, departures, is_limit
+from selfconsume.answers.cell_theory import REGRESSED, CellTheory, departures, is_limit
 from selfconsume.cli.display.console import OUT, say
 from selfconsume.study import validation
 from selfconsume.theory.predictions.predict import Prediction
