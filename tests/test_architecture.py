@@ -30,7 +30,7 @@ LAYERS = [
     {"execution"},
     {"analysis"},
     {"plots"},
-    {"report"},
+    {"report", "trackers"},
     {"answers"},
     {"cli", "api"},
 ]

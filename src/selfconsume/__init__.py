@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         representation,
         run,
         source,
+        track,
     )
     from selfconsume.contracts import check, register
     from selfconsume.errors import ConfigError
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     )
 
 _NAMES = {
-    "api": "Results curation evaluate family load_results merge metric regime representation run source",
+    "api": "Results curation evaluate family load_results merge metric regime representation run source track",
     "answers.phase": "phase",
     "answers.side_by_side": "compare",
     "answers.threshold": "threshold",
@@ -121,6 +122,7 @@ __all__ = [
     "style",
     "theory",
     "threshold",
+    "track",
 ]
 
 

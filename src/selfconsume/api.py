@@ -21,6 +21,8 @@ from selfconsume.sources import arrays, memory
 from selfconsume.start_jax import start_jax
 from selfconsume.study import recorded_arrays, recorded_study, validation
 from selfconsume.study.study import Study
+from selfconsume.trackers import feed
+from selfconsume.trackers.tracker import Tracker
 from selfconsume.types import Curation, Family, Metric, Regime, Representation, Source
 
 
@@ -90,6 +92,7 @@ def run(
     layout: DeviceLayout | None = None,
     engine: Engine | None = None,
     budget: float | None = None,
+    tracker: str | Tracker | None = None,
     on_progress: Callable[[run_study.Progress], None] | None = None,
 ) -> Results:
     """Runs the generations, seeds and metrics of a study that a directory does not hold yet.
@@ -100,6 +103,7 @@ def run(
         layout: The devices; default: all local ones.
         engine: Where it is computed; default: in this process. `selfconsume.execution.engines.ray.RayEngine` is a cluster.
         budget: Seconds after which it stops, with a generation's end; default: no limit.
+        tracker: "tensorboard", "mlflow", "wandb", ``NAME:PLACE`` or a `Tracker`: takes what is committed; see `track`.
         on_progress: Called with the progress, several times a second at most; default: a bar in notebooks, else silent.
 
     Raises:
@@ -107,7 +111,8 @@ def run(
     """
     if not isinstance(study, Study):
         raise ConfigError(f"run: expected a Study, got {study!r}; load(path) reads a study file")
-    with notebook.progress(on_progress) as callback:
+    trackers = [] if tracker is None else [tracker]
+    with notebook.progress(on_progress) as progress, feed.following(out, trackers, progress) as callback:
         run_study.execute(study, out, layout=layout, engine=engine, budget=budget, on_progress=callback)
     return Results(out)
 
@@ -168,6 +173,20 @@ def evaluate(
         with notebook.progress(on_progress) as callback:
             run_study.execute(study, out, on_progress=callback)
     return Results(out)
+
+
+def track(results: str | Path | Results, tracker: str | Tracker) -> None:
+    """Passes everything that a directory of results holds to a tracker; without the network unless the tracker is told so.
+
+    Args:
+        results: The results or their directory.
+        tracker: "tensorboard", "mlflow" or "wandb", each of which writes to a folder beside the results; ``NAME:PLACE`` for
+            another folder, tracking URI or project; or a `Tracker` of your own.
+
+    Raises:
+        ConfigError: There is no such tracker, or its library is not installed.
+    """
+    feed.replay(results.store.path if isinstance(results, Results) else results, tracker)
 
 
 def load_results(out: str | Path) -> Results:

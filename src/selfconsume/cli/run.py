@@ -44,6 +44,14 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="The cluster of Ray, or 'auto'; default: one on this machine."),
 ]
+Trackers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tracker",
+        metavar="NAME[:PLACE]",
+        help="Also log to tensorboard, mlflow or wandb (extras); by default to a folder DIR-NAME, without the network.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be computed and what it would take, and stop.")
 ]
@@ -62,6 +70,7 @@ def run(
     budget: BudgetText = None,
     engine: EngineName = Engines.local,
     address: Address = None,
+    tracker: Trackers = None,
     dry_run: DryRun = False,
     calibrate: Calibrate = None,
 ) -> None:
@@ -83,7 +92,9 @@ def run(
             plan.show(loaded, out, share=part, workers=workers, budget=seconds, calibrates=calibrate)
             return
         text = None if changes else text
-        store = study_run.execute(loaded, out, engine=cluster, text=text, repair=repair, share=part, budget=seconds)
+        store = study_run.execute(
+            loaded, out, engine=cluster, text=text, repair=repair, share=part, budget=seconds, trackers=tracker or ()
+        )
     if seconds is not None and (lacking := study_run.missing(loaded, store, part)):
         console.say(f"stopped after {budget}: {lacking}; run the same command again to continue")
         raise typer.Exit(UNFINISHED)

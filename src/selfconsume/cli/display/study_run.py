@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from selfconsume.cli.display import console
@@ -12,6 +13,7 @@ from selfconsume.execution.shares import Share
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results.store import Store
 from selfconsume.study.study import Study
+from selfconsume.trackers import feed
 
 
 def execute(
@@ -23,10 +25,11 @@ def execute(
     repair: bool = False,
     share: Share | None = None,
     budget: float | None = None,
+    trackers: Sequence[str] = (),
 ) -> Store:
     """Runs a study with a progress bar. See `run_study.execute`."""
     console.describe_data(line for cell in study.cells for line in cell.run.source.description)
-    with console.progress() as on_progress:
+    with console.progress() as progress, feed.following(out, trackers, progress) as on_progress:
         store = run_study.execute(
             study,
             out,
