@@ -12,12 +12,14 @@ import sys
 from pathlib import Path
 
 import polars as pl
+from PIL import Image
 
 from selfconsume.api import load_results
-from selfconsume.plots import metric_curves
-from selfconsume.plots.rates import save
 from selfconsume.report import export_samples
 from selfconsume.results import description
+
+WIDTH = 1000
+"""Pixels of the picture of samples, from left to right."""
 
 
 def keep(directory: Path, out: Path) -> None:
@@ -28,10 +30,11 @@ def keep(directory: Path, out: Path) -> None:
     frame.with_columns(pl.col(pl.Float64).round_sig_figs(6)).drop("run").write_csv(out / "values.csv")
     answer = results.compare()
     answer.table.drop("run").with_columns(pl.col(pl.Float64).round_sig_figs(4)).write_csv(out / "comparison.csv")
-    axes = [axis for axis in store.study["axes"] if frame[axis].n_unique() > 1]
-    figure = metric_curves.metric_curves(frame, answer.primary, axes, "lower")
-    save(figure, out / f"{answer.primary}.svg")
-    export_samples.figure(store, out / "samples.png")
+    results.plot(answer.primary, out / f"{answer.primary}.svg")
+    export_samples.figure(store, picture := out / "samples.png")
+    with Image.open(picture) as image:
+        image.convert("RGB").resize((WIDTH, WIDTH * image.height // image.width)).save(out / "samples.jpg", quality=85)
+    picture.unlink()
     machine = {name: value for name, value in store.study["machine"].items() if name != "host"}
     record = {
         "versions": store.study["versions"],

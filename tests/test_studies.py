@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -60,7 +61,8 @@ def without_weights(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_is_valid(path, pictures):
     few = pictures.get(path.stem.removeprefix("paper_").split("_")[0], [])
-    assert toml_file.load(path, [*few, *without_weights(path)]).cells
+    codes = ["representation.components=4"] if "\n[representation]\n" in path.read_text() else []
+    assert toml_file.load(path, [*few, *codes, *without_weights(path)]).cells
 
 
 @pytest.mark.parametrize("name", ["proposition_1", "gaussian_grid"])
@@ -104,3 +106,28 @@ def test_presets_run_by_name(name, tmp_path):
 def test_a_preset_is_suggested():
     with pytest.raises(ConfigError, match="did you mean the preset 'bertrand_2024'"):
         toml_file.load("bertrand2024")
+
+
+KEPT = sorted(path for path in Path("studies/results").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
+def test_kept_results_are_those_of_a_study_and_of_the_page_that_shows_them(path):
+    """Words and differences of the page are those of the kept comparison, whose means are those of the kept values."""
+    study, page = tomllib.loads(Path(f"studies/{path.name}.toml").read_text()), Path("docs/paper.md").read_text()
+    record = json.loads((path / "record.json").read_text())
+    assert record["versions"]["jax"] and sum(record["seconds"].values()) > 0
+    values = pl.read_csv(path / "values.csv", infer_schema_length=None)
+    assert values["generation"].max() == study["study"]["generations"] - 1 == record["generation"]
+    assert values["seed"].n_unique() == study["study"]["seeds"]
+    axes = list(study["axes"])
+    for row in pl.read_csv(path / "comparison.csv").iter_rows(named=True):
+        cell = values.filter(
+            (pl.col("metric") == row["metric"]) & (pl.col("generation") == record["generation"]),
+            *(pl.col(axis) == row[axis] for axis in axes),
+        )
+        assert cell["value"].mean() == pytest.approx(row["value"], rel=1e-3)
+        assert f"`{row['word']}`" in page and f"{row['low']:.2g}, {row['high']:.2g}]" in page
+    assert all(
+        f"results/{path.name}/{file}" in page for file in ("record.json", f"{record['primary']}.svg", "samples.jpg")
+    )

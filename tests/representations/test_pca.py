@@ -4,15 +4,15 @@ import jax
 import numpy as np
 import polars as pl
 import pytest
+from safetensors import safe_open
 from sklearn.decomposition import PCA as Reference
 
 import selfconsume as sc
 from selfconsume.errors import ConfigError
-from selfconsume.execution import run_study
 from selfconsume.loop import coding
 from selfconsume.representations import fitted_representation, pca
 from selfconsume.representations.pca import PCA
-from selfconsume.results import table
+from selfconsume.results import export_generator
 from selfconsume.sources.arrays import Arrays
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.gaussian import Gaussian as Normal
@@ -147,8 +147,23 @@ def study(**options):
 
 
 @pytest.fixture(scope="module")
-def frame(tmp_path_factory):
-    return table.table(run_study.execute(study(), tmp_path_factory.mktemp("pca") / "out"))
+def results(tmp_path_factory):
+    return sc.run(study(), tmp_path_factory.mktemp("pca") / "out")
+
+
+@pytest.fixture(scope="module")
+def frame(results):
+    return results.table()
+
+
+def test_stored_generators_give_images_and_are_exported_with_the_checksum(results, tmp_path):
+    run = results.store.study["cells"][0]["id"]
+    generator = results.generator(0, run=run, seed=0)
+    x = generator.sample(jax.random.key(0), 4)
+    assert x.dtype == np.uint8 and x.shape == (4, *IMAGES.shape) and "mean" in generator.parameters()
+    out = export_generator.generator(results.store, tmp_path / "model.safetensors", run=run)
+    with safe_open(out, "numpy") as file:
+        assert PCA(components=2).fingerprint(IMAGES) in file.metadata()["representation"]
 
 
 def test_the_floor_of_decoded_real_data_stands_beside_every_floor(frame):

@@ -127,7 +127,7 @@ class Results:
     ) -> Generator:
         """The generator of one generation of one lane; arguments as for `samples`.
 
-        Its samples are in training units, or codes of the representation.
+        Its samples are in training units, decoded where the run has a representation; densities are those of codes.
 
         Raises:
             ConfigError: It was not kept, or the family needs code or data that this process was not given.
@@ -139,7 +139,7 @@ class Results:
         if identity not in cells:
             raise ConfigError(f"generator: run {identity} cannot be built here ({why or 'the latest study lacks it'})")
         structure = generation_zero.fit_structure(cells[identity].run, t).generator
-        return jax.tree.map(jnp.asarray, pytrees.rebuilt(arrays, structure))
+        return cells[identity].run.of_examples(jax.tree.map(jnp.asarray, pytrees.rebuilt(arrays, structure)))
 
     def plot(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -57,6 +58,9 @@ class Decoded(Generator):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         return self.attempt(key, n)[0]
+
+    def parameters(self) -> Mapping[str, Array]:
+        return self.codes.parameters()
 
 
 class DecodedDensity(Decoded, Density):

@@ -52,6 +52,10 @@ def generator(store: Store, out: str | Path, *, run: str | None = None, seed: in
     if (units := data_units.by_run(store).get(identity)) is not None:
         # Samples of the generator are (x - center) / factor of the data.
         facts["units"] = json.dumps(units)
+    cell = next(cell for cell in study["cells"] if cell["id"] == identity)
+    if (representation := cell.get("measured", {}).get("representation")) is not None:
+        # Samples of the generator are codes of the representation with this checksum.
+        facts["representation"] = json.dumps(representation)
     try:
         save_file(arrays, out, facts)
     except (SafetensorError, OSError) as error:
