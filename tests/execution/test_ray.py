@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,19 @@ def test_a_cluster_that_is_not_there_is_one_line(command, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     code, _, error = command("run", "mix", "--out", "out", "--address", "auto")
     assert code == 2 and error == "error: --address: expected with --engine ray; drop it, or add that\n"
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    from selfconsume.execution.engines.ray import RayEngine
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"needs the extra 'ray'; pip install 'selfconsume\[ray\]'"):
+        RayEngine()
+
+
+def test_a_client_address_is_refused():
+    """Ray's client protocol has no streams."""
+    from selfconsume.execution.engines.ray import RayEngine
+
+    with pytest.raises(ConfigError, match="expected HOST:PORT or 'auto' on a machine of the cluster"):
+        RayEngine("ray://head:10001")
