@@ -148,3 +148,11 @@ def test_a_client_address_is_refused():
 
     with pytest.raises(ConfigError, match="expected HOST:PORT or 'auto' on a machine of the cluster"):
         RayEngine("ray://head:10001")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:", ":1", "a:99999999"])
+def test_where_no_cluster_is_one_line_says_so_at_once(address):
+    from selfconsume.execution.engines.ray import _check_reachable
+
+    with pytest.raises((ValueError, OSError)):
+        _check_reachable(address)

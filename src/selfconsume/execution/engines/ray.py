@@ -5,8 +5,12 @@ Data and starting states travel with the task: workers need no file but those th
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
+import socket
+import threading
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -126,7 +130,9 @@ class RayEngine:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         local = {} if address else {"include_dashboard": False}
         try:
-            with warnings.catch_warnings():
+            if address and address != "auto":
+                _check_reachable(address)
+            with warnings.catch_warnings(), _same_signals():
                 # JAX warns of forks; Ray's processes execute another program at once, which is safe.
                 warnings.filterwarnings("ignore", ".*os.fork", RuntimeWarning)
                 self._ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
@@ -163,6 +169,28 @@ class RayEngine:
             f"--engine ray: {MOST_LOSSES} workers in a row were lost on one batch ({type(error).__name__}: {reason[:100]}); "
             "finished work is stored: check the machines' memory, and run the same command again"
         )
+
+
+def _check_reachable(address: str) -> None:
+    """Refuses an address at which nothing listens: Ray would wait for it for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError("expected HOST:PORT or 'auto'")
+    with socket.create_connection((host, int(port)), timeout=10):
+        pass
+
+
+@contextlib.contextmanager
+def _same_signals() -> Iterator[None]:
+    """Sets this process's handlers of signals again in the end: Ray's own one would end a stopped run without a word."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _compute(task: Any, start: Any, kinds: list[tuple[str, str, type]], cpus: int, *data: Any) -> Iterator[Message]:
