@@ -1,6 +1,6 @@
 """False alarms and delay of `watch` when a study is extended generation by generation, beside a test that is repeated.
 
-    python benchmarks/anytime_calibration.py [--quick]
+    python benchmarks/anytime_calibration.py [--studies N]
 
 Chains: AR(1) with the given dependence, 100 generations after generation 0, eight seeds; and the real loop, one-dimensional
 Gaussians that refit new real data in every generation against `real_only`: no difference is real. The repeated test is a
@@ -87,16 +87,18 @@ def real_loop(count: int) -> list[np.ndarray]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="False alarms and delay of watch.")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
-    less = 10 if parser.parse_args().quick else 1
+    parser.add_argument(
+        "--studies", type=int, default=1000, help="studies of each chain; a tenth of them of the real loop"
+    )
+    count = parser.parse_args().studies
     started, random = time.monotonic(), np.random.default_rng(0)
     print("| chain | studies | watch: alarm %, median generation | --signs | test repeated at every generation |")
     print("|---|---|---|---|---|")
-    shape = (1000 // less, SEEDS, GENERATIONS)
+    shape = (count, SEEDS, GENERATIONS)
     for phi in (0.0, 0.5, 0.9, 0.99):
         report(f"stationary, φ = {phi:g}", list(autoregressive(random, shape, phi)))
     report("stationary, skewed to the left, φ = 0.5", list(np.exp(0.5) - np.exp(autoregressive(random, shape, 0.5))))
     drift = 0.1 * np.arange(GENERATIONS)
     report("drifts by 0.1 σ a generation, φ = 0.9", list(autoregressive(random, shape, 0.9) + drift))
-    report("real loop: fresh against real_only, n = 50", real_loop(100 // less))
+    report("real loop: fresh against real_only, n = 50", real_loop(count // 10))
     print(f"\n{time.monotonic() - started:.0f} s")

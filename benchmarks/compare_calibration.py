@@ -85,6 +85,10 @@ def eight_gaussians(path: str, count: int, seeds: int = 6) -> None:
     """Words of the primary metric in random studies of some of the seeds of a directory."""
     results = sc.load_results(path)
     frame, better = results.table(), directions(results.store)
+    frame = frame.filter(
+        pl.col("metric").str.starts_with("coverage"),
+        pl.col("generation").is_in([0, int(frame["generation"].to_numpy().max())]),
+    )
     random, total = np.random.default_rng(0), frame["seed"].n_unique()
     counts: dict[str, Counter[str]] = {}
     for _ in range(count):

@@ -9,10 +9,10 @@ import selfconsume as sc
 
 STUDY = """[study]
 generations = 12
-seeds = 10
+seeds = 30
 [source]
 kind = "gaussian"
-n = 30
+n = 10
 [family]
 kind = "gaussian"
 [[metrics]]
@@ -30,10 +30,12 @@ def results(tmp_path_factory):
 
 
 def test_synthetic_data_alone_is_worse_than_real_data(results, command):
-    """Twelve fits to 30 samples of the one before forget most of the variance."""
+    """Twelve fits to 10 samples of the one before: variance (1 - 1/10)^12, and a mean that has walked away by about as much."""
     comparison = results.compare()
     words = dict(comparison.table.select("regime", "word").iter_rows())
-    assert words["replace"] == "worse" and words["mix(ratio=0.5)"] != "worse" and "real_only" not in words
+    losses = dict(comparison.table.select("regime", "difference").iter_rows())
+    assert words["replace"] == "worse" and "real_only" not in words
+    assert losses["replace"] > 2 * abs(losses["mix(ratio=0.5)"])
     assert (comparison.baseline, comparison.primary, comparison.generation) == ({"regime": "real_only"}, "frechet", 11)
 
     code, out, _ = command("compare", results.store.path)
@@ -106,7 +108,7 @@ def test_differences_are_columns_of_the_table(results, command, tmp_path):
 
 
 def test_a_fixed_data_set_is_what_the_answer_is_about(tmp_path, command):
-    text = STUDY.replace('"gaussian"\nn = 30', '"digits"\nn = 40').replace("seeds = 10", "seeds = 2")
+    text = STUDY.replace('"gaussian"\nn = 10', '"digits"\nn = 40').replace("seeds = 30", "seeds = 2")
     text = text.replace("generations = 12", "generations = 2")
     sc.run(_study(tmp_path, text), tmp_path / "out")
     code, out, _ = command("compare", tmp_path / "out")
@@ -114,7 +116,7 @@ def test_a_fixed_data_set_is_what_the_answer_is_about(tmp_path, command):
 
 
 def test_the_profile_answers_each_definition_for_each_cell(results, command):
-    """Fully synthetic training of a Gaussian on 30 samples: its risk rises; what is not measured is said with its remedy."""
+    """Fully synthetic training of a Gaussian on 10 samples: its risk rises; what is not measured is said with its remedy."""
     code, out, _ = command("profile", results.store.path)
     text = " ".join(out.split())
     assert (

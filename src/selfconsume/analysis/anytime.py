@@ -12,7 +12,8 @@ for the absence of harm.
 It is no early warning: an alarm comes later than a test at a generation that was fixed in advance, which `analysis.compare` is.
 
 Two e-values: of the t statistic (default), which assumes normal differences, as t tests do; and of signs, which assumes that a
-seed is worse with probability 1/2 at most, and cannot exceed ``2^n`` with n seeds.
+seed is worse with probability 1/2 at most, and cannot exceed ``2^n`` with n seeds. The t statistic misleads where differences
+are strongly skewed towards better: most seeds a little worse, a few much better. Measured error rates are in docs/verdicts.md.
 
 References:
     Ville 1939. Lai 1976, Annals of Statistics 4:265 and Pérez-Ortiz et al. 2024, Annals of Statistics 52:1410 (the t
