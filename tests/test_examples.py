@@ -66,3 +66,14 @@ def test_pytorch_models_are_kept_as_safetensors(tmp_path):
     warm = model.fit(x, start=loaded, seed=2)
     cold = model.fit(x, start=None, seed=2)
     assert not torch.equal(warm[0].weight, cold[0].weight)
+
+
+def test_huggingface_gpt2(tmp_path):
+    pytest.importorskip("transformers", reason="the example needs transformers")
+    pytest.importorskip("torch", reason="the example needs torch")
+    run = runpy.run_path(str(EXAMPLES / "huggingface_gpt2.py"))["study"]
+    sizes = {"n": 20, "seeds": 1, "updates": 2, "width": 8}
+    first = run(tmp_path / "out", generations=1, **sizes)
+    table = run(tmp_path / "out", generations=2, **sizes)  # goes on from what is there
+    assert set(table["generation"]) == {0, 1} and len(table) == 2 * len(first)
+    assert table["value"].is_finite().all()

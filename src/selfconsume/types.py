@@ -18,17 +18,26 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from selfconsume import validity
 
 Samples = Array
-"""Examples, ``(n, *shape)``: floating point, or uint8 ``(n, H, W, C)`` for images."""
+"""Examples, ``(n, *shape)``: floating point, uint8 ``(n, H, W, C)`` for images, int32 ``(n, length)`` for token sequences."""
 
 
 class Number:
     """Marks a field as a lane number, ``Annotated[float, Number]``: runs that differ only in these and seed share a program."""
 
 
+class Vocabulary(NamedTuple):
+    """Texts of a source's tokens, whether token 0 ends a sequence and pads what follows, and the text between tokens."""
+
+    tokens: tuple[str, ...]
+    has_end: bool
+    separator: str = " "
+
+
 class Recipe:
     """A frozen dataclass of plain values; `version` is raised when a class changes its numbers on purpose."""
 
     version: ClassVar[int] = 1
+    takes: ClassVar[str] = "numbers"  # Its examples: "numbers" (vectors, images), "sequences" of tokens, or "any".
 
 
 class Source(Recipe, abc.ABC):
@@ -44,10 +53,9 @@ class Source(Recipe, abc.ABC):
     """Lines for people on what was read: rows, columns, scale, what was skipped, warnings. May be a property."""
     fixed: ClassVar[bool] = False
     """Whether `train` and `test` ignore the key: a program then receives the data once, not once per lane."""
-    one_hot: ClassVar[bool] = False
-    """Whether every example is a one-hot row, the indicator of a category. May be a property."""
-    standard_inputs: ClassVar[bool] = False
-    """Whether an example is a regression pair ``(x, y)`` with standard normal inputs x."""
+    one_hot: ClassVar[bool] = False  # Whether examples are one-hot rows, for categories. May be a property.
+    standard_inputs: ClassVar[bool] = False  # Whether examples are pairs (x, y) with standard normal inputs x.
+    vocabulary: Vocabulary | None = None  # Of sources whose examples are sequences of token numbers. May be a property.
     ink_shape: ClassVar[tuple[int, int] | None] = None
     """Height and width of grey images, flat or not, whose levels are amounts of ink: figures show 0 as white."""
 
@@ -191,8 +199,7 @@ class Plan(NamedTuple):
     """Relative weight of an example of each block; all weights are scaled to sum to the number of examples used."""
     budget: int | None = None
     """Size of a random subset of these examples, without replacement; None: all of them."""
-    fresh: bool = False
-    """Whether block 0 is a fresh real sample instead of the fixed real set."""
+    fresh: bool = False  # Whether block 0 is a fresh real sample instead of the fixed real set.
 
 
 class Regime(Recipe, abc.ABC):
@@ -250,12 +257,10 @@ class Generation(NamedTuple):
 class Extractor(Recipe, abc.ABC):
     """A feature map that is applied before metrics compare examples. Subclasses are frozen dataclasses."""
 
-    batch_size: ClassVar[int] = 256
-    """Largest batch passed to one call; the caller splits larger inputs to bound memory."""
+    batch_size: ClassVar[int] = 256  # Largest batch of one call; the caller splits larger inputs to bound memory.
     trained: ClassVar[bool] = False
     """Whether it is trained on the source's training set, whose features are then not comparable with those of other data."""
-    probabilities: ClassVar[bool] = False
-    """Whether its features are class probabilities. May be a property."""
+    probabilities: ClassVar[bool] = False  # Whether its features are class probabilities. May be a property.
 
     @abc.abstractmethod
     def weights(self, source: Source) -> Any:
@@ -288,14 +293,10 @@ class Representation(Extractor):
 class Metric(Recipe, abc.ABC):
     """One or more scalar values for each generation. Subclasses are frozen dataclasses."""
 
-    runs_on: ClassVar[str] = "lane"
-    """``"lane"``: JAX, compiled with the other lanes; ``"host"``: NumPy, one lane at a time."""
-    has_noise_floor: ClassVar[bool] = True
-    """Whether a real sample of the same size in place of the generated one gives a noise floor."""
-    accepts_features: ClassVar[bool] = False
-    """Whether it compares arbitrary vectors, so that it can be computed on an extractor's features."""
-    compares_with: ClassVar[str] = "test"
-    """Real data that it compares with: "test", "train", "train and test", or "" for none. May be a property."""
+    runs_on: ClassVar[str] = "lane"  # "lane": JAX, compiled with the other lanes; "host": NumPy, one lane at a time.
+    has_noise_floor: ClassVar[bool] = True  # Whether real samples in place of generated ones give a noise floor.
+    accepts_features: ClassVar[bool] = False  # Whether it compares arbitrary vectors, and so an extractor's features.
+    compares_with: ClassVar[str] = "test"  # Split: "test", "train", "train and test" or "". May be a property.
     evaluates_generator: ClassVar[bool] = False
     """Whether it evaluates the generator at examples or names its parameters: with a representation, examples are codes."""
     needs_probabilities: ClassVar[bool] = False

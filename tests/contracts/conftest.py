@@ -48,7 +48,14 @@ def files(folder):
         for i, image in enumerate(random.integers(0, 256, (60, 64, 64, 3), dtype=np.uint8)):
             Image.fromarray(image).save(content := io.BytesIO(), "png", compress_level=0)
             archive.writestr(f"00000/img{i:08d}.png", content.getvalue())
-    names = {"arrays": "rows.npy", "mnist": "mnist.npz", "cifar10": "cifar", "ffhq64": "ffhq.zip", "folder": "ffhq.zip"}
+    (folder / "lines.txt").write_text("\n\n".join(f"a line with the number {i} in it" for i in range(60)))
+    names = {"text": "lines.txt"} | {
+        "arrays": "rows.npy",
+        "mnist": "mnist.npz",
+        "cifar10": "cifar",
+        "ffhq64": "ffhq.zip",
+        "folder": "ffhq.zip",
+    }
     return {kind: folder / name for kind, name in names.items()}
 
 

@@ -52,7 +52,9 @@ def test_sizes_are_what_is_said(source, drawn):
     assert drawn["test"].shape[2:] == source.shape and drawn["test"].shape[1] > 0
     assert drawn["fresh 0"].shape == (3, FRESH, *source.shape)
     dtypes = {drawn[name].dtype for name in ("train", "test", "fresh 0")}
-    assert dtypes in ({np.dtype(np.float32)}, {np.dtype(np.uint8)})
+    assert dtypes in (
+        [{np.dtype(np.float32)}, {np.dtype(np.uint8)}] if source.vocabulary is None else [{np.dtype(np.int32)}]
+    )
     if "labels" in drawn:
         assert drawn["labels"].shape == (3, source.size)
         assert drawn["labels"].dtype.kind == "i" and drawn["labels"].min() >= 0
@@ -67,6 +69,17 @@ def test_the_same_key_gives_the_same_data(source, drawn):
     assert different != np.array_equal(drawn["test"][0], drawn["test"][1])
     assert not np.array_equal(drawn["fresh 0"][0], drawn["fresh 0"][1])  # fresh data is the seed's own, always
     assert not np.array_equal(drawn["fresh 0"][0], drawn["fresh 1"][0])
+
+
+def test_sequences_hold_numbers_of_the_vocabulary(source, drawn):
+    if source.vocabulary is None:
+        return
+    tokens, size = source.vocabulary.tokens, len(source.vocabulary.tokens)
+    assert len(set(tokens)) == size
+    assert all(drawn[name].min() >= 0 and drawn[name].max() < size for name in ("train", "test", "fresh 0"))
+    if source.vocabulary.has_end:
+        ended = np.maximum.accumulate(drawn["train"] == 0, axis=-1)
+        assert (drawn["train"][ended] == 0).all()
 
 
 def test_roles_do_not_share_examples(source, drawn):

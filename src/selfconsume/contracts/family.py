@@ -13,6 +13,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.gaussian import Gaussian
 from selfconsume.sources.linear import Linear
+from selfconsume.sources.text.zipf import Zipf
 from selfconsume.tracing import traced_in_lane
 from selfconsume.types import Family, Source
 
@@ -24,6 +25,8 @@ OFFSET = 8.0
 """Mean of the rows, in standard deviations: around 0, a sum that is divided by a wrong number is still 0."""
 FAR = 1e3
 """Where absent rows are placed, in standard deviations of the data."""
+TINY_TEXT = Zipf(words=6, length=8, n=N, n_test=N)
+"""Sequences that families and metrics of text are checked on."""
 TOLERANCE = 1e-3
 """Largest difference of samples that rounding explains, in standard deviations of the data."""
 
@@ -36,10 +39,10 @@ def check(family: Family) -> None:
     """
     name = type(family).__name__
     source = tiny_source(family)
-    x = np.asarray(source.train(jax.random.key(5)), np.float32)
+    x = np.asarray(source.train(jax.random.key(5)))
     scale = max(float(x.std()), 1e-6)
-    if not source.one_hot:
-        x = x + OFFSET * scale
+    if not (source.one_hot or source.vocabulary):
+        x = (x + OFFSET * scale).astype(np.float32)
     present = np.arange(N) < PRESENT
     rows = present.reshape(-1, *[1] * (x.ndim - 1))
     fit = functools.partial(_samples, family)
@@ -59,13 +62,14 @@ def check(family: Family) -> None:
 
 
 def tiny_source(family: Family) -> Source:
-    """The first tiny source that the family can be fitted to.
+    """The first tiny source that the family can be fitted to; of vectors, unless it takes sequences only.
 
     Raises:
         ConfigError: There is none.
     """
     refusals = []
-    for source in (Gaussian(dim=2, n=N), Categorical(p=(0.5, 0.3, 0.2), n=N), Linear(n=N, dim=2)):
+    vectors = (Gaussian(dim=2, n=N), Categorical(p=(0.5, 0.3, 0.2), n=N), Linear(n=N, dim=2))
+    for source in (TINY_TEXT,) if family.takes == "sequences" else vectors:
         try:
             family.check(source)
         except ConfigError as error:
@@ -76,8 +80,8 @@ def tiny_source(family: Family) -> Source:
 
 
 def _fillings(source: Source, x: np.ndarray) -> Iterator[np.ndarray | float]:
-    """Contents of absent rows: far away where examples are vectors, other rows where only one-hot rows are possible."""
-    if source.one_hot:
+    """Contents of absent rows: far away where examples are vectors, else other possible rows."""
+    if source.one_hot or source.vocabulary:
         yield np.roll(x, 1, axis=-1)
     else:
         yield FAR * max(float(x.std()), 1e-6)

@@ -14,6 +14,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.loop.generation import measure
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.sources.gaussian_mixture import GaussianMixture
+from selfconsume.sources.text.zipf import Zipf
 from selfconsume.types import Generation, Metric, Samples
 
 
@@ -25,6 +26,15 @@ class FixedMixture(GaussianMixture):
         return super().train(jax.random.key(0))
 
 
+@dataclasses.dataclass(frozen=True)
+class FixedText(Zipf):
+    """Documents whose training set is the same for every key."""
+
+    def train(self, key: PRNGKeyArray) -> Samples:
+        return super().train(jax.random.key(0))
+
+
+TEXT = FixedText(words=6, length=8, n=40, n_test=40)
 SOURCE = FixedMixture(k=2, n=40, n_test=40)
 
 
@@ -37,15 +47,16 @@ def check(metric: Metric) -> None:
     name = type(metric).__name__
     if metric.runs_on not in ("lane", "host"):
         raise ConfigError(f"metric {name}: runs_on is {metric.runs_on!r}; expected 'lane' or 'host'")
-    prepared = metric.prepare(jax.random.key(2), SOURCE)
-    samples = np.asarray(SOURCE.draw(jax.random.key(3), SOURCE.n, 0))
-    valid = np.ones(SOURCE.n, bool)
+    source = TEXT if metric.takes == "sequences" else SOURCE
+    prepared = metric.prepare(jax.random.key(2), source)
+    samples = np.asarray(source.draw(jax.random.key(3), source.n, 0))
+    valid = np.ones(source.n, bool)
     point = np.broadcast_to(samples[:1], samples.shape)
     cases = {
         "plain samples": (samples, valid),
         "duplicates": (np.repeat(samples[: SOURCE.n // 4], 4, axis=0), valid),
         "a point mass": (point, valid),
-        "a point mass far away": (np.full_like(samples, 1e3), valid),
+        "a point mass far away": (np.full_like(samples, 1e3 if source is SOURCE else 5), valid),
     }
     for case, (x, rows) in cases.items():
         for key, value in _values(metric, prepared, x, rows).items():
@@ -55,9 +66,10 @@ def check(metric: Metric) -> None:
                 )
             if not np.isfinite(value):
                 raise ConfigError(f"metric {name}: {key!r} is {value} on {case}; it must be defined there")
-    some = np.arange(SOURCE.n) % 4 != 1
+    some = np.arange(source.n) % 4 != 1
     first, second = (
-        _values(metric, prepared, np.where(some[:, None], samples, filling), some) for filling in (0.0, 7.0)
+        _values(metric, prepared, np.where(some[:, None], samples, np.asarray(filling, samples.dtype)), some)
+        for filling in (0, 4)
     )
     if first != second:
         raise ConfigError(f"metric {name}: its value changes with invalid samples; use generation.valid")
@@ -65,6 +77,6 @@ def check(metric: Metric) -> None:
 
 def _values(metric: Metric, prepared: Any, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:
     array: Any = np.asarray if metric.runs_on == "host" else jnp.asarray
-    generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2))
+    generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2)) if metric.takes != "sequences" else TEXT.truth()
     generation = Generation(array(1), generator, generator, array(x), array(valid))
     return {name: float(value) for name, value in measure(metric, jax.random.key(4), generation, prepared).items()}

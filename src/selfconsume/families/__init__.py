@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from selfconsume.families.kde import Kde
     from selfconsume.families.linear_regression import LinearRegression
     from selfconsume.families.mixture import Mixture
+    from selfconsume.families.ngram import Ngram
     from selfconsume.families.otcfm import OTCFM
+    from selfconsume.families.transformer import Transformer
 
 KINDS = {
     "gaussian": "gaussian:Gaussian",
@@ -28,10 +30,12 @@ KINDS = {
     "kde": "kde:Kde",
     "categorical": "categorical:Categorical",
     "linear_regression": "linear_regression:LinearRegression",
+    "ngram": "ngram:Ngram",
     "otcfm": "otcfm:OTCFM",
     "ddpm": "ddpm:DDPM",
     "edm": "edm:EDM",
     "flow": "flow:NormalizingFlow",
+    "transformer": "transformer:Transformer",
     "sklearn": "external.sklearn:Sklearn",
     "python": "external.python:Python",
     "command": "external.command:Command",
@@ -49,10 +53,12 @@ __all__ = [
     "Kde",
     "LinearRegression",
     "Mixture",
+    "Ngram",
     "NormalizingFlow",
     "Python",
     "Recorded",
     "Sklearn",
+    "Transformer",
 ]
 
 

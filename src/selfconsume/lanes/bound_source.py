@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from selfconsume.sources import dataset_source
-from selfconsume.types import Generator, Samples, Source
+from selfconsume.types import Generator, Samples, Source, Vocabulary
 
 
 class BoundSource(Source):
@@ -44,6 +44,10 @@ class BoundSource(Source):
     @property
     def standard_inputs(self) -> bool:
         return self.source.standard_inputs
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        return self.source.vocabulary
 
     @property
     def test_size(self) -> int:

@@ -176,7 +176,9 @@ class Measurement:
                 # One for all metrics on an extractor: it caches the features of the real sets.
                 source = self._feature_sources.setdefault(extractor, self._feature_source(extractor, source))
             prepared = metric.prepare(key_at(0, 0, Role.REFERENCE), source)
-            return {"host": [prepared] * inputs.count, "shared": {"prepared": inputs.layout.share(prepared)}}
+            if metric.runs_on == "host":
+                return {"host": [prepared] * inputs.count}
+            return {"shared": {"prepared": inputs.layout.share(prepared)}}
         if metric.runs_on == "host":
             rows = inputs.layout.fetch(inputs.real.lane["real"])
             sources: list[Source] = [BoundSource(run.source, row) for run, row in zip(inputs.runs, rows, strict=False)]

@@ -20,7 +20,7 @@ def fit_structure(run: Run, t: int) -> FitState:
     def fit(key):
         if t == 0 and run.initial != "fit":
             return FitState(run.family.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
-        x = jnp.zeros((run.source.size, *shape))
+        x = jnp.zeros((run.source.size, *shape), jnp.float32 if run.source.vocabulary is None else jnp.int32)
         state = run.family.begin(key, x, jnp.ones(run.source.size), None)
         return run.family.advance(state, run.family.updates).without_data()
 

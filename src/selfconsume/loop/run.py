@@ -8,6 +8,7 @@ from typing import Any, Literal
 from selfconsume.errors import ConfigError
 from selfconsume.loop import coding, pool
 from selfconsume.models.external.host_family import HostFamily
+from selfconsume.models.sequences.vocabulary_fields import VocabularyFields, filled
 from selfconsume.models.training.scaling import is_image
 from selfconsume.models.training.sufficient_statistics import SufficientStatisticsFamily
 from selfconsume.models.training.training_settings import TrainingSettings
@@ -20,7 +21,7 @@ class Run:
 
     Attributes:
         source: Where real data comes from.
-        family: What is fitted.
+        family: What is fitted; fields that it leaves to the source are filled in.
         regime: How the pool is weighted.
         start: Where each retraining starts: "cold" from a new initialisation, "warm" from the last generator, "first"
             from generation 0.
@@ -42,6 +43,10 @@ class Run:
     curation: Curation | None = None
     extrapolation: float = 0.0
     representation: Representation | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.family, VocabularyFields):
+            object.__setattr__(self, "family", filled(self.family, self.source))
 
     @property
     def shape(self) -> tuple[int, ...]:

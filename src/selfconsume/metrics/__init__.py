@@ -1,6 +1,6 @@
 """Metrics: numbers measured in every generation. One file for each group of kinds that share their computation.
 
-Imports types, validity and models.
+Those of token sequences: `text`. Imports types, validity and models.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from selfconsume.metrics.prediction_error import PredictionError
     from selfconsume.metrics.squared_error import SquaredError
     from selfconsume.metrics.tail_mass import TailMass
+    from selfconsume.metrics.text.divergence_area import DivergenceArea
+    from selfconsume.metrics.text.memorised import Memorised
+    from selfconsume.metrics.text.perplexity import Perplexity
+    from selfconsume.metrics.text.reference_perplexity import ReferencePerplexity
+    from selfconsume.metrics.text.self_bleu import SelfBleu
+    from selfconsume.metrics.text.token_diversity import TokenDiversity
+    from selfconsume.metrics.text.vocabulary import Vocabulary
     from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein
 
 FLOOR = ".floor"
@@ -54,12 +61,20 @@ KINDS = {
     "log_likelihood": "log_likelihood:LogLikelihood",
     "prediction_error": "prediction_error:PredictionError",
     "squared_error": "squared_error:SquaredError",
+    "perplexity": "text.perplexity:Perplexity",
+    "reference_perplexity": "text.reference_perplexity:ReferencePerplexity",
+    "vocabulary": "text.vocabulary:Vocabulary",
+    "token_diversity": "text.token_diversity:TokenDiversity",
+    "self_bleu": "text.self_bleu:SelfBleu",
+    "memorised": "text.memorised:Memorised",
+    "divergence_area": "text.divergence_area:DivergenceArea",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
 __all__ = [
     "KID",
     "MMD",
+    "DivergenceArea",
     "Diversity",
     "EnergyDistance",
     "Frechet",
@@ -68,17 +83,23 @@ __all__ = [
     "KolmogorovSmirnov",
     "Labels",
     "LogLikelihood",
+    "Memorised",
     "ModeCoverage",
     "Moments",
     "NearestReal",
     "Neighbours",
     "Nonfinite",
     "Parameters",
+    "Perplexity",
     "PredictionError",
+    "ReferencePerplexity",
+    "SelfBleu",
     "SlicedWasserstein",
     "SquaredError",
     "TailMass",
+    "TokenDiversity",
     "Update",
+    "Vocabulary",
     "Wasserstein",
 ]
 

@@ -34,6 +34,7 @@ class LogLikelihood(Metric):
 
     limit: Annotated[float, Gt(0)] = 1e6
 
+    takes: ClassVar[str] = "any"
     has_noise_floor: ClassVar[bool] = False
     evaluates_generator: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"log_likelihood": "higher"}

@@ -86,6 +86,7 @@ class Update(Metric):
     initialisations. At generation 0 the previous generator is the one that the loop passes; equal generators give 0.
     """
 
+    takes: ClassVar[str] = "any"
     has_noise_floor: ClassVar[bool] = False
     compares_with: ClassVar[str] = ""
     better: ClassVar[str | None] = None
@@ -132,6 +133,7 @@ class Nonfinite(Metric):
     sees them.
     """
 
+    takes: ClassVar[str] = "any"
     has_noise_floor: ClassVar[bool] = False
     compares_with: ClassVar[str] = ""
 

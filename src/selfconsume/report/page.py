@@ -18,7 +18,7 @@ from selfconsume.analysis import verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.metric_key import better_of
 from selfconsume.plots import metric_curves, panels, web_figure
-from selfconsume.report import answer, cell_map, collapse_profile, final_table, sample_strip, terms
+from selfconsume.report import answer, cell_map, collapse_profile, final_table, sample_strip, terms, text_samples
 from selfconsume.report.final_table import Shown
 from selfconsume.report.findings import Findings
 from selfconsume.results import cell_labels, description, provenance, stored_study, table
@@ -146,15 +146,12 @@ def _samples(store: Store, samples_per_panel: int) -> dict[str, Any]:
     curves = cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)
     colours = panels.colours([cells[i] for i in curves], axes)
     rows = [curves[i] for i in cell_labels.selection([cells[i] for i in curves], axes, sample_strip.MAX_ROWS)]
-    strip = sample_strip.sample_strip(
-        store,
-        stored_study.readable(store),
-        [study["cells"][i] for i in rows],
-        [names[i] for i in rows],
-        colours,
-        samples_per_panel,
-    )
-    return {"samples": strip, "n_sample_rows": len(rows)}
+    readable = stored_study.readable(store)
+    shown, labels = [study["cells"][i] for i in rows], [names[i] for i in rows]
+    texts = text_samples.text_samples(store, readable, shown, labels)
+    # Token numbers have no place in a scatter plot.
+    strip = texts or sample_strip.sample_strip(store, readable, shown, labels, colours, samples_per_panel)
+    return {"samples": None if texts else strip, "texts": texts, "n_sample_rows": len(rows)}
 
 
 def _reproduction(store: Store) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`, `tabular` (tables, arrays, data in memory); file
 formats: `files`.
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`; file formats: `files`; documents: `text`.
 
 Imports types and models.
 """
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from selfconsume.sources.memory import Memory
     from selfconsume.sources.mnist import Mnist
     from selfconsume.sources.swiss_roll import SwissRoll
+    from selfconsume.sources.text.python_topics import PythonTopics
+    from selfconsume.sources.text.text import Text
+    from selfconsume.sources.text.zipf import Zipf
     from selfconsume.sources.two_moons import TwoMoons
 
 KINDS = {
@@ -45,6 +49,9 @@ KINDS = {
     "arrays": "arrays:Arrays",
     "memory": "memory:Memory",
     "huggingface": "huggingface:HuggingFace",
+    "text": "text.text:Text",
+    "python_topics": "text.python_topics:PythonTopics",
+    "zipf": "text.zipf:Zipf",
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
@@ -63,8 +70,11 @@ __all__ = [
     "Linear",
     "Memory",
     "Mnist",
+    "PythonTopics",
     "SwissRoll",
+    "Text",
     "TwoMoons",
+    "Zipf",
 ]
 
 

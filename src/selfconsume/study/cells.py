@@ -16,7 +16,7 @@ from selfconsume.loop import coding, generation_zero
 from selfconsume.loop.run import Run
 from selfconsume.regimes.recorded import Recorded
 from selfconsume.study import axes as grid
-from selfconsume.study import data_scale, validation
+from selfconsume.study import data_scale, example_types, validation
 from selfconsume.study.identity import identity
 from selfconsume.study.settings import RUN, Settings
 from selfconsume.types import Metric, Source
@@ -84,6 +84,7 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
         )
     data_scale.check(run.source)
     _check_recorded(run)
+    example_types.check(run, metrics)
     if run.representation:
         run.representation.check(run.source)
     codes = code_source(run.source, run.representation)

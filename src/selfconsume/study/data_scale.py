@@ -25,13 +25,13 @@ SIZES = 0.03, 1e3
 def check(source: Source) -> None:
     """Refuses vectors whose means or deviations float32, families or metrics cannot handle.
 
-    Images (uint8) and one-hot examples are exempt.
+    Images (uint8), one-hot examples and sequences of tokens are exempt.
 
     Raises:
         ConfigError: A mean beyond `MAX_OFFSET` deviations; deviations more than a factor `MAX_RATIO` apart, unless all
             coordinates share a unit; deviations outside `SIZES`.
     """
-    if source.one_hot or len(source.shape) != 1:
+    if source.one_hot or source.vocabulary is not None or len(source.shape) != 1:
         return
     # The fingerprint is part of the key: a file may change under the same recipe.
     if fault := _fault(source, source.fingerprint()):

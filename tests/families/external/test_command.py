@@ -10,6 +10,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.families.external.command import Command
 from selfconsume.models.external import host_family
 from selfconsume.sources.gaussian import Gaussian
+from selfconsume.sources.text.zipf import Zipf
 
 X = np.arange(8, dtype=np.float32).reshape(4, 2)
 TRAIN = "import sys, numpy as np; np.save(sys.argv[2], np.load(sys.argv[1])['x'])"
@@ -78,3 +79,24 @@ def test_files_that_commands_name_are_part_of_the_identity(tmp_path):
     script.write_text("2")
     assert first and family.fingerprint() != first
     assert command().fingerprint() == ""
+
+
+def test_documents_go_and_come_back_as_json_lines():
+    train = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
+    sample = (
+        "import sys, json; rows = [json.loads(line) for line in open(sys.argv[1])][:int(sys.argv[3])]; "
+        "open(sys.argv[2], 'w').writelines(json.dumps(row) + chr(10) for row in rows)"
+    )
+    family = Command(
+        f'{sys.executable} -c "{train}" {{data}}.jsonl {{model}}.txt {{seed}}',
+        f'{sys.executable} -c "{sample}" {{model}}.txt {{out}}.jsonl {{n}} {{seed}}',
+    )
+    family.check(Zipf())
+    x = np.arange(8, dtype=np.int32).reshape(4, 2)
+    model = host_family.fit_rows(family, x, np.ones(4), None, 0)
+    drawn, valid = host_family.draw_samples(family, model, 4, 1, x)
+    assert drawn.dtype == np.int32 and valid.all()
+    np.testing.assert_array_equal(drawn[np.argsort(drawn[:, 0])], x)
+    broken = dataclasses.replace(family, sample=family.sample.replace("json.dumps(row)", "'x'"))
+    with pytest.raises(ConfigError, match=r"samples.npz.jsonl is not lines of"):
+        host_family.draw_samples(broken, model, 4, 1, x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 import shlex
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Gt
@@ -23,6 +24,7 @@ from selfconsume.types import Source
 PLACEHOLDERS = {"train": ("data", "model", "seed", "start"), "sample": ("model", "n", "out", "seed")}
 """What each command may be told. All but the number of examples and where to start must be used."""
 OPTIONAL = ("start", "n")
+JSON_LINES = ".jsonl"
 LINES = 3
 """Last lines of a failed command's output that are shown."""
 
@@ -34,8 +36,9 @@ class Command(HostFamily):
     Commands are split like those of a shell and run without one, in the current directory. Placeholders are replaced within
     words; a word with ``{start}`` is left empty in a cold start, and a training command without it always starts cold. Files
     of data are npz: the training examples under the name x, ``(n, *shape)``, repeated where a regime weighs them; the samples
-    under any one name, or as npy. The model is one file. Files live in a temporary directory. The content of files that the
-    commands name (but for the programs themselves) is part of a run's identity.
+    under any one name, or as npy. With ``{data}.jsonl`` and ``{out}.jsonl`` they are JSON lines, ``{"x": [...]}`` for each
+    example: documents are lists of token numbers. The model is one file. Files live in a temporary directory. The content of
+    files that the commands name (but for the programs themselves) is part of a run's identity.
 
     Attributes:
         train: Training command with {data} and {model}, and {seed}; {start} is the model to start from.
@@ -49,6 +52,7 @@ class Command(HostFamily):
     time_limit: Annotated[float, Gt(0)] | None = None
     revision: str = ""
 
+    takes: ClassVar[str] = "any"
     code_fields = ("train", "sample")
 
     @property
@@ -58,7 +62,10 @@ class Command(HostFamily):
     def fit_model(self, x: np.ndarray, *, weight: np.ndarray, start: bytes | None, seed: int) -> bytes:
         with tempfile.TemporaryDirectory(prefix="selfconsume-") as folder:
             data, model, first = Path(folder, "data.npz"), Path(folder, "model"), Path(folder, "start")
-            np.savez(data, x=x)
+            if (lines := _suffixed(self.train, "data", data)).suffix == JSON_LINES:
+                lines.write_text("".join(json.dumps({"x": row}) + "\n" for row in x.tolist()))
+            else:
+                np.savez(data, x=x)
             if start is not None:
                 _suffixed(self.train, "start", first).write_bytes(start)
             values = {"data": data, "model": model, "seed": seed, "start": "" if start is None else first}
@@ -70,6 +77,9 @@ class Command(HostFamily):
             path, out = Path(folder, "model"), Path(folder, "samples.npz")
             _suffixed(self.sample, "model", path).write_bytes(model)
             self._run("sample", {"model": path, "n": n, "out": out, "seed": seed})
+            if (lines := _suffixed(self.sample, "out", out)).suffix == JSON_LINES:
+                self._content("sample", lines)
+                return _array_of_lines(lines)
             self._content("sample", out)
             return _array(out)
 
@@ -163,3 +173,16 @@ def _array(path: Path) -> np.ndarray:
             return content[name]
     except (OSError, ValueError) as error:
         raise ConfigError(f"family.sample: {path.name} is not one array, as npz or npy ({error})") from None
+
+
+def _array_of_lines(path: Path) -> np.ndarray:
+    """The examples of a file of JSON lines: int32 where all numbers are integers, as token numbers are, else float32."""
+    try:
+        rows = [json.loads(line)["x"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        values = np.array(rows)
+        return values.astype(np.int32 if values.dtype.kind == "i" else np.float32)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(
+            f'family.sample: {path.name} is not lines of {{"x": [...]}} of one length ({reason})'
+        ) from None

@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Python(HostFamily):
     object: str
     options: Options = ()
 
+    takes: ClassVar[str] = "any"
     code_fields = ("object",)
 
     @property

@@ -162,6 +162,8 @@ def draw_samples(family: HostFamily, model: Any, n: int, seed: int, like: np.nda
     if samples.shape != expected:
         raise ConfigError(f"family {name}: samples have shape {samples.shape}; expected {expected}")
     kinds = "fiu" if np.issubdtype(like.dtype, np.floating) else like.dtype.kind
+    if like.dtype == np.int32 and samples.dtype.kind in "iu":  # token numbers
+        samples = samples.astype(np.int32)
     if samples.dtype.kind not in kinds or (kinds != "fiu" and samples.dtype != like.dtype):
         raise ConfigError(f"family {name}: samples have dtype {samples.dtype}; expected {like.dtype}, as the real data")
     with np.errstate(over="ignore"):  # Beyond float32 is inf, which is not valid.

@@ -25,6 +25,8 @@ class Scaling(eqx.Module):
     Vectors are mapped to mean 0 in each coordinate and standard deviation 1 (root mean square over all coordinates), so that
     distances keep their ratios and constant coordinates stay constant. The map is fitted to the data of a cold start and
     stays fixed in warm starts: drift and shrinkage of later generations then appear in network units as well.
+
+    Token numbers (int32) are no quantities, and stay as they are.
     """
 
     shift: Float[Array, "*shape"]
@@ -40,7 +42,7 @@ class Scaling(eqx.Module):
     @classmethod
     def of(cls, x: Samples, weight: Float[Array, " n"]) -> Scaling:
         """The scaling of weighted examples; a point mass is only shifted."""
-        if is_image(x.shape[1:]):
+        if is_image(x.shape[1:]) or x.dtype == jnp.int32:
             return cls.identity(x.shape[1:])
         flat = x.reshape(x.shape[0], -1).astype(jnp.float32)
         share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
@@ -51,7 +53,7 @@ class Scaling(eqx.Module):
 
     def encode(self, x: Samples) -> Samples:
         """Data to network units."""
-        return (x.astype(jnp.float32) - self.shift) / self.scale
+        return x if x.dtype == jnp.int32 else (x.astype(jnp.float32) - self.shift) / self.scale
 
     def decode(self, z: Samples) -> Samples:
         """Network units to data; images as bytes."""

@@ -16,7 +16,13 @@ should be; each states the assumptions under which it is exact and the paper it 
 
 from __future__ import annotations
 
-from selfconsume.theory.closed_forms.drift import category_variance, diversity, fixation_probability, fixation_time
+from selfconsume.theory.closed_forms.drift import (
+    category_variance,
+    diversity,
+    expected_vocabulary,
+    fixation_probability,
+    fixation_time,
+)
 from selfconsume.theory.closed_forms.gaussian import frechet_floor, mean_log_std, mean_std, std_factor
 from selfconsume.theory.closed_forms.mean_error import (
     accumulate_factor,
@@ -56,6 +62,7 @@ __all__ = [
     "curated_fixed_point",
     "curated_limit",
     "diversity",
+    "expected_vocabulary",
     "fixation_probability",
     "fixation_time",
     "frechet_floor",

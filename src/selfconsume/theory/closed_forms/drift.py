@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.special
+import scipy.stats
 from numpy.typing import NDArray
 
 from selfconsume.theory.closed_forms.moments import Curve, Initial, Values, generations
@@ -29,6 +30,39 @@ def diversity(t: Values, p: Values, n: int, *, initial: Initial = "truth") -> Cu
         Seddik et al. 2024, arXiv:2404.05090; Suresh et al. 2024, arXiv:2412.17646.
     """
     return (1.0 - np.square(_simplex(p)).sum()) * (1.0 - 1.0 / n) ** (generations(t) + (initial == "fit"))
+
+
+def expected_vocabulary(t: Values, p: Values, n: int, *, initial: Initial = "truth") -> Curve:
+    r"""Expected number of categories left in fully synthetic training, exact for the first refit to n samples.
+
+    .. math:: E V_1 = \sum_i 1 - (1 - p_i)^n
+
+    Conventions of `diversity`; a category of probability 0 is not there. Later generations have no elementary form: they are
+    computed from each category's own Markov chain on counts 0, ..., n, whose row j is the binomial distribution of n draws with
+    probability j / n, which is exact too, in O(n^2) numbers.
+
+    Args:
+        t: Generations, non-negative integers.
+        p: True probabilities, shape (categories,).
+        n: Samples of each fit, counted in categories: for documents of L words, L times the number of documents.
+        initial: What generation 0 is.
+
+    References:
+        Ewens 2004, Mathematical Population Genetics, eq. 1.48 (the chain).
+    """
+    probabilities = _simplex(p)
+    refits = (generations(t) + (initial == "fit")).astype(int)
+    curve = {0: float((probabilities > 0).sum()), 1: float((1 - (1 - probabilities) ** n).sum())}
+    if np.max(refits, initial=0) > 1:
+        counts = np.arange(n + 1)
+        chain = scipy.stats.binom.pmf(counts[None, :], n, counts[:, None] / n)
+        alive = np.ones(n + 1)
+        alive[0] = 0.0
+        start = scipy.stats.binom.pmf(counts[None, :], n, probabilities[:, None]).sum(axis=0)
+        for refit in range(2, int(np.max(refits)) + 1):
+            alive = chain @ alive
+            curve[refit] = float(start @ alive)
+    return np.vectorize(curve.__getitem__, otypes=[float])(refits)
 
 
 def category_variance(t: Values, p: float, n: int, *, initial: Initial = "truth") -> Curve:

@@ -25,6 +25,7 @@ from selfconsume.theory.predictions.gaussian import GaussianRun, frechet_predict
 from selfconsume.theory.predictions.prediction import END, Basis, Prediction
 from selfconsume.theory.predictions.regression import regression_predictions
 from selfconsume.theory.predictions.sample_variance import SampleVariance
+from selfconsume.theory.predictions.vocabulary import vocabulary_predictions
 from selfconsume.theory.run_facts import RunFacts, SourceMoments, run_facts
 from selfconsume.types import Metric
 
@@ -35,7 +36,8 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
     They cover families that match moments (Gaussian, categorical at temperature 1, kernel densities of fixed bandwidth) on
     data from a distribution with known moments, in regimes with a constant plan: real data only, mix, replace, fresh,
     accumulate, subsample, and windows equal to one of these; and least squares on the linear source with labels replaced,
-    accumulated, or mixed with the real ones. These families have closed-form fits, so cold, warm and first starts agree.
+    accumulated, or mixed with the real ones; and the vocabulary of unsmoothed unigram models of independent words. These
+    families have closed-form fits, so cold, warm and first starts agree.
 
     Args:
         run: The run.
@@ -46,6 +48,8 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
         The predictions; none where no closed form applies. Values are means over real samples and runs, not statements
         about a single run: a mean over few seeds of a collapsing run is far from its expectation.
     """
+    if run.source.vocabulary is not None:
+        return list(vocabulary_predictions(run, generations))
     facts = run_facts(run, generations)
     if facts is None:
         return []
