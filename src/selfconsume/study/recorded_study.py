@@ -149,10 +149,17 @@ def _size(used: Mapping[str, Sequence[str]], source: Source) -> int:
 
 
 def _defined(source: Source) -> list[dict[str, Any]]:
-    """The tables of `METRICS` that are defined for the source."""
+    """The tables of `METRICS` that are defined for the source; for sequences of tokens, of all metrics of these."""
     source.check()
+    kinds: Sequence[str] = METRICS
+    if getattr(source, "vocabulary", None) is not None:
+        kinds = [
+            kind
+            for kind in registry.kinds("metric")
+            if getattr(registry.find("metric", kind), "takes", "numbers") == "sequences"
+        ]
     tables = []
-    for kind in METRICS:
+    for kind in kinds:
         if kind == "frechet" and math.prod(source.shape) > MAX_FRECHET:
             continue
         try:
