@@ -11,9 +11,11 @@ import typer
 def merge(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of results to join.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The directory of all results; more can be merged later.")],
-    study: Annotated[
+    grid: Annotated[
         Path | None,
-        typer.Option(metavar="STUDY.toml", help="The study of the result, where the directories' runs fill no grid."),
+        typer.Option(
+            "--study", metavar="STUDY.toml", help="The study of the result, where the directories' runs fill no grid."
+        ),
     ] = None,
 ) -> None:
     """Join directories of results of one study, or of related studies, such as the shares of `run --share`."""
@@ -22,7 +24,7 @@ def merge(
     from selfconsume.execution.merging import merge as merging
     from selfconsume.study import toml_file
 
-    loaded = toml_file.load(study) if study else None
+    study = toml_file.load(grid) if grid else None
     with console.progress() as on_progress:
-        store = merging.merge(directories, out, study=loaded, on_file=display.as_progress(on_progress))
+        store = merging.merge(directories, out, study=study, on_file=display.as_progress(on_progress))
     display.show(store)

@@ -136,8 +136,10 @@ class RayEngine:
                 # JAX warns of forks; Ray's processes execute another program at once, which is safe.
                 warnings.filterwarnings("ignore", ".*os.fork", RuntimeWarning)
                 self._ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **local)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # Ray raises bare ones too, of a machine that is too busy to start it in time.
             reason = " ".join(str(error).split())
+            if address is None:
+                raise ConfigError(f"--engine ray: Ray does not start here ({reason[:150]}); run it again") from None
             raise ConfigError(
                 f"--address {address}: no cluster of Ray ({reason[:120]}); start one with `ray start`"
             ) from None
