@@ -66,7 +66,7 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Files of the project outside of the site are named, not linked; the pages of names link to their docstrings."""
-    markdown = re.sub(r"\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", markdown)
+    markdown = re.sub(r"!?\[([^\]]+)\]\(\.\./[^)]*\)", r"\1", markdown)
     if page.file.src_uri == "api.md":
         markdown = re.sub(r"^\| `(\w+)` \|", r"| [`\1`](#selfconsume.\1) |", markdown, flags=re.MULTILINE)
         names = re.findall(r"^\| \[`(\w+)`\]\(#selfconsume\.\w+\) \|", markdown, re.MULTILINE)
