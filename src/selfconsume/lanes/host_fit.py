@@ -1,9 +1,9 @@
-"""The fit of one generation outside JAX, one lane after the other."""
+"""The fit of one generation outside JAX, lane after lane or several at a time."""
 
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,12 +14,10 @@ from selfconsume.lanes.fit_inputs import FitInputs
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.records import PartialFit
-from selfconsume.models.external import host_family
+from selfconsume.models.external import workers
 from selfconsume.models.external.host_family import HostFamily, HostSamples, SavedModel
+from selfconsume.models.external.lane_training import LaneResult, LaneTask
 from selfconsume.types import FitState
-
-LaneResult = tuple[np.ndarray, np.ndarray, bytes]
-"""Samples of a lane's model, which of them are valid, and the model's file."""
 
 
 class HostFit:
@@ -56,35 +54,44 @@ class HostFit:
         keys = inputs.arrays(t)["keys"]
         fit_seeds, sample_seeds = (_seeds(layout.fetch(key)) for key in (keys.fit, keys.sample))
         models = [None] * inputs.count if start is None else _contents(layout.fetch(start.optimizer))
-        results: list[LaneResult] = []
-        # Generation 0 is the same for every regime of a seed.
-        zero: dict[Any, LaneResult] = {}
-        for i in range(inputs.count):
-            key = (inputs.runs[i].generation_zero_inputs, inputs.seeds[i])
-            result = zero.get(key) if t == 0 else None
-            if result is None:
-                try:
-                    result = self._lane(i, x[i], weight[i], models[i], fit_seeds[i], sample_seeds[i])
-                except ConfigError as error:
-                    raise ConfigError(f"{error} (generation {t}, seed {inputs.seeds[i]})") from error.__cause__
-            zero[key] = result
-            results.append(result)
-            on_progress((i + 1) / inputs.count)
-        return layout.put(stacked(results))
-
-    def _lane(
-        self, i: int, x: np.ndarray, weight: np.ndarray, model: bytes | None, fit_seed: int, sample_seed: int
-    ) -> LaneResult:
-        run = self._inputs.runs[i]
-        family = cast(HostFamily, run.family)
-        n = run.curation.candidates(run.block) if run.curation else run.block
-        if not (weight > 0).any():
+        tasks = {
+            i: (cast(HostFamily, inputs.runs[i].family), self._task(i, x, weight, models, fit_seeds, sample_seeds))
+            for i in range(inputs.count)
             # A collapsed lane has no training data left.
-            return np.zeros((n, *x.shape[1:]), x.dtype), np.zeros(n, bool), model or b""
-        start = host_family.model_from_bytes(family, model) if model else None
-        fitted = host_family.fit_rows(family, x, weight, start, fit_seed)
-        samples, valid = host_family.draw_samples(family, fitted, n, sample_seed, x)
-        return samples, valid, host_family.model_bytes(family, fitted) if run.start != "cold" else b""
+            if self._twin(t, i) == i and (weight[i] > 0).any()
+        }
+        results: dict[int, LaneResult] = {}
+        try:
+            for i, result in zip(tasks, workers.train_lanes(list(tasks.values())), strict=True):
+                results[i] = result
+                on_progress(len(results) / len(tasks))
+        except ConfigError as error:
+            seed = inputs.seeds[list(tasks)[len(results)]]
+            raise ConfigError(f"{error} (generation {t}, seed {seed})") from error.__cause__
+        twins = [self._twin(t, i) for i in range(inputs.count)]
+        return layout.put(stacked([results[i] if i in results else self._empty(i, x, models) for i in twins]))
+
+    def _twin(self, t: int, i: int) -> int:
+        """The first lane with the same fit: generation 0 is the same for every regime of a seed."""
+        inputs = self._inputs
+        fits = [(run.generation_zero_inputs, seed) for run, seed in zip(inputs.runs, inputs.seeds, strict=True)]
+        return fits.index(fits[i]) if t == 0 else i
+
+    def _task(self, i: int, x, weight, models, fit_seeds: list[int], sample_seeds: list[int]) -> LaneTask:
+        run = self._inputs.runs[i]
+        keeps_model = run.start != "cold"
+        return LaneTask(
+            x[i], weight[i], models[i] or b"", fit_seeds[i], self._sample_count(i), sample_seeds[i], keeps_model
+        )
+
+    def _sample_count(self, i: int) -> int:
+        """Number of samples that a lane draws."""
+        run = self._inputs.runs[i]
+        return run.curation.candidates(run.block) if run.curation else run.block
+
+    def _empty(self, i: int, x: np.ndarray, models: Sequence[bytes | None]) -> LaneResult:
+        n = self._sample_count(i)
+        return np.zeros((n, *x.shape[2:]), x.dtype), np.zeros(n, bool), models[i] or b""
 
 
 def _seeds(keys: np.ndarray) -> list[int]:

@@ -54,6 +54,7 @@ class Command(HostFamily):
 
     takes: ClassVar[str] = "any"
     code_fields = ("train", "sample")
+    is_command = True
 
     @property
     def can_start(self) -> bool:

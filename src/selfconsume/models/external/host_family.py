@@ -66,6 +66,8 @@ class HostFamily(Family):
     """Whether samples are read from files and nothing is fitted, as the kind "recorded" does."""
     code_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that name code to import, execute or call: results that name it do not run it when they are read."""
+    is_command: ClassVar[bool] = False
+    """Whether models are fitted and sampled by processes of their own, so that several threads may do it."""
 
     @property
     def takes_weight(self) -> bool:
