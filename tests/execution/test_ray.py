@@ -33,7 +33,6 @@ def study(regimes=({"kind": "mix", "ratio": 0.5}, {"kind": "window", "size": 2})
 def engine():
     from selfconsume.execution.engines.ray import RayEngine
 
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "600")  # on a busy machine
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     with RayEngine() as made:
         yield made

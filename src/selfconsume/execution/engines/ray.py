@@ -128,8 +128,6 @@ class RayEngine:
     def _connect(self, address: str | None) -> None:
         # Without a GPU a worker would otherwise see all of them.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-        # Its own 30 seconds are too few on a busy machine.
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
         local = {} if address else {"include_dashboard": False}
         try:
             if address and address != "auto":
