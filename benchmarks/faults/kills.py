@@ -68,8 +68,8 @@ STUDIES = {
 """Family -> its study; `HOST` is replaced by the path of a module."""
 COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from selfconsume.execution import commit; commit.COMMIT_SECONDS = 0.2; "
-    "from selfconsume.cli.start import main; main()"
+    "from selfconsume.cli.start import catch_signals, main; catch_signals(); "
+    "from selfconsume.execution import commit; commit.COMMIT_SECONDS = 0.2; main()"
 )
 """Generations are committed ten times as often as by default: more of the kills hit a directory that is being written."""
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -333,7 +333,7 @@ def sealed(lines, number, **changes):
         (4, {"state": "../../victim.txt"}, "is not a file of this line"),
         (4, {"file": "/etc/passwd"}, "is not a file of this line"),
         (4, {"lanes": "0" * 16}, "are not in the lines before"),
-        (4, {"first": "0"}, "Unknown format code"),
+        (4, {"first": "0"}, "first: Input should be a valid integer"),
         (4, {"surprise": 1}, "unexpected keyword argument"),
         (3, {"lanes": [["a", [0, 2]], ["b", [0]]]}, "not those that their id stands for"),
         (2, {"event": "open"}, "is not an event of this place"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 
 from selfconsume.errors import ConfigError
 from selfconsume.files.regular import open_regular
+from selfconsume.results import events, log
 from selfconsume.results import format as fmt
-from selfconsume.results import log
 from selfconsume.results.format import DATA, Lane
 
 REMEDY = "restore it from a copy, or compute it again with `run --repair`"
@@ -217,11 +218,12 @@ class Store:
     def _take_up(self, number: int, event: str, fields: dict[str, Any]) -> None:
         if (event == fmt.OPEN) != (number == 1):
             raise ValueError(f"{event!r} is not an event of this place")
+        events.check(event, fields)
         match event:
             case fmt.OPEN:
                 self.directory = fields["directory"]
             case fmt.STUDY:
-                self.studies.append(fields)
+                self.studies.append(events.Fields(fields, functools.partial(log.damaged, self.path, number)))
             case fmt.LANES:
                 if fields["id"] != fmt.lanes_id(fields["lanes"]):
                     raise ValueError("the lanes are not those that their id stands for")

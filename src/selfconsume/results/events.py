@@ -1,0 +1,198 @@
+"""The fields of the log's events, checked as they are read: a log may come from anybody, and its checksums prove nothing."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NotRequired
+
+import pydantic
+from annotated_types import Ge, Le, MinLen
+from typing_extensions import TypedDict
+
+from selfconsume.results import format as fmt
+from selfconsume.study.settings import Seed, Settings
+
+Count = Annotated[int, Ge(0), Le(2**63 - 1)]
+Number = float | int
+Generation = Annotated[int, Ge(0), Le(1_000_000)]
+Named = dict[str, Any]
+
+
+class MeasuredCell(TypedDict):
+    """How many samples the values of a cell compare, and with what."""
+
+    n: Count
+    train: NotRequired[Count]
+    test: NotRequired[Count]
+    compared: NotRequired[dict[str, tuple[Count, Count]]]
+    extractors: NotRequired[dict[str, str]]
+    accuracy: NotRequired[dict[str, Number]]
+    units: NotRequired[dict[str, list[Number]]]
+    data: NotRequired[list[str]]
+
+
+class CellEvent(TypedDict):
+    """A cell of a study, as the log holds it."""
+
+    id: str
+    labels: dict[str, str | Number | bool | None]
+    measured: NotRequired[MeasuredCell]
+
+
+class KindTable(TypedDict):
+    """The table of a recipe; its other fields are checked where it is built."""
+
+    kind: str
+
+
+class MetricTable(KindTable):
+    """The table of a metric."""
+
+    features: NotRequired[KindTable]
+
+
+class Tables(TypedDict):
+    """The tables of a study."""
+
+    study: NotRequired[Settings]
+    source: NotRequired[KindTable]
+    family: NotRequired[KindTable]
+    regime: NotRequired[KindTable]
+    curation: NotRequired[KindTable]
+    metrics: NotRequired[list[MetricTable]]
+    axes: NotRequired[dict[str, Annotated[list[Any], MinLen(1)]]]
+
+
+class MeasuredMetric(TypedDict):
+    """The name of a metric, and the real data that it compares with."""
+
+    name: str
+    split: str
+
+
+class StudyEvent(TypedDict):
+    """A study is run."""
+
+    tables: NotRequired[Tables]
+    text: NotRequired[str | None]
+    cells: NotRequired[Annotated[list[CellEvent], MinLen(1)]]
+    axes: NotRequired[list[str]]
+    seeds: NotRequired[Annotated[int, Ge(1), Le(10_000_000)] | Annotated[list[Seed], MinLen(1)]]
+    generations: NotRequired[Annotated[int, Ge(1), Le(1_000_000)]]
+    metrics: NotRequired[list[str]]
+    measured: NotRequired[list[MeasuredMetric]]
+    time: NotRequired[str]
+    python: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
+    machine: NotRequired[Named]
+
+
+class SegmentEvent(TypedDict):
+    """Generations are stored."""
+
+    lanes: str
+    first: Generation
+    last: Generation
+    file: str
+    sha256: str
+    metrics: dict[str, list[str]]
+    layout: Named
+    seconds: dict[str, Number]
+    state: NotRequired[str]
+    state_sha256: NotRequired[str]
+    state_is_kept: NotRequired[bool]
+    fewest: NotRequired[dict[str, dict[str, Count]]]
+    replaces: NotRequired[Count]
+    study: NotRequired[int]
+    time: NotRequired[Number]
+    host: NotRequired[str]
+    origin: NotRequired[str]
+
+
+class LanesEvent(TypedDict):
+    """Lanes get an identity."""
+
+    id: str
+    lanes: list[tuple[str, list[Seed]]]
+
+
+class UnfinishedEvent(TypedDict):
+    """A fit in progress is stored."""
+
+    lanes: str
+    generation: Generation
+    file: str
+    sha256: str
+
+
+class OpenEvent(TypedDict):
+    """A directory is created."""
+
+    directory: Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{16}$")]
+
+
+EVENTS: dict[str, type] = {
+    fmt.OPEN: OpenEvent,
+    fmt.STUDY: StudyEvent,
+    fmt.LANES: LanesEvent,
+    fmt.SEGMENT: SegmentEvent,
+    fmt.UNFINISHED: UnfinishedEvent,
+}
+
+
+def check(event: str, fields: Mapping[str, Any]) -> None:
+    """Refuses fields of an event that the writer cannot have written. Fields that are not listed here are left alone.
+
+    Raises:
+        ValueError: A field is missing, or of another type or range.
+    """
+    if event not in EVENTS:
+        return
+    try:
+        if event == fmt.SEGMENT:  # Most lines of a log.
+            _adapter(SegmentEvent).validate_python(fields, strict=True)
+        else:  # In JSON mode a list may stand for a tuple, and nothing else is converted.
+            _adapter(EVENTS[event]).validate_json(json.dumps(fields), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part)[:40] for part in first["loc"][:6])
+        raise ValueError(f"{place}: {first['msg'][:80]}") from None
+    if event == fmt.STUDY:
+        _check_study(fields)
+    elif event == fmt.SEGMENT and fields["first"] > fields["last"]:
+        raise ValueError("its generations end before they begin")
+
+
+def _check_study(study: Mapping[str, Any]) -> None:
+    """Refuses parts of a study that contradict each other."""
+    tables, axes = study.get("tables", {}), study.get("axes", [])
+    if set(tables.get("axes", axes)) != set(axes):
+        raise ValueError("its axes are not those of its tables")
+    if any(set(axes) - set(cell["labels"]) for cell in study.get("cells", ())):
+        raise ValueError("a cell has no label on one of its axes")
+    if "metrics" in tables and "metrics" in study and len(study["metrics"]) != len(tables["metrics"]):
+        raise ValueError("its metrics are not those of its tables")
+
+
+class Fields(dict[str, Any]):
+    """Fields of a study, tables in it included, that refuse by name what they lack."""
+
+    def __init__(self, fields: Mapping[str, Any], refusal: Callable[[str], Exception]) -> None:
+        super().__init__({name: _refusing(value, refusal) for name, value in fields.items()})
+        self._refusal = refusal
+
+    def __missing__(self, name: str) -> Any:
+        raise self._refusal(f"it has no {name!r}")
+
+
+def _refusing(value: Any, refusal: Callable[[str], Exception]) -> Any:
+    if isinstance(value, dict):
+        return Fields(value, refusal)
+    return [_refusing(entry, refusal) for entry in value] if isinstance(value, list) else value
+
+
+@functools.cache
+def _adapter(cls: type) -> pydantic.TypeAdapter:
+    return pydantic.TypeAdapter(cls)
