@@ -190,7 +190,8 @@ def _differences(frame: pl.DataFrame, comparison: Comparison, name: str) -> pl.D
     pairs = pairs.filter(pl.col("base").is_not_null()).with_columns(
         (pl.col("value") - pl.col("base")).alias("value"), pl.lit(name).alias("metric")
     )
-    return pairs.select(frame.columns)
+    # Standard errors over examples are those of values, not of differences.
+    return pairs.select(column for column in frame.columns if column != "error")
 
 
 def _and(items: Sequence[str]) -> str:
