@@ -1,6 +1,6 @@
 """What does retraining do to a diffusion model written in PyTorch, fine-tuned on its own samples?
 
-Run: python examples/pytorch_ddpm.py            (about three minutes on two CPU cores; writes results-pytorch/report.html)
+Run: python examples/pytorch_ddpm.py            (writes results-pytorch/report.html)
 Needs PyTorch, which selfconsume itself does not use. Prints the sliced Wasserstein distance to held-out data by regime and
 generation, averaged over seeds.
 """
