@@ -31,7 +31,7 @@ def progress(on_progress: Callable[[Progress], None] | None) -> Iterator[Callabl
     if not is_notebook():
         yield lambda state: None
         return
-    from IPython.display import HTML, display
+    from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
 
     handle: Any = display(HTML(bar(Progress(0, 1, "compiling"))), display_id=True)
     updated = time.monotonic()

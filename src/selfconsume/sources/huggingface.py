@@ -92,7 +92,7 @@ def _load(
 ) -> MemoryData:
     path, split, subset, revision, fetch = place
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError(
             "source: kind 'huggingface' needs the library datasets; install selfconsume[datasets]"

@@ -105,7 +105,7 @@ def _byte_pairs(documents: Sequence[str], size: int) -> list[Sequence[str]]:
         ConfigError: The library `tokenizers` is missing.
     """
     try:
-        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError(
             "source.tokens: 'byte_pairs' needs the library tokenizers; install it with pip install 'selfconsume[text]'"
