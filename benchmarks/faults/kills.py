@@ -57,8 +57,8 @@ STUDIES = {
         f'{MOONS}\nfamily = {{ kind = "edm", {NEURAL} }}\nstudy = {{ generations = 5, seeds = 2, start = "cold" }}'
     ),
     "images": (
-        'source = { kind = "digits", n = 32, n_test = 32 }\n'
-        'family = { kind = "otcfm", net = "tiny", updates = 4, batch = 8, steps = 2 }\n'
+        'source = { kind = "digits", form = "image", n = 32, n_test = 32 }\n'
+        'family = { kind = "otcfm", net = "tiny", updates = 4, batch = 16, steps = 2 }\n'
         "study = { generations = 3, seeds = 1 }"
     ),
     "host": (
