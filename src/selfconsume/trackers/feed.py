@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from selfconsume.errors import ConfigError
 from selfconsume.results import cell_labels, stored_study
 from selfconsume.results import format as fmt
 from selfconsume.results.store import Segment, Store
@@ -29,9 +30,10 @@ class Feed:
     def __init__(self, out: str | Path, trackers: Sequence[Tracker], *, replays: bool = False) -> None:
         self._path, self._trackers = Path(out), trackers
         self._size, self._number, self._next = 0, 0, 0.0
-        if not replays and (self._path / fmt.LOG).is_file():
-            store = Store(self._path)
-            self._size, self._number = store.size, store.number
+        if trackers and not replays and (self._path / fmt.LOG).is_file():
+            with contextlib.suppress(ConfigError):  # A damaged log is passed whole once it is repaired.
+                store = Store(self._path)
+                self._size, self._number = store.size, store.number
 
     def follow(self) -> None:
         """Looks at the log if it is time."""
