@@ -22,7 +22,7 @@ def model():
     family = Transformer(width=8, depth=2, heads=2, vocabulary=V, has_end=False)
     fresh = family.init(jax.random.key(0), (LENGTH,))
     # Larger weights than initial ones, so that nothing is nearly uniform.
-    return jax.tree.map(lambda leaf: 3 * leaf, fresh)
+    return dataclasses.replace(fresh, net=jax.tree.map(lambda leaf: 3 * leaf, fresh.net))
 
 
 def everything():
