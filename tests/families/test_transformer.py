@@ -94,9 +94,9 @@ def test_temperature_divides_the_logits(model):
 def test_training_learns_a_rule_and_a_warm_start_goes_on():
     """Documents that count modulo 3 from a random start: all tokens but the first are determined."""
     x = jnp.asarray((np.arange(6) + np.arange(3)[:, None]) % 3, jnp.int32)
-    family = Transformer(width=16, depth=1, heads=2, updates=150, batch=12, vocabulary=V, has_end=False)
+    family = Transformer(width=16, depth=1, heads=2, updates=400, batch=12, vocabulary=V, has_end=False)
     fit = jax.jit(
-        lambda start: family.advance(family.begin(jax.random.key(0), x, jnp.ones(3), start), 150).without_data()
+        lambda start: family.advance(family.begin(jax.random.key(0), x, jnp.ones(3), start), 400).without_data()
     )
     first = fit(None)
     assert float(-first.generator.log_prob(x).mean()) == pytest.approx(np.log(3), abs=0.1)
