@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from selfconsume.cli.display import console, study_run
+from selfconsume.cli.display import console, plan
 from selfconsume.study import toml_file
 
 STUDY = """
@@ -31,9 +31,9 @@ regime = {kind = "mix"}
 )
 def test_a_plan_counts_in_words(tmp_path, capsys, changes, first, last):
     (tmp_path / "study.toml").write_text(STUDY)
-    study_run.plan(toml_file.load(tmp_path / "study.toml", changes), tmp_path / "out")
+    plan.show(toml_file.load(tmp_path / "study.toml", changes), tmp_path / "out", calibrates=False)
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith(first) and out[-1] == last
+    assert out[0].startswith(first) and last in out
 
 
 def test_status_says_what_is_stored_and_hidden(tmp_path, command):
