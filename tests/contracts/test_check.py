@@ -176,7 +176,8 @@ def test_a_source_that_repeats_examples_is_refused_by_name(rule, message):
 
 def test_only_recipes_are_checked():
     with pytest.raises(
-        ConfigError, match=r"^check: expected an instance of a source, family, regime or metric, got int"
+        ConfigError,
+        match=r"^check: expected an instance of a source, representation, family, regime or metric, got int",
     ):
         sc.check(3)
 

@@ -13,9 +13,16 @@ from selfconsume.sources.digits import Digits
 SOURCE = Digits(n=200, n_test=20, form="image")
 
 
-@pytest.fixture(scope="module", params=registry.kinds("extractor"))
+# The extractor "representation" stands for a run's representation, and every representation is an extractor.
+KINDS = [
+    *(("extractor", kind) for kind in registry.kinds("extractor") if kind != "representation"),
+    *(("representation", kind) for kind in registry.kinds("representation")),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=[kind for _, kind in KINDS])
 def extractor(request, tiny):
-    made = tiny("extractor", request.param)
+    made = tiny(*request.param)
     made.check(SOURCE)
     return made
 

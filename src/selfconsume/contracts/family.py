@@ -47,7 +47,7 @@ def check(family: Family) -> None:
     rows = present.reshape(-1, *[1] * (x.ndim - 1))
     fit = functools.partial(_samples, family)
     base = fit(x, present)
-    absent = [fit(np.where(rows, x, filling), present) for filling in _fillings(source, x)]
+    absent = [fit(np.where(rows, x, filling).astype(x.dtype), present) for filling in _fillings(source, x)]
     unequal = fit(x, np.where(np.arange(N) < N // 2, 2.0, 0.0))
     for samples in absent:
         if not np.allclose(samples, base, atol=TOLERANCE * scale, rtol=0, equal_nan=True):
