@@ -88,6 +88,7 @@ def test_axes_are_columns_of_their_own_types(axes, settings, columns):
             "seeds": 1,
             "generations": 1,
             "metrics": ["M()"],
+            "tables": made.table(),
         }
         lanes = {"all": [(cell.id, 0) for cell in made.cells]}  # noqa: RUF012
 

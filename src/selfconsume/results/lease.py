@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -89,6 +90,9 @@ class Lease:
         self._lock.release()
 
     def _take(self) -> None:
+        for left in self._path.parent.glob(f"{LEASE}.*"):
+            if is_temporary(left.name):  # Of a process that was killed before it had the lease.
+                left.unlink(missing_ok=True)
         content = {"token": self._token, "host": socket.gethostname(), "process": os.getpid()}
         temporary = self._path.with_name(f"{LEASE}.{self._token}")
         with writing(self._path):
@@ -100,6 +104,11 @@ class Lease:
             # Where it cannot be renewed, the next commit says why.
             with contextlib.suppress(OSError):
                 os.utime(self._path)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is a lease that a process was writing."""
+    return re.fullmatch(re.escape(LEASE) + r"\.[0-9a-f]{16}", name) is not None
 
 
 def _wait_for_others(folder: Path, path: Path, is_locked: bool) -> None:

@@ -17,7 +17,7 @@ from selfconsume.files.regular import read_bytes
 from selfconsume.results import disk, log
 from selfconsume.results import format as fmt
 from selfconsume.results.format import DATA, LEASE, LOCK, LOG, OPENING, Lane
-from selfconsume.results.lease import Lease
+from selfconsume.results.lease import Lease, is_temporary
 from selfconsume.results.log import Entry
 from selfconsume.results.store import Store
 
@@ -179,7 +179,8 @@ def _check_ownership(path: Path) -> None:
     """Refuses a directory that holds anything before its log has begun."""
     if not _is_new(path):
         return
-    foreign = {file.name for file in path.iterdir()} - {LOCK, LEASE, LOG, DATA}
+    names = {file.name for file in path.iterdir()} - {LOCK, LEASE, LOG, DATA}
+    foreign = [name for name in names if not is_temporary(name)]
     data = path / DATA
     if foreign or (data.exists() and (not data.is_dir() or any(data.iterdir()))):
         raise ConfigError(f"{path}: holds other files; give a new directory")
