@@ -161,8 +161,12 @@ PROBLEMS = {
     "suffix": (lambda: text("", "x.txt"), {"path": "x.txt"}, "ends in '.txt', expected one of .npy, .npz"),
     "objects": (lambda: save_object("x.npy"), {"path": "x.npy"}, "holds Python objects"),
     "objects in an archive": (lambda: np.savez("x.npz", a=np.array([None])), {"path": "x.npz"}, "holds Python objects"),
-    "cut short": (lambda: cut_short("x.npy"), {"path": "x.npy"}, "cannot be read as .npy"),
-    "false header": (lambda: false_header("x.npy"), {"path": "x.npy"}, "cannot be read as .npy"),
+    "cut short": (lambda: cut_short("x.npy"), {"path": "x.npy"}, "is cut off: its header promises an array of shape"),
+    "false header": (
+        lambda: false_header("x.npy"),
+        {"path": "x.npy"},
+        "is cut off: its header promises an array of shape",
+    ),
     "no archive": (lambda: text("PK\x03\x04 rubbish", "x.npz"), {"path": "x.npz"}, "cannot be read as .npz"),
     "wrong name": (lambda: misnamed(np.save, "x.npz"), {"path": "x.npz"}, "is a single .npy array"),
     "wrong name too": (lambda: misnamed(np.savez, "x.npy"), {"path": "x.npy"}, "is an .npz archive"),
@@ -220,7 +224,7 @@ PROBLEMS = {
     "text in the archive": (
         other_member,
         {"path": "x.npz"},
-        "source.array: 'x.npz' holds 0 arrays; name one of nothing",
+        "source.path: 'x.npz' holds no array to train on",
     ),
     "no name": (lambda: text(",b\n0.5,1\n1,2\n"), {"path": "x.csv"}, "a column without a name"),
     "ragged": (lambda: text("a,b\n1,2\n3,4,5\n"), {"path": "x.csv"}, "cannot be read as .csv"),

@@ -67,7 +67,7 @@ BAD = [
     (("axes", {"sourc.n": [5]}), "axes: unknown 'sourc.n'; did you mean 'source'?"),
     (
         ("axes", {"seeds": [1]}),
-        "axes: unknown 'seeds'; expected one of 'source', 'family', 'regime', 'curation', 'study.start'",
+        "axes: unknown 'seeds'; expected one of 'source', 'family', 'regime', 'curation', 'representation', 'study.start'",
     ),
     (("axes", {"regime.kind": ["mix"]}), "axes.regime.kind: 'mix' has no 'kind'"),
     (("axes", {"regime": [{"kind": "replac"}]}), "axes.regime.kind: unknown 'replac'; did you mean 'replace'?"),
