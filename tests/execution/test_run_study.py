@@ -232,7 +232,7 @@ def walking(tmp_path_factory):
 
 
 def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
-    """Three processes killed while they compute, sync or write; a fourth one, this one, ends what they began."""
+    """Processes killed while they compute, sync or write; the last one, this one, ends what they began."""
     out, cache = tmp_path / "out", tmp_path / "cache"
     environment = {
         **os.environ,
@@ -242,8 +242,12 @@ def test_kill_minus_nine_at_random_moments(walking, tmp_path, monkeypatch):
     }
     delays = random.Random(1)
     reached = []
-    for _ in range(3):
-        command = [sys.executable, walking.__file__, str(out), str(delays.uniform(0.05, 0.5))]
+    for attempt in range(12):
+        if attempt >= 3 and reached[-1] > 0:
+            break
+        # A busy machine commits nothing in half a second.
+        delay = delays.uniform(0.05, 0.5) * max(1, attempt - 1)
+        command = [sys.executable, walking.__file__, str(out), str(delay)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == -signal.SIGKILL, done.stderr
         opened = store.Store(out)
