@@ -452,6 +452,21 @@ def test_a_diverged_lane_does_not_stop_the_study(tmp_path):
     assert len(good) == len(bad)
 
 
+def test_noise_floors_of_a_diverged_lane_are_kept(tmp_path):
+    """Real against real needs no model: measured in the run, and for a metric that is added later."""
+    family = {"kind": "otcfm", "width": 4, "depth": 1, "updates": 20, "batch": 16, "learning_rate": 1e8}
+    metrics = [{"kind": "moments"}, {"kind": "sliced_wasserstein", "n_projections": 4}]
+    for n in (1, 2):
+        made = Study({"kind": "gaussian", "n": 10}, family, {"kind": "replace"}, metrics[:n], generations=1, seeds=2)
+        run(made, tmp_path / "out")
+    shown = table(store.Store(tmp_path / "out"))
+    floors = shown.filter(shown["metric"].str.ends_with(".floor"))
+    assert set(floors["metric"].str.split(".").list.first()) == {"moments", "sliced_wasserstein"}
+    assert floors["value"].is_finite().all() and set(floors["status"]) == {"ok"}
+    values = shown.filter(~shown["metric"].str.ends_with(".floor"))
+    assert len(values) and values["value"].is_nan().all() and set(values["status"]) == {"diverged"}
+
+
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
     run(study(), tmp_path / "out", on_progress=told.append)

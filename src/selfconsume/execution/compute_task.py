@@ -17,7 +17,7 @@ from selfconsume.execution.schedule import MetricTask, Task
 from selfconsume.lanes import records as lane_records
 from selfconsume.lanes.lane_batch import LaneBatch
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.lanes.measurement import check_value_names
+from selfconsume.lanes.measurement import check_value_names, masked
 from selfconsume.lanes.records import Losses, PartialFit, Values
 from selfconsume.loop import generation_zero
 from selfconsume.models.checkpoints import pytrees
@@ -119,8 +119,8 @@ def _measured(task: MetricTask, start: Start, batch: LaneBatch) -> Iterator[Mess
         if stored.t == 0:
             for metric, floors in batch.floors(task.metrics, prepared, generators[0]).items():
                 values[metric].update(floors)
+        values = masked(values, stored.alive)
         for metric, named in values.items():
-            values[metric] = {name: np.where(stored.alive, value, np.nan) for name, value in named.items()}
             names.setdefault(metric, set()).update(named)
         check_value_names(names)
         fewest = provenance.fewest(most, task.cells, stored.alive, compared)

@@ -18,7 +18,7 @@ from selfconsume.lanes.lane_fit import LaneFit
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.layout import DeviceLayout
-from selfconsume.lanes.measurement import Measurement
+from selfconsume.lanes.measurement import Measurement, masked
 from selfconsume.lanes.recorded_fit import RecordedFit
 from selfconsume.lanes.records import Clock, PartialFit, Record, Values
 from selfconsume.loop.generation import SampleBlock
@@ -176,12 +176,8 @@ class LaneBatch:
     def _record(
         self, t: int, block: SampleBlock, fit: FitState, values: dict[str, Values], compared: Values, clock: Clock
     ) -> Record:
-        """The generation on the host; values of diverged lanes are NaN."""
+        """The generation on the host; values of diverged lanes are NaN, but for noise floors."""
         arrays = self.layout.fetch((block.alive, block.samples, block.valid, fit))
         alive, samples, valid, host_fit = jax.tree.map(lambda leaf: leaf[: self.count], arrays)
-        masked = {
-            metric: {name: np.where(alive, value, np.nan) for name, value in named.items()}
-            for metric, named in values.items()
-        }
         clock.lap("fetch")
-        return Record(t, alive, samples, valid, host_fit, masked, clock.seconds, compared)
+        return Record(t, alive, samples, valid, host_fit, masked(values, alive), clock.seconds, compared)

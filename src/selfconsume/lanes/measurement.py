@@ -28,6 +28,21 @@ Views = dict[Extractor | None, Arrays]
 """Lanes by extractor, with its features in place of samples; None: the samples themselves."""
 
 
+def masked(values: Mapping[str, Values], alive: np.ndarray) -> dict[str, Values]:
+    """Values with NaN in place of those of diverged lanes; noise floors need no model, and stay.
+
+    Args:
+        values: ``{metric_key: {name: (lanes,)}}``.
+        alive: Mask of lanes that have not diverged.
+    """
+    return {
+        metric: {
+            name: value if name.endswith(FLOOR) else np.where(alive, value, np.nan) for name, value in named.items()
+        }
+        for metric, named in values.items()
+    }
+
+
 class Measurement:
     """Metrics, noise floors and features of all lanes of a batch.
 
