@@ -103,3 +103,16 @@ def test_direct_labels_do_not_overlap(heights):
     assert len(boxes) == len(heights)
     assert all(below.y1 <= above.y0 + 0.5 for below, above in itertools.pairwise(boxes))
     assert {text.get_text() for text in ax.texts} == {f"line {i}" for i in range(len(heights))}
+
+
+def test_a_cell_has_one_colour_in_figures_beside_each_other():
+    """The figure of differences leaves the baseline out, which must not move the colours of the other cells."""
+    for axes in ({"regime": ["a", "b", "c"]}, {"regime": ["a", "b", "c"], "source.n": [1, 2, 3, 4, 5]}):
+        cells, names = product(**axes), list(axes)
+        expected = panels.colours(cells, names)
+        some = [cell for cell in cells if cell["regime"] != "a"]
+        shared = panels.arrange(some, names, cells)
+        drawn = {some[i]["run"]: c for p in shared.panels for i, c in zip(p.members, p.colours, strict=True)}
+        assert drawn == {cell["run"]: expected[cell["run"]] for cell in some}
+        assert {colour for _, colour in shared.legend} <= set(drawn.values())
+    assert panels.colours([cells[-1]], names) != {cells[-1]["run"]: expected[cells[-1]["run"]]}

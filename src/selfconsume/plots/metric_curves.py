@@ -6,7 +6,7 @@ for a web page with `web_figure.svg`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +62,7 @@ def metric_curves(
     *,
     predictions: Sequence[PredictedCurve] = (),
     level: float = 0.95,
+    among: Sequence[Mapping[str, Any]] | None = None,
 ) -> Figure:
     """A metric against the generation: mean over seeds of each cell with its t interval.
 
@@ -78,6 +79,7 @@ def metric_curves(
         better: "lower", "higher" or None.
         predictions: Predicted curves.
         level: Coverage of the bands.
+        among: Cells of a figure beside this one, which gives them their colours, see `panels.arrange`.
 
     Raises:
         ValueError: The table has no metric of this name.
@@ -90,7 +92,7 @@ def metric_curves(
     chosen = selection(cells, axes, MAX_CELLS)
     cells = [cells[i] for i in chosen]
     curves = curves_of(rows, floors, [cell["run"] for cell in cells], labels(cells, axes), level)
-    layout = arrange(cells, axes)
+    layout = arrange(cells, axes, among)
     with rc():
         figure, grid = _canvas(layout)
         means = np.concatenate([c.mean for c in curves] + [np.array([c.floor[0]]) for c in curves if c.floor])

@@ -34,8 +34,31 @@ class Arrangement(NamedTuple):
     legend: tuple[tuple[str, Any], ...] = ()
 
 
-def arrange(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangement:
-    """One panel for up to 8 cells or one numeric axis; else small multiples by the axes that are not coded by colour."""
+def arrange(
+    cells: Sequence[Mapping[str, Any]], axes: Sequence[str], among: Sequence[Mapping[str, Any]] | None = None
+) -> Arrangement:
+    """One panel for up to 8 cells or one numeric axis; else small multiples by the axes that are not coded by colour.
+
+    Args:
+        cells: The cells of the figure.
+        axes: The study's axes.
+        among: Cells of another figure beside it, these among them: a cell then has one colour in both. None: no other figure.
+    """
+    own = _arranged(cells, axes)
+    if among is None:
+        return own
+    colour_of = colours(among, axes)
+    shared = [
+        panel._replace(colours=[colour_of.get(cells[i]["run"], PALETTE[0]) for i in panel.members])
+        for panel in own.panels
+    ]
+    replacement = dict(
+        pair for old, new in zip(own.panels, shared, strict=True) for pair in zip(old.colours, new.colours, strict=True)
+    )
+    return Arrangement(shared, own.legend_title, tuple((name, replacement[colour]) for name, colour in own.legend))
+
+
+def _arranged(cells: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Arrangement:
     values = distinct(cells, axes)
     indices = list(range(len(cells)))
     numeric = [axis for axis, levels in values.items() if _is_numeric(levels) and len(levels) > 3]

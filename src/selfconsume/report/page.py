@@ -115,7 +115,9 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         if metric.name not in constant
     }
     return {
-        **_answer(answered, curves, axes),
+        **_answer(
+            answered, curves, axes, [cells[i] for i in cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)]
+        ),
         "profile": collapse_profile.gather(store, _names(study)),
         "metrics": metrics,
         "hidden": hidden,
@@ -130,12 +132,14 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
     }
 
 
-def _answer(answered: answer.Answer | None, curves: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-    """The comparison with the baseline, and the figures of its metric: differences, then values."""
+def _answer(
+    answered: answer.Answer | None, curves: Mapping[str, Any], axes: Sequence[str], cells: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The comparison with the baseline, and the figures of its metric: differences, then values in the same colours."""
     figures = []
     if answered is not None and answered.metric in curves:
         metric = Shown(answered.difference_name, None, f"Difference to {answered.baseline} by pairs of seeds.")
-        figures = [(metric, *_curve(answered.differences, metric, axes, ())), curves[answered.metric]]
+        figures = [(metric, *_curve(answered.differences, metric, axes, (), cells)), curves[answered.metric]]
     return {"answer": answered, "answer_figures": figures}
 
 
@@ -239,9 +243,13 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _curve(
-    frame: pl.DataFrame, metric: Shown, axes: Sequence[str], predictions: Sequence[metric_curves.PredictedCurve]
+    frame: pl.DataFrame,
+    metric: Shown,
+    axes: Sequence[str],
+    predictions: Sequence[metric_curves.PredictedCurve],
+    among: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[Markup, bool]:
-    figure = metric_curves.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions)
+    figure = metric_curves.metric_curves(frame, metric.name, axes, metric.better, predictions=predictions, among=among)
     # matplotlib escapes the texts of an SVG file.
     return Markup(web_figure.svg(figure, metric_curves.describe(frame, metric.name, axes))), figure.get_figwidth() > 6
 
