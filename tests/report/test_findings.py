@@ -64,8 +64,8 @@ def test_a_mean_that_leaves_a_prediction_is_said(store, monkeypatch):
     gone = [line for line in found.lines if line.departs]
     assert gone and gone == found.lines[: len(gone)]
     outcomes = [line.outcome for line in gone if "variance" in line.label]
-    assert "departs at t = 2, 3" in outcomes and {outcome[:15] for outcome in outcomes} == {"departs at t = "}
-    assert not any(t in outcome for outcome in outcomes for t in "01")
+    # The variances of one cell's samples are too skewed to be judged at t = 2.
+    assert sorted(outcomes) == ["departs at t = 2, 3"] * 4 + ["departs at t = 3"]
     text = page.write(store, findings=found).read_text()
     assert found.departing == len(gone) and f"the measured mean leaves {len(gone)} of them" in text
     assert "sqrt covariance.0.0" in text and "departs at t = 2, 3" in text and "Proposition 1" in text
