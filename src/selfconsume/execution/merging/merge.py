@@ -14,6 +14,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.execution import resources
 from selfconsume.execution.merging import contradictions, joint_study
 from selfconsume.execution.run_study import announce
+from selfconsume.files.regular import open_regular
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.results import format as fmt
 from selfconsume.results import integrity
@@ -175,9 +176,9 @@ def _copied(
     first, last = (item.first, item.last) if isinstance(item, Segment) else (item.generation, item.generation)
     expected = item.state_sha256 if isinstance(item, Segment) and part == fmt.STATE else item.sha256
     try:
-        with open(store.path / DATA / file, "rb") as source:
+        with open_regular(store.path / DATA / file) as source:
             name, sha256 = writer.copy(source, lanes, first, last, part)
-    except FileNotFoundError:
+    except OSError:  # Removed, or exchanged for a folder or a pipe.
         sha256 = ""
     if sha256 != expected:
         raise ConfigError(f"{store.path}: has changed while it was read; merge it when its run has ended")
