@@ -13,14 +13,14 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
 
 check: lint
-	$(BIN)/pytest -n 2 -p no:randomly $(QUICK)
+	$(BIN)/pytest -n 2 --dist worksteal -p no:randomly $(QUICK)
 
 test: lint
-	$(BIN)/pytest -n 2 -p no:randomly
+	$(BIN)/pytest -n 2 --dist worksteal -p no:randomly
 
 # The whole suite in a random order, which is printed: no test may depend on those that ran before it.
 shuffle: $(VENV)/test.stamp
-	$(BIN)/pytest -n 4
+	$(BIN)/pytest -n 4 --dist worksteal
 
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow

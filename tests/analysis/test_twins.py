@@ -98,6 +98,7 @@ def test_categories_move_within_the_simplex(layout):
     assert 0.25 < path.parameters[..., 2].mean() / path.parameters[..., 1].mean() < 0.8
 
 
+@pytest.mark.slow
 def test_a_warm_neural_family_is_moved_in_what_is_trained(layout):
     family = dataclasses.replace(OTCFM.tiny(), carry_optimizer=True, ema=0.5)
     run = Run(EightGaussians.tiny(), family, Mix(0.5), start="warm")

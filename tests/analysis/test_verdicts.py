@@ -174,6 +174,7 @@ def test_stationary_chains_seldom_drift(seeds, phi):
     assert "collapsed" not in words
 
 
+@pytest.mark.slow
 def test_the_real_loop(layout):
     """Real data only is stable, and fully synthetic training drifts."""
     metric = sc.metric("sliced_wasserstein", n_projections=1)

@@ -28,6 +28,7 @@ def test_hostile_files_are_accepted_or_refused_in_one_message(kind, cases):
     assert sum(counts.values()) == cases and counts[kind, "refused in one message"] > cases // 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_continued_bit_for_bit():
     counts = module("kills").run(1, ("gaussian",))
     assert counts["gaussian"]["kills"] >= 1

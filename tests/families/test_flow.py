@@ -193,6 +193,7 @@ def test_bits_per_dimension_of_bytes_are_the_loss():
     np.testing.assert_array_equal(np.floor(256 * np.asarray(prepared, np.float64)), x)
 
 
+@pytest.mark.slow
 def test_it_learns_digits():
     """Small sizes: held-out digits take fewer bits than uniform bytes, and samples are near the data's grey levels."""
     x = Digits(n=1000, n_test=300, form="image").train(jax.random.key(0))

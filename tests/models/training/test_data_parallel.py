@@ -66,7 +66,8 @@ def process(script, *arguments, **environment):
     )
 
 
-@pytest.mark.parametrize("what", ["vectors", pytest.param("images", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["vectors", "images"])
 def test_one_lane_on_one_two_and_four_devices(what):
     """The same to float tolerance: weights, the average, and samples, whose portions are shared too."""
     running = process(ONE_LANE, what, JAX_NUM_CPU_DEVICES="4", PJRT_NPROC="5")
