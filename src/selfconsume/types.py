@@ -299,8 +299,8 @@ class Metric(Recipe, abc.ABC):
     compares_with: ClassVar[str] = "test"  # Split: "test", "train", "train and test" or "". May be a property.
     evaluates_generator: ClassVar[bool] = False
     """Whether it evaluates the generator at examples or names its parameters: with a representation, examples are codes."""
-    needs_probabilities: ClassVar[bool] = False
-    """Whether it is defined only on class probabilities."""
+    needs_density: ClassVar[bool] = False  # Whether it evaluates log densities, at what it prepares as "test" only.
+    needs_probabilities: ClassVar[bool] = False  # Whether it is defined only on class probabilities.
     better: ClassVar[str | Mapping[str, str | None] | None] = "lower"
     """``"lower"``, ``"higher"`` or None, or a mapping from the names of its values to these."""
 

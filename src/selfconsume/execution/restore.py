@@ -61,10 +61,10 @@ def _measured(store: Store, task: MetricTask) -> Iterator[StoredGeneration]:
             and (generation.generator is None or generation.some_lack_generators)
             and t in task.generations
         ):
-            raise ConfigError(
-                f"{store.path}: metrics of the generator were added, but keep = 'samples' kept no generators; "
-                "drop them or run in a new directory with keep = 'all'"
-            )
+            why = "keep = 'samples' kept no generators; drop them or run in a new directory with keep = 'all'"
+            if task.cells[0].run.fits_on_host:
+                why = "models outside JAX are not kept; drop them or run in a new directory"
+            raise ConfigError(f"{store.path}: metrics of the generator were added, but {why}")
         yield generation
 
 

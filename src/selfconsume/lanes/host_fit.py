@@ -15,8 +15,8 @@ from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.records import PartialFit
 from selfconsume.models.external import workers
-from selfconsume.models.external.host_family import HostFamily, HostSamples, SavedModel
-from selfconsume.models.external.lane_training import LaneResult, LaneTask
+from selfconsume.models.external.host_family import HostDensity, HostFamily, HostSamples, SavedModel
+from selfconsume.models.external.lane_training import NOTHING, LaneResult, LaneTask
 from selfconsume.types import FitState
 
 
@@ -25,11 +25,16 @@ class HostFit:
 
     Pool, plans and random subsets are those of compiled families. Models are kept as bytes, and only where later fits start
     from them: a resumed run then starts from the same bytes as an uninterrupted one.
+
+    Attributes:
+        held_out: Held-out examples of each lane, ``(lanes, m, *shape)``, whose log densities are computed with each fit; None
+            where no metric asks for them.
     """
 
     def __init__(self, inputs: LaneInputs) -> None:
         self._inputs = inputs
         self._fit_inputs = FitInputs(inputs)
+        self.held_out: np.ndarray | None = None
 
     def fit(
         self,
@@ -81,7 +86,14 @@ class HostFit:
         run = self._inputs.runs[i]
         keeps_model = run.start != "cold"
         return LaneTask(
-            x[i], weight[i], models[i] or b"", fit_seeds[i], self._sample_count(i), sample_seeds[i], keeps_model
+            x[i],
+            weight[i],
+            models[i] or b"",
+            fit_seeds[i],
+            self._sample_count(i),
+            sample_seeds[i],
+            keeps_model,
+            NOTHING if self.held_out is None else self.held_out[i],
         )
 
     def _sample_count(self, i: int) -> int:
@@ -91,7 +103,8 @@ class HostFit:
 
     def _empty(self, i: int, x: np.ndarray, models: Sequence[bytes | None]) -> LaneResult:
         n = self._sample_count(i)
-        return np.zeros((n, *x.shape[2:]), x.dtype), np.zeros(n, bool), models[i] or b""
+        densities = NOTHING if self.held_out is None else np.full(self.held_out.shape[1], np.nan, np.float32)
+        return np.zeros((n, *x.shape[2:]), x.dtype), np.zeros(n, bool), models[i] or b"", densities
 
 
 def _seeds(keys: np.ndarray) -> list[int]:
@@ -105,13 +118,15 @@ def _contents(model: SavedModel) -> list[bytes]:
 
 def stacked(results: list[LaneResult]) -> Any:
     """The fits of all lanes, with models padded to the longest file."""
-    samples, valid, models = zip(*results, strict=True)
+    samples, valid, models, densities = zip(*results, strict=True)
     sizes = np.array([len(model) for model in models], np.int32)
     content = np.zeros((len(models), sizes.max()), np.uint8)
     for row, model in zip(content, models, strict=True):
         row[: len(model)] = np.frombuffer(model, np.uint8)
     lanes = len(results)
-    generator: Any = HostSamples(cast(Any, np.stack(samples)), cast(Any, np.stack(valid)))
+    blocks: list[Any] = [np.stack(samples), np.stack(valid)]
+    log_prob: Any = np.stack(densities)
+    generator = HostDensity(blocks[0], blocks[1], log_prob) if log_prob.size else HostSamples(blocks[0], blocks[1])
     saved: Any = SavedModel(cast(Any, content), cast(Any, sizes))
     return FitState(
         generator, saved, cast(Any, np.ones(lanes, np.int32)), cast(Any, np.full(lanes, np.nan, np.float32)), None

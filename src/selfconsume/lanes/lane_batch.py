@@ -40,8 +40,9 @@ class LaneBatch:
         self.measurement = Measurement(self.inputs)
         self._fit = LaneFit(self.inputs)
         run = self.inputs.run
-        host_fit = RecordedFit if run.is_recorded else HostFit
-        self._train = host_fit(self.inputs).fit if run.fits_on_host else self._fit.fit
+        self._host_fit = HostFit(self.inputs) if run.fits_on_host and not run.is_recorded else None
+        fit = RecordedFit(self.inputs) if run.is_recorded else self._host_fit or self._fit
+        self._train = fit.fit
         curation = (lane_numbers.static(run.curation), self.inputs.static.source) if run.curation else (None, None)
         self._sample_block = generation_programs.sample_block(run.block, layout, *curation, run.representation)
 
@@ -86,6 +87,10 @@ class LaneBatch:
         t, alive, fit, lane_pool = self._resume(history, until)
         first = layout.put(first) if first is not None else fit
         prepared_data = self.prepare(metrics)
+        if self._host_fit is not None:
+            self._host_fit.held_out = self.measurement.held_out(metrics, prepared_data)
+            # Densities of models outside JAX are not stored: where they are asked for, generation 0 is fitted for each run.
+            origin = origin if self._host_fit.held_out is None else None
         while t < until:
             t += 1
             clock = Clock()

@@ -64,6 +64,16 @@ class Measurement:
         """
         return [self._prepare(metric) for metric in metrics]
 
+    def held_out(self, metrics: Sequence[Metric], prepared_data: Sequence[Any]) -> np.ndarray | None:
+        """The examples at which metrics evaluate the generator's density, ``(lanes, m, *shape)``; None where none does."""
+        for metric, prepared in zip(metrics, prepared_data, strict=True):
+            if metric.needs_density:
+                if "lane" in prepared:
+                    return self.inputs.layout.fetch(prepared["lane"]["prepared"]["test"])[: self.inputs.count]
+                examples = self.inputs.layout.fetch(prepared["shared"]["prepared"]["test"])
+                return np.broadcast_to(examples, (self.inputs.count, *examples.shape))
+        return None
+
     def measure(
         self, metrics: Sequence[Metric], prepared_data: Sequence[Any], t: int, lane: Arrays
     ) -> tuple[dict[str, Values], Values]:

@@ -11,6 +11,7 @@ from selfconsume.lanes.host_fit import stacked
 from selfconsume.lanes.lane_inputs import LaneInputs
 from selfconsume.lanes.lane_pool import LanePool
 from selfconsume.lanes.records import PartialFit
+from selfconsume.models.external.lane_training import NOTHING
 from selfconsume.regimes.recorded import Recorded
 from selfconsume.sources.files import sample_sets, samples
 from selfconsume.types import FitState
@@ -40,7 +41,7 @@ class RecordedFit:
         results = []
         for i in range(self._inputs.count):
             examples, valid = samples.read(self._path(i, t), self._inputs.run.source, self._inputs.run.block)
-            results.append((examples, valid, b""))
+            results.append((examples, valid, b"", NOTHING))
             on_progress((i + 1) / self._inputs.count)
         return self._inputs.layout.put(stacked(results))
 

@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, cast
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
+from selfconsume.models.external.host_family import has_density
 from selfconsume.types import Density, Family, Generation, Metric, Source
 
 
@@ -37,6 +36,7 @@ class LogLikelihood(Metric):
     takes: ClassVar[str] = "any"
     has_noise_floor: ClassVar[bool] = False
     evaluates_generator: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     better: ClassVar[str | Mapping[str, str | None] | None] = {"log_likelihood": "higher"}
 
     @classmethod
@@ -55,7 +55,7 @@ class LogLikelihood(Metric):
     def __call__(
         self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
-        """The two values of one generation, whose generator is a `Density`."""
+        """The two values of one generation, whose generator has a density."""
         log_prob = cast(Density, generation.generator).log_prob(prepared["test"])
         # nan fails the comparison and is cut like -inf.
         inside = jnp.abs(log_prob) <= self.limit
@@ -67,9 +67,8 @@ class LogLikelihood(Metric):
 
     def check(self, source: Source, family: Family) -> None:
         """Raises `ConfigError` if the family's generators have no density."""
-        generator = eqx.filter_eval_shape(family.init, jax.random.key(0), source.shape)
-        if not isinstance(generator, Density):
+        if not has_density(family, source.shape):
             raise ConfigError(
                 f"metrics.log_likelihood: expected a family whose generators have a density, got {type(family).__name__}; "
-                "remove this metric or choose another family"
+                "remove this metric or choose another family (a model of your own: give it log_prob)"
             )

@@ -98,5 +98,62 @@ def test_documents_go_and_come_back_as_json_lines():
     assert drawn.dtype == np.int32 and valid.all()
     np.testing.assert_array_equal(drawn[np.argsort(drawn[:, 0])], x)
     broken = dataclasses.replace(family, sample=family.sample.replace("json.dumps(row)", "'x'"))
-    with pytest.raises(ConfigError, match=r"samples.npz.jsonl is not lines of"):
+    with pytest.raises(ConfigError, match=r"samples.jsonl is not lines of"):
         host_family.draw_samples(broken, model, 4, 1, x)
+
+
+COPY = "shutil.copy(sys.argv[1], sys.argv[2])"
+PACK = "shutil.make_archive(sys.argv[2], 'tar', sys.argv[1]); os.rename(sys.argv[2] + '.tar', sys.argv[2])"
+UNPACK = "shutil.unpack_archive(sys.argv[1], sys.argv[2], 'tar')"
+
+
+def pictures(suffix, sample=None):
+    """A model that is an archive of its training pictures."""
+    pack, unpack, model = (PACK, UNPACK, "{model}") if suffix == "/" else (COPY, COPY, "{model}.zip")
+    train = f"import sys, os, shutil; {pack}"
+    return Command(
+        f'{sys.executable} -c "{train}" {{data}}{suffix} {model} {{seed}}',
+        f'{sys.executable} -c "import sys, shutil; {sample or unpack}" {model} {{out}}{suffix} {{seed}}',
+    )
+
+
+@pytest.mark.parametrize("suffix", ["/", ".zip"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_go_and_come_back_in_a_folder_or_a_zip(suffix, channels):
+    x = np.random.default_rng(0).integers(0, 256, (12, 5, 4, channels)).astype(np.uint8)
+    family = pictures(suffix)
+    model = host_family.fit_rows(family, x, np.ones(12), None, 0)
+    np.testing.assert_array_equal(family.sample_model(model, 12, 1), x)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sample", "message"),
+    [
+        ("/", "pass", r"^family.sample: samples holds no pictures \(\.png, "),
+        (".zip", "open(sys.argv[2], 'w').write('x')", "^family.sample: samples.zip is not a zip of pictures"),
+        (".zip", "pass", r"^family.sample: '.*' wrote no file samples.zip \(there is model.zip\)$"),
+        ("/", "open(sys.argv[2] + '/a.png', 'w').write('x')", "^family.sample: samples: a.png is no picture"),
+    ],
+)
+def test_pictures_that_are_none_are_refused(suffix, sample, message):
+    x = np.zeros((2, 5, 4, 1), np.uint8)
+    family = pictures(suffix, sample)
+    model = host_family.fit_rows(family, x, np.ones(2), None, 0)
+    with pytest.raises(ConfigError, match=message):
+        family.sample_model(model, 2, 1)
+
+
+def test_vectors_are_no_pictures():
+    with pytest.raises(ConfigError, match=r"^family.train: pictures are uint8 .* exchange them as npz$"):
+        host_family.fit_rows(pictures(".zip"), X, np.ones(4), None, 0)
+
+
+def test_log_densities_come_from_a_third_command():
+    density = "import sys, numpy as np; np.savez(sys.argv[3], -np.load(sys.argv[2])['x'].sum(1))"
+    family = command(log_prob=f'{sys.executable} -c "{density}" {{model}}.npy {{data}} {{out}}')
+    family.check(Gaussian())
+    model = host_family.fit_rows(family, X, np.ones(4), None, 0)
+    assert family.has_log_prob and not command().has_log_prob
+    np.testing.assert_array_equal(host_family.log_densities(family, model, X), -X.sum(1))
+    with pytest.raises(ConfigError, match=r"^family.log_prob: .* does not use \{data\}; expected"):
+        command(log_prob="python {model} {out}").check(Gaussian())

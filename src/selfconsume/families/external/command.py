@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 import shlex
 import shutil
@@ -18,13 +17,17 @@ import numpy as np
 from annotated_types import Gt
 
 from selfconsume.errors import ConfigError
+from selfconsume.models.external import exchange
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.types import Source
 
-PLACEHOLDERS = {"train": ("data", "model", "seed", "start"), "sample": ("model", "n", "out", "seed")}
+PLACEHOLDERS = {
+    "train": ("data", "model", "seed", "start"),
+    "sample": ("model", "n", "out", "seed"),
+    "log_prob": ("model", "data", "out"),
+}
 """What each command may be told. All but the number of examples and where to start must be used."""
 OPTIONAL = ("start", "n")
-JSON_LINES = ".jsonl"
 LINES = 3
 """Last lines of a failed command's output that are shown."""
 
@@ -36,53 +39,54 @@ class Command(HostFamily):
     Commands are split like those of a shell and run without one, in the current directory. Placeholders are replaced within
     words; a word with ``{start}`` is left empty in a cold start, and a training command without it always starts cold. Files
     of data are npz: the training examples under the name x, ``(n, *shape)``, repeated where a regime weighs them; the samples
-    under any one name, or as npy. With ``{data}.jsonl`` and ``{out}.jsonl`` they are JSON lines, ``{"x": [...]}`` for each
-    example: documents are lists of token numbers. The model is one file. Files live in a temporary directory. The content of
-    files that the commands name (but for the programs themselves) is part of a run's identity.
+    under any one name, or as npy. What the command writes behind ``{data}`` and ``{out}`` names another format: ``.jsonl`` are
+    JSON lines, ``{"x": [...]}`` for each example (documents are lists of token numbers); ``.zip`` and ``/`` are pictures in a
+    zip or a folder, written as PNG, read by their sorted names. The model is one file. Files live in a temporary directory.
+    The content of files that the commands name (but for the programs themselves) is part of a run's identity.
 
     Attributes:
         train: Training command with {data} and {model}, and {seed}; {start} is the model to start from.
         sample: Sampling command with {model}, {seed} and {out}; {n} is the number of examples.
         time_limit: Seconds after which a command is stopped; None: no limit.
         revision: A name of the program's version, which is part of a run's identity.
+        log_prob: Command that writes the log densities (nats) of the examples in {data} under {model} to {out}, one number for
+            each; metrics of the density need it.
     """
 
     train: str
     sample: str
     time_limit: Annotated[float, Gt(0)] | None = None
     revision: str = ""
+    log_prob: str | None = None
 
     takes: ClassVar[str] = "any"
-    code_fields = ("train", "sample")
+    code_fields = ("train", "sample", "log_prob")
     is_command = True
 
     @property
     def can_start(self) -> bool:
         return "{start}" in self.train
 
+    @property
+    def has_log_prob(self) -> bool:
+        return self.log_prob is not None
+
     def fit_model(self, x: np.ndarray, *, weight: np.ndarray, start: bytes | None, seed: int) -> bytes:
         with tempfile.TemporaryDirectory(prefix="selfconsume-") as folder:
-            data, model, first = Path(folder, "data.npz"), Path(folder, "model"), Path(folder, "start")
-            if (lines := _suffixed(self.train, "data", data)).suffix == JSON_LINES:
-                lines.write_text("".join(json.dumps({"x": row}) + "\n" for row in x.tolist()))
-            else:
-                np.savez(data, x=x)
+            data, model, first = self._written("train", folder, x), Path(folder, "model"), Path(folder, "start")
             if start is not None:
                 _suffixed(self.train, "start", first).write_bytes(start)
             values = {"data": data, "model": model, "seed": seed, "start": "" if start is None else first}
             self._run("train", values)
-            return self._content("train", _suffixed(self.train, "model", model))
+            return self._output_path("train", _suffixed(self.train, "model", model)).read_bytes()
 
     def sample_model(self, model: bytes, n: int, seed: int) -> np.ndarray:
         with tempfile.TemporaryDirectory(prefix="selfconsume-") as folder:
-            path, out = Path(folder, "model"), Path(folder, "samples.npz")
-            _suffixed(self.sample, "model", path).write_bytes(model)
-            self._run("sample", {"model": path, "n": n, "out": out, "seed": seed})
-            if (lines := _suffixed(self.sample, "out", out)).suffix == JSON_LINES:
-                self._content("sample", lines)
-                return _array_of_lines(lines)
-            self._content("sample", out)
-            return _array(out)
+            return self._evaluated("sample", model, folder, {"n": n, "seed": seed})
+
+    def log_prob_model(self, model: bytes, x: np.ndarray) -> np.ndarray:
+        with tempfile.TemporaryDirectory(prefix="selfconsume-") as folder:
+            return self._evaluated("log_prob", model, folder, {"data": self._written("log_prob", folder, x)})
 
     def save_model(self, model: bytes, path: Path) -> None:
         path.write_bytes(model)
@@ -92,7 +96,8 @@ class Command(HostFamily):
 
     def fingerprint(self) -> str:
         """The checksum (sha256) of the files that the commands name; "" if there are none."""
-        words = dict.fromkeys([*shlex.split(self.train)[1:], *shlex.split(self.sample)[1:]])
+        templates = [template for field in PLACEHOLDERS if (template := getattr(self, field))]
+        words = dict.fromkeys(word for template in templates for word in shlex.split(template)[1:])
         contents = [Path(word).read_bytes() for word in words if "{" not in word and Path(word).is_file()]
         return (
             hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in contents)).hexdigest() if contents else ""
@@ -100,7 +105,8 @@ class Command(HostFamily):
 
     def check(self, source: Source) -> None:
         for field, names in PLACEHOLDERS.items():
-            template = getattr(self, field)
+            if (template := getattr(self, field)) is None:
+                continue
             try:
                 words = shlex.split(template)
             except ValueError as error:
@@ -136,11 +142,36 @@ class Command(HostFamily):
         if done.returncode:
             raise self._failure(field, f"ended with exit code {done.returncode}", done.stdout)
 
-    def _content(self, field: str, path: Path) -> bytes:
-        if not path.is_file():
+    def _evaluated(self, field: str, model: bytes, folder: str, values: Mapping[str, Any]) -> np.ndarray:
+        """What a command that is given a model writes."""
+        template, path = getattr(self, field), Path(folder, "model")
+        _suffixed(template, "model", path).write_bytes(model)
+        suffix = _suffix(template, "out")
+        out = Path(folder, f"samples{'' if suffix else exchange.DEFAULT}")
+        place = out if suffix == exchange.FOLDER else _suffixed(template, "out", out)
+        if suffix == exchange.FOLDER:
+            out.mkdir()
+        self._run(field, {"model": path, "out": out, **values})
+        try:
+            return exchange.read_examples(self._output_path(field, place), suffix)
+        except ConfigError as error:
+            raise ConfigError(str(error) if str(error).startswith("family.") else f"family.{field}: {error}") from None
+
+    def _written(self, field: str, folder: str, x: np.ndarray) -> Path:
+        """Examples as a command's data, without the suffix that its template writes."""
+        suffix = _suffix(getattr(self, field), "data")
+        data = Path(folder, f"data{'' if suffix else exchange.DEFAULT}")
+        try:
+            exchange.write_examples(_suffixed(getattr(self, field), "data", data), suffix, x)
+        except ConfigError as error:
+            raise ConfigError(f"family.{field}: {error}") from None
+        return data
+
+    def _output_path(self, field: str, path: Path) -> Path:
+        if not path.exists():
             near = ", ".join(sorted(file.name for file in path.parent.iterdir())) or "no file"
             raise self._failure(field, f"wrote no file {path.name} (there is {near})", b"")
-        return path.read_bytes()
+        return path
 
     def _failure(self, field: str, reason: str, output: bytes | None) -> ConfigError:
         lines = [line.strip() for line in (output or b"").decode(errors="replace").splitlines() if line.strip()]
@@ -157,33 +188,12 @@ def _filled(word: str, values: Mapping[str, Any]) -> str:
     return word
 
 
+def _suffix(template: str, name: str) -> str:
+    """What the template writes behind a placeholder, as in ``{model}.pt`` or ``{out}/``."""
+    match = re.search(rf"\{{{name}\}}([\w.-]*/?)", template)
+    return match[1] if match else ""
+
+
 def _suffixed(template: str, name: str, path: Path) -> Path:
-    """The path with the suffix that the template writes behind its placeholder, as in ``{model}.pt``."""
-    suffix = re.search(rf"\{{{name}\}}([\w.-]*)", template)
-    return path.with_name(path.name + (suffix[1] if suffix else ""))
-
-
-def _array(path: Path) -> np.ndarray:
-    """The only array in a file, npz or npy."""
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content:
-            (name,) = content.files
-            return content[name]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"family.sample: {path.name} is not one array, as npz or npy ({error})") from None
-
-
-def _array_of_lines(path: Path) -> np.ndarray:
-    """The examples of a file of JSON lines: int32 where all numbers are integers, as token numbers are, else float32."""
-    try:
-        rows = [json.loads(line)["x"] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        values = np.array(rows)
-        return values.astype(np.int32 if values.dtype.kind == "i" else np.float32)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f'family.sample: {path.name} is not lines of {{"x": [...]}} of one length ({reason})'
-        ) from None
+    """The path with the suffix that the template writes behind its placeholder."""
+    return path.with_name(path.name + _suffix(template, name).rstrip("/"))

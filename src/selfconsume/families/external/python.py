@@ -19,6 +19,8 @@ from selfconsume.models.external.host_family import HostFamily
 from selfconsume.models.external.options import Options, keywords
 from selfconsume.types import Source
 
+METHODS = ("fit", "sample", "save", "load", "log_prob")
+
 
 @dataclasses.dataclass(frozen=True)
 class Python(HostFamily):
@@ -27,7 +29,8 @@ class Python(HostFamily):
     The class has ``fit(self, x, *, start, seed)``, which returns a model, and ``sample(self, model, n, seed)``, which returns
     an array. A class with ``save(self, model, path)`` and ``load(self, path)`` can start warm: ``start`` is then a model,
     otherwise None. Examples are repeated where a regime weighs them, unless ``fit`` also takes ``weight``, their
-    multiplicities. ``fit`` may leave out ``start`` and ``seed``. The checksum of the file is part of a run's identity: keep
+    multiplicities. ``fit`` may leave out ``start`` and ``seed``. Metrics of the density need ``log_prob(self, model, x)``, log
+    densities in nats, one for each example. The checksum of the file is part of a run's identity: keep
     everything that determines numbers in it.
 
     Attributes:
@@ -56,6 +59,13 @@ class Python(HostFamily):
 
     def sample_model(self, model: Any, n: int, seed: int) -> Any:
         return self._instance().sample(model, n, seed)
+
+    @property
+    def has_log_prob(self) -> bool:
+        return "log_prob" in self._methods()
+
+    def log_prob_model(self, model: Any, x: np.ndarray) -> Any:
+        return self._instance().log_prob(model, x)
 
     def save_model(self, model: Any, path: Path) -> None:
         self._instance().save(model, path)
@@ -93,7 +103,7 @@ class Python(HostFamily):
         return names
 
     def _methods(self) -> set[str]:
-        return {name for name in ("fit", "sample", "save", "load") if callable(getattr(self._class(), name, None))}
+        return {name for name in METHODS if callable(getattr(self._class(), name, None))}
 
     def _instance(self) -> Any:
         options = keywords(self.options)

@@ -26,7 +26,8 @@ class Sklearn(HostFamily):
     Examples are passed as float64. Weights are passed as ``sample_weight`` if ``fit`` takes it; otherwise examples are
     repeated. ``random_state`` is set from the run's seed, for the fit and for its samples; a class without one draws from
     NumPy's global generator, which is seeded around each call and restored. Estimators cannot be saved, so that every fit
-    is a cold start. The version of the estimator's library is part of a run's identity.
+    is a cold start. Log densities are those of ``log_prob`` or of scikit-learn's ``score_samples``. The version of the
+    estimator's library is part of a run's identity.
 
     Attributes:
         estimator: Import path of the class, such as ``sklearn.mixture.GaussianMixture``.
@@ -61,6 +62,15 @@ class Sklearn(HostFamily):
             samples = model.sample(n, **options)
         # Mixtures of scikit-learn give the labels of the components too.
         return samples[0] if isinstance(samples, tuple) else samples
+
+    @property
+    def has_log_prob(self) -> bool:
+        return _density_method(_class_at(self.estimator)) is not None
+
+    def log_prob_model(self, model: Any, x: np.ndarray) -> Any:
+        name = _density_method(type(model))
+        assert name is not None
+        return getattr(model, name)(x.astype(np.float64))
 
     def fingerprint(self) -> str:
         """The library's version."""
@@ -140,6 +150,11 @@ def _class_at(path: str) -> Any:
         if not callable(getattr(cls, method, None)):
             raise ConfigError(f"family.estimator: {path} has no {method}; expected a class with fit(X) and sample(n)")
     return cls
+
+
+def _density_method(cls: type) -> str | None:
+    """The method that gives log densities of examples; None if there is none."""
+    return next((name for name in ("log_prob", "score_samples") if callable(getattr(cls, name, None))), None)
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 from annotated_types import Gt
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.text.spans import check_sequences
+from selfconsume.models.external.host_family import has_density
 from selfconsume.models.sequences.contexts import present
 from selfconsume.types import Density, Family, Generation, Metric, Source
 
@@ -50,6 +49,7 @@ class Perplexity(Metric):
 
     takes: ClassVar[str] = "sequences"
     evaluates_generator: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = True
     has_noise_floor: ClassVar[bool] = False
     better: ClassVar[str | Mapping[str, str | None] | None] = {"perplexity": "lower"}
 
@@ -70,7 +70,7 @@ class Perplexity(Metric):
     def __call__(
         self, key: PRNGKeyArray, generation: Generation, prepared: Mapping[str, Array]
     ) -> Mapping[str, Float[Array, ""]]:
-        """The two values of one generation, whose generator is a `Density`."""
+        """The two values of one generation, whose generator has a density."""
         log_prob = cast(Density, generation.generator).log_prob(prepared["test"])
         valid = jnp.ones(log_prob.shape, bool)
         value, clipped = perplexity(log_prob, prepared["tokens"], valid, self.limit)
@@ -79,11 +79,10 @@ class Perplexity(Metric):
     def check(self, source: Source, family: Family) -> None:
         """Raises `ConfigError` for sources of numbers, and for families whose generators have no density."""
         check_sequences("perplexity", source)
-        generator: Any = eqx.filter_eval_shape(family.init, jax.random.key(0), source.shape)
-        if not isinstance(generator, Density):
+        if not has_density(family, source.shape):
             raise ConfigError(
                 f"metrics.perplexity: expected a family whose generators have a density, got {type(family).__name__}; "
-                "use reference_perplexity"
+                "use reference_perplexity, or give a model of your own log_prob"
             )
 
 

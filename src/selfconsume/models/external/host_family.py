@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
-from selfconsume.types import Family, FitState, Generator, Samples
+from selfconsume.types import Density, Family, FitState, Generator, Samples
 
 
 class HostSamples(Generator):
@@ -43,6 +44,22 @@ class HostSamples(Generator):
 
     def attempt(self, key: PRNGKeyArray, n: int) -> tuple[Samples, Bool[Array, " n"]]:
         return self.sample(key, n), self.valid
+
+
+class HostDensity(HostSamples):
+    """Samples of a model outside JAX, and its log densities at the held-out examples."""
+
+    held_out: Float[Array, " m"]
+    """In nats, one for each held-out example."""
+
+    def log_prob(self, x: Samples) -> Float[Array, " m"]:
+        """The log densities of the held-out examples, which ``x`` must be."""
+        if x.shape[:1] != self.held_out.shape:
+            raise ConfigError(
+                f"family: log densities of {self.held_out.shape[0]} held-out examples are known, of {x.shape[0]} asked for; "
+                "a metric of densities prepares the held-out examples under the name 'test'"
+            )
+        return self.held_out
 
 
 class SavedModel(eqx.Module):
@@ -93,6 +110,15 @@ class HostFamily(Family):
     @abc.abstractmethod
     def sample_model(self, model: Any, n: int, seed: int) -> Any:
         """``n`` examples ``(n, *shape)`` of a model, as an array; ``seed`` determines all randomness."""
+
+    @property
+    def has_log_prob(self) -> bool:
+        """Whether `log_prob_model` is defined."""
+        return False
+
+    def log_prob_model(self, model: Any, x: np.ndarray) -> Any:
+        """Log densities (nats) of examples ``(m, *shape)`` under a model, ``(m,)``."""
+        raise ConfigError(f"family: {type(self).__name__} has no log_prob; drop metrics of the density")
 
     def save_model(self, model: Any, path: Path) -> None:
         """Writes a model into a file."""
@@ -173,6 +199,34 @@ def draw_samples(family: HostFamily, model: Any, n: int, seed: int, like: np.nda
     valid = np.asarray(np.isfinite(samples).reshape(n, -1).all(axis=1))
     samples[~valid] = 0
     return samples, valid
+
+
+def log_densities(family: HostFamily, model: Any, x: np.ndarray) -> np.ndarray:
+    """Log densities of examples under a model, as float32.
+
+    Raises:
+        ConfigError: They cannot be computed, or are not one number for each example.
+    """
+    try:
+        values = np.asarray(family.log_prob_model(model, x))
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise _failure(family, "log_prob", error) from error
+    if values.shape != x.shape[:1] or values.dtype.kind not in "fiu":
+        raise ConfigError(
+            f"family {type(family).__name__}: log_prob gave {values.dtype} of shape {values.shape}; expected one number for "
+            f"each of {len(x)} examples"
+        )
+    with np.errstate(over="ignore"):  # Beyond float32 is inf, which the metrics cut.
+        return values.astype(np.float32)
+
+
+def has_density(family: Family, shape: tuple[int, ...]) -> bool:
+    """Whether held-out examples of this shape have log densities under the family's models, in JAX or outside."""
+    if isinstance(family, HostFamily):
+        return family.has_log_prob
+    return isinstance(eqx.filter_eval_shape(family.init, jax.random.key(0), shape), Density)
 
 
 def model_bytes(family: HostFamily, model: Any) -> bytes:

@@ -9,8 +9,11 @@ import numpy as np
 from selfconsume.models.external import host_family
 from selfconsume.models.external.host_family import HostFamily
 
-LaneResult = tuple[np.ndarray, np.ndarray, bytes]
-"""Samples of a lane's model, which of them are valid, and the model's file."""
+LaneResult = tuple[np.ndarray, np.ndarray, bytes, np.ndarray]
+"""Samples of a lane's model, which of them are valid, the model's file, and its log densities at held-out examples."""
+
+
+NOTHING = np.zeros(0, np.float32)
 
 
 class LaneTask(NamedTuple):
@@ -24,6 +27,7 @@ class LaneTask(NamedTuple):
         n: Number of samples.
         sample_seed: Determines the samples.
         keeps_model: Whether later fits start from the model.
+        held_out: Examples whose log densities are asked for, ``(m, *shape)``; mostly none.
     """
 
     x: np.ndarray
@@ -33,6 +37,7 @@ class LaneTask(NamedTuple):
     n: int
     sample_seed: int
     keeps_model: bool
+    held_out: np.ndarray = NOTHING
 
 
 def train_lane(family: HostFamily, task: LaneTask) -> LaneResult:
@@ -44,4 +49,5 @@ def train_lane(family: HostFamily, task: LaneTask) -> LaneResult:
     start = host_family.model_from_bytes(family, task.model) if task.model else None
     fitted = host_family.fit_rows(family, task.x, task.weight, start, task.fit_seed)
     samples, valid = host_family.draw_samples(family, fitted, task.n, task.sample_seed, task.x)
-    return samples, valid, host_family.model_bytes(family, fitted) if task.keeps_model else b""
+    densities = host_family.log_densities(family, fitted, task.held_out) if len(task.held_out) else NOTHING
+    return samples, valid, host_family.model_bytes(family, fitted) if task.keeps_model else b"", densities

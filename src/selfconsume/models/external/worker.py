@@ -48,7 +48,8 @@ def receive(stream: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]] |
 
 def task_message(family: HostFamily, task: LaneTask) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A task as header and arrays."""
-    arrays = {"x": task.x, "weight": task.weight, "model": np.frombuffer(task.model, np.uint8)}
+    model = np.frombuffer(task.model, np.uint8)
+    arrays = {"x": task.x, "weight": task.weight, "model": model, "held_out": task.held_out}
     numbers = {name: value for name, value in task._asdict().items() if name not in arrays}
     path = f"{type(family).__module__}:{type(family).__qualname__}"
     return {"family": path, "fields": dataclasses.asdict(cast(Any, family)), "task": numbers}, arrays
@@ -62,7 +63,7 @@ def result_of(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> LaneResu
     """
     if "error" in header:
         raise ConfigError(header["error"])
-    return arrays["samples"], arrays["valid"], arrays["model"].tobytes()
+    return arrays["samples"], arrays["valid"], arrays["model"].tobytes(), arrays["densities"]
 
 
 def main() -> None:
@@ -75,11 +76,12 @@ def main() -> None:
     while (message := receive(tasks)) is not None:
         header, arrays = message
         try:
-            samples, valid, model = train_lane(_family(header), _task(header, arrays))
+            samples, valid, model, densities = train_lane(_family(header), _task(header, arrays))
         except ConfigError as error:
             send(results, {"error": str(error)})
             continue
-        send(results, {}, samples=samples, valid=valid, model=np.frombuffer(model, np.uint8))
+        content = np.frombuffer(model, np.uint8)
+        send(results, {}, samples=samples, valid=valid, model=content, densities=densities)
 
 
 def _family(header: dict[str, Any]) -> HostFamily:
@@ -94,7 +96,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _task(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> LaneTask:
-    return LaneTask(x=arrays["x"], weight=arrays["weight"], model=arrays["model"].tobytes(), **header["task"])
+    return LaneTask(**{**arrays, "model": arrays["model"].tobytes()}, **header["task"])
 
 
 if __name__ == "__main__":
