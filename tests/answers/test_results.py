@@ -5,10 +5,12 @@ import re
 import jax
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import selfconsume as sc
 from selfconsume.answers import notebook
 from selfconsume.answers.text_table import TextTable
+from selfconsume.cli import main
 from selfconsume.execution.run_study import Progress
 from selfconsume.plots import style
 from selfconsume.results.store import Store
@@ -160,3 +162,12 @@ def test_progress_in_a_notebook_is_a_bar_and_elsewhere_silent(monkeypatch, capsy
         callback(Progress(1, 2, "generation <1>"))
     assert [float(re.findall(r"value='([\d.]+)'", page)[0]) for page in shown[:2]] == [0.0, 0.5]
     assert "50%" in shown[1] and "&lt;1&gt;" in shown[1] and shown[-1] == ""
+
+
+@pytest.mark.parametrize("form", ["latex", "markdown"])
+def test_the_console_prints_the_tables_that_python_returns(results, form):
+    console = CliRunner()
+    out = str(results.store.path)
+    assert console.invoke(main.app, ["table", out, "--format", form]).stdout == getattr(results.summary(), form)()
+    assert console.invoke(main.app, ["verdict", out, "--format", form]).stdout == getattr(results.verdicts(), form)()
+    assert console.invoke(main.app, ["table", out, "--format", form, "--differences"]).exit_code

@@ -3,6 +3,8 @@
 import html.parser
 import json
 import re
+from email.message import Message
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.plots import metric_curves
-from selfconsume.report import findings
+from selfconsume.report import findings, terms
 from selfconsume.report import page as report
 from selfconsume.results.store import Store
 from selfconsume.results.writer import Writer
@@ -232,3 +234,16 @@ def test_what_cannot_be_reported_gets_one_line(tmp_path):
     with pytest.raises(ConfigError, match="cannot be written"):
         report.write(store)
     assert not list(store.path.glob("*.tmp"))
+
+
+def test_links_to_the_docs_are_pages_of_the_built_site(monkeypatch):
+    root = Path(__file__).parents[2]
+    assert "use_directory_urls: false" in (root / "mkdocs.yml").read_text()
+    shown = terms.terms([{"kind": "frechet"}, {"kind": "kid"}], list(terms.VERDICTS))
+    assert all((root / term.page).is_file() for term in shown)
+    message = Message()
+    message["Project-URL"] = "Documentation, https://docs.example/"
+    monkeypatch.setattr(terms.metadata, "metadata", lambda name: message)
+    for term in terms.terms([{"kind": "frechet"}], ["stable"]):
+        name = term.page.removeprefix("https://docs.example/")
+        assert name.endswith(".html") and (root / "docs" / name).with_suffix(".md").is_file()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,4 +12,8 @@ StudyFile = Annotated[
 ]
 Results = Annotated[Path, typer.Argument(metavar="DIR", help="A directory of results, written by `run`.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides the study file.")]
+TextFormat = Annotated[
+    Literal["latex", "markdown"] | None,
+    typer.Option("--format", help="Print the table of a paper, as LaTeX or Markdown."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -54,7 +54,7 @@ def page(name: str) -> str:
     for line in metadata.metadata("selfconsume").get_all("Project-URL") or ():
         label, _, url = line.partition(", ")
         if label == "Documentation":
-            return f"{url.rstrip('/')}/{name.removesuffix('.md')}/"
+            return f"{url.rstrip('/')}/{name.removesuffix('.md')}.html"  # mkdocs.yml: use_directory_urls is false
     return f"docs/{name}"
 
 

@@ -15,8 +15,13 @@ from selfconsume.results.store import Store
 COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collapsed": "red", "diverged": "red"}
 
 
-def verdict(store: Store, as_json: bool) -> None:
+def verdict(store: Store, as_json: bool, form: str | None = None) -> None:
     """Prints the verdict of every cell on every metric.
+
+    Args:
+        store: The directory of results.
+        as_json: Whether to print JSON.
+        form: "latex" or "markdown": the table of a paper alone.
 
     Raises:
         ConfigError: The directory holds no study yet.
@@ -24,6 +29,9 @@ def verdict(store: Store, as_json: bool) -> None:
     judged = verdicts.of_store(store)
     if as_json:
         print(json.dumps(judged.facts(), indent=2))
+        return
+    if form is not None:
+        print(getattr(judged, form)(), end="")
         return
     if not len(judged):
         say("no metric of this study can be judged: none has a noise floor or a better direction")
