@@ -11,7 +11,7 @@ import typer
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("selfconsume-demo"),
 ) -> None:
-    """Retrain on real digits and on a ring of Gaussians, with and without real data, and write a report."""
+    """Retrain on real digits and on two moons, with and without real data, and write a report."""
     from selfconsume.cli.display import demo as display
 
     display.run(out)

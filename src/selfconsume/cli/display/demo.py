@@ -1,4 +1,4 @@
-"""The demonstration: two small studies, on real digits and on a ring of Gaussians, and one report of both."""
+"""The demonstration: two small studies, on real digits and on two moons, and one report of both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from selfconsume.cli.display import console, final_table, study_run
 from selfconsume.report import findings, page, tabs
 from selfconsume.study import toml_file
 
-PAGES = {"digits": "Digits, Gaussian mixture", "ring": "Eight Gaussians, flow matching"}
+PAGES = {"digits": "Digits, Gaussian mixture", "moons": "Two moons, flow matching"}
 
 
 def run(out: Path) -> None:
