@@ -151,7 +151,7 @@ def _compare_prediction(cell_rows: pl.DataFrame, prediction: Prediction, level: 
         values = statistic_of(part["value"].to_numpy(), prediction.statistic, prediction.centre)
         predicted = float(part["predicted"][0])
         mean, low, high = (float(bound) for bound in intervals.interval(values, raised))
-        is_tested = prediction.kind == "exact" and len(values) >= MIN_SEEDS and not _skewed(values)
+        is_tested = prediction.kind == "exact" and len(values) >= MIN_SEEDS and not is_skewed(values)
         # float32 rounding of values around `centre` and of the prediction.
         slack = 1e-5 * abs(predicted) + 1e-12 * (1e-3 + prediction.centre**2)
         departs = bool(predicted < low - slack or predicted > high + slack) if is_tested else None
@@ -167,7 +167,7 @@ def _compare_prediction(cell_rows: pl.DataFrame, prediction: Prediction, level: 
     return table.with_columns(pl.lit(text).alias(name) for name, text in labels.items()).select(*_SCHEMA)
 
 
-def _skewed(values: np.ndarray) -> bool:
+def is_skewed(values: np.ndarray) -> bool:
     """Whether values are too skewed (or not finite) for a t interval of their mean."""
     if not np.isfinite(values).all():
         return True

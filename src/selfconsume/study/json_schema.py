@@ -6,6 +6,7 @@ from typing import Any
 
 from selfconsume import registry
 from selfconsume.study import validation
+from selfconsume.study.claim import Claim
 from selfconsume.study.settings import CompareSettings, Settings
 
 
@@ -15,7 +16,8 @@ def study_schema() -> dict[str, Any]:
         role: {"oneOf": [validation.kind_schema(role, kind) for kind in registry.kinds(role)]}
         for role in registry.roles()
     }
-    settings = validation.settings_schema(Settings)
+    settings, claim = validation.settings_schema(Settings), validation.settings_schema(Claim)
+    parts = claim.pop("$defs")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "selfconsume study",
@@ -34,6 +36,8 @@ def study_schema() -> dict[str, Any]:
                 "additionalProperties": {"anyOf": [{"type": "array", "minItems": 1}, {"type": "object"}]},
             },
             "compare": validation.settings_schema(CompareSettings),
+            "claim": claim,
         },
         "additionalProperties": False,
+        "$defs": parts,
     }

@@ -13,8 +13,9 @@ from typing import Any
 from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.files import regular
-from selfconsume.study import own_code, validation
+from selfconsume.study import claim, own_code, validation
 from selfconsume.study.axes import flatten
+from selfconsume.study.claim import Claim
 from selfconsume.study.settings import PARTS
 from selfconsume.study.study import Study
 
@@ -63,10 +64,25 @@ def read(path: str | Path) -> str:
 
 def question(text: str | None) -> str:
     """The question of a study file: its comment ``# Question: ...`` before the first table; "" without one."""
-    head = ("\n" + (text or "")).partition("\n[")[0]
-    comment = re.search(r"^# Question:(.*(?:\n#  .*)*)", head, re.MULTILINE)
-    words = " ".join(comment[1].replace("\n#", " ").split()) if comment else ""
+    words = heading(text, "Question")
     return words[:1].upper() + words[1:]
+
+
+def heading(text: str | None, name: str) -> str:
+    """A comment ``# Name: ...`` before the first table of a study file, in one line; "" without one."""
+    head = ("\n" + (text or "")).partition("\n[")[0]
+    comment = re.search(rf"^# {name}:(.*(?:\n#  .*)*)", head, re.MULTILINE)
+    return " ".join(comment[1].replace("\n#", " ").split()) if comment else ""
+
+
+def claim_of(text: str, path: str) -> Claim | None:
+    """The claim of a study file's text, see `selfconsume.study.claim`; None without a ``[claim]`` table.
+
+    Raises:
+        ConfigError: It is no TOML, or a field is wrong.
+    """
+    tables = _parsed(text, path)
+    return claim.parsed(tables["claim"]) if "claim" in tables else None
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Study:
@@ -98,7 +114,7 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
         ConfigError: See `Study`.
     """
     _check_plain(tables)
-    names = ["study", *PARTS, "metrics", "axes", "compare"]
+    names = ["study", *PARTS, "metrics", "axes", "compare", "claim"]
     for name in tables:
         if name not in names:
             raise ConfigError(f"unknown table [{name}]; {registry.suggest(name, names)}")
@@ -111,6 +127,8 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
     metrics = tables.get("metrics", [])
     if not isinstance(metrics, list) or not all(isinstance(metric, Mapping) for metric in metrics):
         raise ConfigError("metrics: expected [[metrics]] tables, each with a kind")
+    if "claim" in tables:
+        claim.parsed(tables["claim"])
     recipes = {role: tables.get(role) for role in PARTS}
     further = {"axes": tables.get("axes", {}), "compare": tables.get("compare", {})}
     return Study(**recipes, metrics=metrics, **further, **tables.get("study", {}))

@@ -1,0 +1,132 @@
+"""Claims of study files against tables whose truth is known, and the numbers of presets against closed forms."""
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+
+from selfconsume.analysis.claims import check_claim
+from selfconsume.errors import ConfigError
+from selfconsume.study import claim, toml_file
+from selfconsume.theory.closed_forms import catalogue
+
+STUDY = toml_file.load("dey_donoho_2024")
+CELL, OTHER = ({"regime": "accumulate"}, {"regime": "replace"})
+
+
+def outcome(values, others=None, **fields):
+    """The outcome of one check of ``mean.0`` on seeds with these values, in the other cell ``others``."""
+    frames = [
+        pl.DataFrame({"run": cell.id, "seed": range(len(row)), "generation": 50, "metric": "mean.0", "value": row})
+        for cell, row in zip(STUDY.cells, (values, others), strict=True)
+        if row is not None
+    ]
+    table = {"statement": "s", "source": "t", "checks": [{"says": "x", "metric": "mean.0", "cell": CELL, **fields}]}
+    (found,) = check_claim(pl.concat(frames), STUDY.cells, claim.parsed(table))
+    return found
+
+
+HALF = np.random.default_rng(0).normal(size=500)
+NORMAL = np.concatenate([HALF, -HALF])
+"""Mean and median are 0 exactly."""
+
+
+def test_an_exact_number_lies_in_a_narrow_interval():
+    assert outcome(NORMAL, expected=0.0, within=0.1).holds
+    assert outcome(NORMAL, expected=1.0, within=0.3, statistic="mean_square").holds
+    assert outcome(NORMAL, expected=200.0, within=30.0, scale=200.0, statistic="mean_square").holds
+    assert "does not contain" in outcome(NORMAL, expected=0.2, within=0.1).problem
+    assert "too wide" in outcome(NORMAL, expected=0.0, within=0.01).problem
+
+
+def test_an_approximate_number_needs_the_whole_interval_within_the_margin():
+    assert outcome(NORMAL, expected=0.2, within=0.4, approximate=True).holds
+    assert not outcome(NORMAL, expected=0.0, within=0.05, approximate=True).holds
+
+
+def test_medians_and_shares_have_intervals_of_their_own():
+    skewed = np.exp(3 * NORMAL)
+    assert outcome(skewed, expected=1.0, within=0.5, statistic="median").holds
+    assert "skewed" in outcome(skewed, expected=90.0, within=100.0).problem
+    assert outcome(skewed, expected=0.5, within=0.05, statistic="share_above", threshold=1.0).holds
+    all_above = outcome(skewed, expected=1.0, within=0.05, statistic="share_above", threshold=0.0)
+    assert all_above.holds and all_above.low < 1
+
+
+def test_relations_are_paired():
+    """Pairs that share their noise show a difference that neither mean does."""
+    noise = np.random.default_rng(1).normal(size=1000)
+    others = NORMAL + 0.01 + 0.01 * noise
+    assert outcome(NORMAL, others, less={"cell": OTHER}).holds
+    assert not outcome(NORMAL, others, greater={"cell": OTHER}).holds
+    assert not outcome(NORMAL, NORMAL + noise, less={"cell": OTHER}).holds
+
+
+def test_nothing_is_confirmed_by_seeds_that_diverged_or_are_few():
+    assert "finite" in outcome(np.append(NORMAL, np.nan), expected=0.0, within=0.1).problem
+    assert "few" in outcome(NORMAL[:5], expected=0.0, within=9.0).problem
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"expected": 1.0}, "within"),
+        ({}, "expected one of"),
+        ({"expected": 1.0, "within": 1.0, "less": {}}, "got 2"),
+        ({"less": {}, "statistic": "median"}, "no pairs"),
+        ({"expectd": 1.0}, "did you mean 'expected'"),
+    ],
+)
+def test_a_claim_that_is_wrong_is_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        claim.parsed({"statement": "s", "source": "t", "checks": [{"says": "x", "metric": "m", **fields}]})
+
+
+def test_a_check_names_one_cell_and_a_value_of_the_table():
+    with pytest.raises(ConfigError, match="names 2 cells"):
+        outcome(NORMAL, NORMAL, cell={}, expected=0.0, within=1.0)
+    with pytest.raises(ConfigError, match=r"the run has mean\.0"):
+        outcome(NORMAL, metric="mean.1", expected=0.0, within=1.0)
+
+
+def neon(w, tau=0.8, n=1000):
+    """E of the variance of samples after one extrapolation by w, exact for the unbiased root."""
+    alpha = catalogue.std_factor(n)
+    return tau * ((1 + w) ** 2 - 2 * w * (1 + w) * tau**0.5 * alpha + w**2 * tau)
+
+
+EXPECTED = {
+    "neon_2025": [0.8**2, neon(1.118)],
+    "he_2025": [
+        100
+        * catalogue.mixed_moments(
+            30, 100, 100, fresh=True, weight=catalogue.golden_weight(1), estimator="unbiased"
+        ).mean_square
+    ],
+    "dey_donoho_2024": [
+        100 * catalogue.accumulate_moments(50, 100, 100, estimator="unbiased").mean_square,
+        100 * catalogue.replace_moments(50, 100, estimator="unbiased").mean_square,
+    ],
+    "bertrand_2024": [
+        catalogue.mean_std(30, 100, initial="fit"),
+        1 / 3,
+        1 / 2,
+        100 * catalogue.mixed_moments(30, 100, 100, estimator="unbiased").mean_square,
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_numbers_of_presets_are_those_of_closed_forms(name):
+    stated = toml_file.claim_of(toml_file.presets()[name], name)
+    assert stated is not None
+    numbers = [check.expected for check in stated.checks if check.expected is not None]
+    assert numbers == pytest.approx(EXPECTED[name], rel=1e-5)
+
+
+def test_a_claim_computes_nothing_and_is_no_part_of_a_run():
+    text = toml_file.presets()["he_2025"]
+    without = toml_file.parse(text.partition("[claim]")[0], "he_2025")
+    assert [cell.id for cell in toml_file.parse(text, "he_2025").cells] == [cell.id for cell in without.cells]
+    assert dataclasses.asdict(without.settings) == dataclasses.asdict(toml_file.load("he_2025").settings)
