@@ -96,23 +96,87 @@ def neon(w, tau=0.8, n=1000):
     return tau * ((1 + w) ** 2 - 2 * w * (1 + w) * tau**0.5 * alpha + w**2 * tau)
 
 
+def mixed(t, *sizes, **fields):
+    """E v and E mean^2 of the unbiased Gaussian in units of the truth."""
+    return catalogue.mixed_moments(t, *sizes, estimator="unbiased", **fields)
+
+
+def corrected(gamma, real):
+    return 100 * mixed(30, real, 100, n_initial=100, correction=gamma).mean_square
+
+
+def sharpened(p, tau):
+    powers = p ** (1 / tau)
+    return powers / powers.sum()
+
+
+def open_loop(tau):
+    """Entropy of the samples at the fixed point of p = (p_real + T(p)) / 2, 1 being uniform."""
+    fixed = p = np.array([0.5, 0.3, 0.2])
+    for _ in range(200):
+        fixed = (p + sharpened(fixed, tau)) / 2
+    sampled = sharpened(fixed, tau)
+    return -(sampled * np.log(sampled)).sum() / np.log(3)
+
+
+def kernel(alpha, n=100):
+    """E of the unbiased variance of samples: that of the rows and of the kernel."""
+    real = round(alpha * n)
+    curve = catalogue.mixed_moments(20, real, n - real, fresh=True, n_initial=n, kernel=0.36)
+    return float(curve.variance) + 0.36
+
+
+def curated(choices, category):
+    return catalogue.curated_fixed_point((0.5, 0.3, 0.2), (0, 1, 2), choices, 1.0)[category]
+
+
+def alive(ratio_rows):
+    """Heterozygosity of 50 samples of a loop with 50 real rows and as many own ones."""
+    return 0.7 * catalogue.mixed_moments(100, 50, ratio_rows).variance * (1 - 1 / 50)
+
+
+LOG = {"n": 100, "initial": "fit"}
 EXPECTED = {
-    "neon_2025": [0.8**2, neon(1.118)],
-    "he_2025": [
-        100
-        * catalogue.mixed_moments(
-            30, 100, 100, fresh=True, weight=catalogue.golden_weight(1), estimator="unbiased"
-        ).mean_square
-    ],
-    "dey_donoho_2024": [
-        100 * catalogue.accumulate_moments(50, 100, 100, estimator="unbiased").mean_square,
-        100 * catalogue.replace_moments(50, 100, estimator="unbiased").mean_square,
+    "alemohammad_2024": [
+        2 * catalogue.mean_log_std(30, **LOG),
+        2 * catalogue.mean_log_std(30, temperature=0.8, **LOG),
+        100 * mixed(30, 100, 100, fresh=True).mean_square,
+        100 * mixed(30, 100, 100).mean_square,
     ],
     "bertrand_2024": [
         catalogue.mean_std(30, 100, initial="fit"),
         1 / 3,
         1 / 2,
-        100 * catalogue.mixed_moments(30, 100, 100, estimator="unbiased").mean_square,
+        100 * mixed(30, 100, 100).mean_square,
+    ],
+    "dey_donoho_2024": [
+        100 * catalogue.accumulate_moments(50, 100, 100, estimator="unbiased").mean_square,
+        100 * catalogue.replace_moments(50, 100, estimator="unbiased").mean_square,
+    ],
+    "ferbach_2024": [1.0, curated(2, 2), curated(4, 2), curated(4, 0)],
+    "gerstgrasser_2024": [1 + catalogue.replace_error(20, 10, 50), 1 + catalogue.accumulate_error(20, 10, 50)],
+    "gillman_2024": [corrected(0, 0), corrected(0.5, 0), corrected(2, 0), corrected(0, 100), corrected(2, 100)],
+    "he_2025": [100 * mixed(30, 100, 100, fresh=True, weight=catalogue.golden_weight(1)).mean_square],
+    "kazdan_2024": [
+        2 * catalogue.mean_log_std(50, 10, estimator="ml", initial="fit"),
+        catalogue.accumulate_moments(50, 10, 10).variance,
+        catalogue.accumulate_moments(50, 10, 10, budget=10).variance,
+        10 * catalogue.accumulate_moments(50, 10, 10, budget=10).mean_square,
+    ],
+    "khelifa_2026": [kernel(0.9), kernel(0.5), kernel(0.1)],
+    "marchi_2024": [0.0, 1.0, open_loop(0.8), open_loop(1.25)],
+    "neon_2025": [0.8**2, neon(1.118)],
+    "seddik_2024": [
+        0.7 * (1 - 1 / 50) ** 102,
+        catalogue.expected_vocabulary(101, (0.4, 0.3, 0.2, 0.1), 50, initial="fit") / 4,
+        alive(200),
+        alive(50),
+    ],
+    "shumailov_2024": [
+        2 * catalogue.mean_log_std(100, **LOG),
+        7 * catalogue.frechet_floor(100, 1) + catalogue.frechet_floor(1000, 1),
+        catalogue.replace_moments(20, 100, estimator="unbiased").mean_square,
+        mixed(100, 10, 100, n_initial=100).mean_square,
     ],
 }
 
