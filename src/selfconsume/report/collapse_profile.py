@@ -47,6 +47,8 @@ def gather(store: Store, names: Sequence[str]) -> Profile | None:
     cells, axes = store.study["cells"], store.study["axes"]
     shown = cell_labels.selection([cell["labels"] for cell in cells], axes, MAX_CELLS)
     by_cell = {(row["run"], row["definition"], row["reference"]): row for row in rows}
+    stored = {row["run"] for row in rows}
+    shown = [i for i in shown if cells[i]["id"] in stored]  # An interrupted run may lack cells.
     lines, unasked = [], {}
     for definition, reference in dict.fromkeys((row["definition"], row["reference"]) for row in rows):
         answers = [by_cell[cells[i]["id"], definition, reference] for i in shown]

@@ -98,7 +98,7 @@ class SegmentEvent(TypedDict):
     file: str
     sha256: str
     metrics: dict[str, list[str]]
-    layout: Named
+    layout: dict[str, str | int]
     seconds: dict[str, Number]
     state: NotRequired[str]
     state_sha256: NotRequired[str]

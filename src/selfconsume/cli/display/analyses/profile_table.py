@@ -32,6 +32,9 @@ def profile(store: Store, *, primary: str | None, as_json: bool) -> None:
     names = cell_labels.labels(cells, axes)
     if len(set(names)) == 1:
         names = [stored_study.regime_label(store.study)] * len(cells)
+    stored = {row["run"] for row in rows}  # An interrupted run may lack cells.
+    names = [name for cell, name in zip(cells, names, strict=True) if cell["run"] in stored]
+    cells = [cell for cell in cells if cell["run"] in stored]
     questions = list(dict.fromkeys((row["definition"], row["reference"]) for row in rows))
     by_cell = {(row["run"], row["definition"], row["reference"]): row for row in rows}
     table = Table("collapse as", "against", *map(escape, names), "margin")
