@@ -125,6 +125,15 @@ def test_a_metric_that_is_defined_everywhere_passes():
     sc.check(Spread())
 
 
+@pytest.mark.parametrize("better", ["low", {"spread": "Lower"}])
+def test_a_metric_whose_direction_is_misspelt_is_refused_by_name(better):
+    misspelt = type("Misspelt", (Spread,), {"better": better})
+    with pytest.raises(
+        ConfigError, match=r"^metric Misspelt: better is '[Ll]ow.*'; expected 'lower', 'higher' or None$"
+    ):
+        sc.check(misspelt())
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [("log", "'spread' is -inf on a point mass"), ("all rows", "its value changes with invalid samples")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -47,6 +48,11 @@ def check(metric: Metric) -> None:
     name = type(metric).__name__
     if metric.runs_on not in ("lane", "host"):
         raise ConfigError(f"metric {name}: runs_on is {metric.runs_on!r}; expected 'lane' or 'host'")
+    directions = metric.better if isinstance(metric.better, Mapping) else {"": metric.better}
+    for direction in directions.values():
+        # Comparisons take the sign of a loss from it: a misspelt one would call worse better.
+        if direction not in ("lower", "higher", None):
+            raise ConfigError(f"metric {name}: better is {direction!r}; expected 'lower', 'higher' or None")
     source = TEXT if metric.takes == "sequences" else SOURCE
     prepared = metric.prepare(jax.random.key(2), source)
     samples = np.asarray(source.draw(jax.random.key(3), source.n, 0))
