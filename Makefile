@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 # Packages whose tests compile next to nothing.
 QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
 
-.PHONY: demo check test shuffle slow dist docs lint clean
+.PHONY: demo check test shuffle slow studies dist docs lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
@@ -24,6 +24,10 @@ shuffle: $(VENV)/test.stamp
 
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow
+
+# Every preset beside the claim of its paper. Those that state none yet count as misses.
+studies: $(VENV)/demo.stamp
+	$(BIN)/python studies/claims.py
 
 # Wheel and source archive, in dist/. `tests/test_distribution.py` installs and runs them.
 dist: $(VENV)/test.stamp
