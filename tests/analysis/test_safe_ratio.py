@@ -100,3 +100,13 @@ def test_studies_without_a_ratio_are_refused(study):
     tables = {**study.table(), "regime": {"kind": "replace"}}
     with pytest.raises(ConfigError, match="'mix'"):
         check(sc.Study(tables["source"], tables["family"], tables["regime"], **tables["study"]), 1.0, 4.0)
+
+
+def test_the_runs_of_a_search_are_those_of_the_study_in_all_but_the_ratio(tmp_path):
+    study = sc.Study(
+        {"kind": "digits", "n": 40}, {"kind": "gaussian"}, {"kind": "mix"}, [{"kind": "frechet", "features": "representation"}],
+        representation={"kind": "pca", "components": 2}, generations=2, seeds=4,
+    )  # fmt: skip
+    search(study, tmp_path / "out", "representation.frechet", 1e9, max_ratio=1.0)
+    stored = sc.load_results(tmp_path / "out").store.study["tables"]
+    assert stored["representation"] == study.table()["representation"]

@@ -20,7 +20,7 @@ def study(metrics=({"kind": "moments"},), **settings):
     """Two families' cohorts of a few lanes."""
     axes = {"family": [{"kind": "gaussian"}, {"kind": "kde", "bandwidth": 0.5}], "regime": REGIMES}
     settings = {"generations": 3, "seeds": 2, **settings}
-    return Study({"kind": "gaussian", "n": 10}, {"kind": "gaussian"}, None, list(metrics), axes, **settings)
+    return Study({"kind": "gaussian", "n": 10}, None, None, list(metrics), axes, **settings)
 
 
 class ReversedEngine:

@@ -15,9 +15,9 @@ from selfconsume.regimes.replace import Replace
 from selfconsume.regimes.window import Window
 from selfconsume.sources.gaussian import Gaussian as Source
 from selfconsume.study.identity import identity
-from selfconsume.study.settings import Settings
+from selfconsume.study.settings import PARTS, Settings
 from selfconsume.study.study import Study
-from selfconsume.study.toml_file import from_tables, load
+from selfconsume.study.toml_file import from_stored, from_tables, load
 
 BASE = {
     "study": {"generations": 3, "seeds": 2},
@@ -30,9 +30,11 @@ DROP = type("Drop", (), {"__repr__": lambda self: "DROP"})()
 
 
 def changed(*path_and_value):
-    """The tables of a good study with one thing changed."""
+    """The tables of a good study with one thing changed. An axis of recipes comes in the place of their table."""
     *path, name, value = path_and_value
     tables = copy.deepcopy(BASE)
+    if (path, name) == ([], "axes") and isinstance(value, dict):
+        tables = {role: table for role, table in tables.items() if role not in value}
     table = tables
     for part in path:
         table = table.setdefault(part, {})
@@ -170,14 +172,44 @@ def test_mistakes_are_told_in_one_line(change, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("role", ["source", "family", "regime"])
-def test_a_table_that_an_axis_replaces_is_checked(role):
-    wrong = {**BASE, role: {"kind": BASE[role]["kind"], "wrong": 1}, "axes": {role: [BASE[role]]}}
+OF_ROLES = {
+    **{role: BASE[role] for role in ("source", "family", "regime")},
+    "curation": {"kind": "correction"},
+    "representation": {"kind": "pca", "components": 1},
+}
+
+
+@pytest.mark.parametrize("role", PARTS)
+def test_a_table_beside_an_axis_of_its_name_is_checked_and_refused(role):
+    table = OF_ROLES[role]
+    both = {**BASE, role: table, "axes": {role: [table]}}
     with pytest.raises(ConfigError, match=f"{role}: unknown 'wrong'"):
-        from_tables(wrong)
-    made = from_tables({**BASE, "axes": {role: [BASE[role]]}})
-    absent = from_tables({name: table for name, table in made.table().items() if name != role})
-    assert [cell.id for cell in absent.cells] == [cell.id for cell in made.cells] == [from_tables(BASE).cells[0].id]
+        from_tables({**both, role: {**table, "wrong": 1}})
+    with pytest.raises(ConfigError) as caught:
+        from_tables(both)
+    message = str(caught.value)
+    assert f"[{role}]" in message and f"axes.{role}" in message and "remove the table, or the axis" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("role", PARTS)
+def test_the_stored_table_of_an_earlier_version_beside_an_axis_has_no_effect(role):
+    table, base = OF_ROLES[role], BASE
+    if role == "representation":  # It is fitted to data that is the same for all seeds.
+        base = {**BASE, "source": {"kind": "digits", "n": 30}}
+    alone = {**{name: part for name, part in base.items() if name != role}, "axes": {role: [table]}}
+    stored = from_stored({**alone, role: {**table, "n": 99} if role == "source" else table})
+    assert [cell.id for cell in stored.cells] == [cell.id for cell in from_tables(alone).cells]
+    assert stored.table() == from_tables(alone).table() and role not in stored.table()
+
+
+def test_an_axis_on_the_command_line_takes_the_place_of_the_table(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(FILE.replace('"regime.ratio" = [0.5, 1.0]', ""))
+    made = load(path, ['axes.regime=[{kind="replace"}, {kind="mix", ratio=0.5}]', "axes.source.std=[1]"])
+    assert [cell.run.regime for cell in made.cells] == [Replace(), Mix(0.5)]
+    with pytest.raises(ConfigError, match=r"axes\.regime"):
+        load(path, ['axes.regime=[{kind="replace"}]', 'regime.kind="mix"'])
 
 
 @pytest.mark.parametrize(

@@ -246,5 +246,5 @@ def _at(study: Study, ratios: Sequence[float], max_ratio: float) -> Study:
     tables["study"]["n_synthetic"] = max(run.sample_size, floor_count(max_ratio, run.source.size))
     regime = {"kind": "mix", **dataclasses.asdict(cast(Mix, run.regime))}
     regimes = [{"kind": "real_only"}, *({**regime, "ratio": ratio} for ratio in ratios)]
-    parts = {role: tables.get(role) for role in ("source", "family", "curation")}
+    parts = {role: tables.get(role) for role in ("source", "family", "curation", "representation")}
     return Study(**parts, metrics=tables["metrics"], axes={"regime": regimes}, **tables["study"])

@@ -17,7 +17,8 @@ from selfconsume.study.settings import Seed, Settings
 Count = Annotated[int, Ge(0), Le(2**63 - 1)]
 Number = float | int
 Generation = Annotated[int, Ge(0), Le(1_000_000)]
-Named = dict[str, Any]
+Directory = Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{16}$")]
+Share = Annotated[int, Ge(1), Le(100_000)]
 
 
 class MeasuredCell(TypedDict):
@@ -61,6 +62,7 @@ class Tables(TypedDict):
     family: NotRequired[KindTable]
     regime: NotRequired[KindTable]
     curation: NotRequired[KindTable]
+    representation: NotRequired[KindTable]
     metrics: NotRequired[list[MetricTable]]
     axes: NotRequired[dict[str, Annotated[list[Any], MinLen(1)]]]
 
@@ -70,6 +72,26 @@ class MeasuredMetric(TypedDict):
 
     name: str
     split: str
+
+
+class Machine(TypedDict):
+    """Where a study was run; what else is said of the machine is only shown."""
+
+    host: NotRequired[str]
+    cores: NotRequired[int | None]
+
+
+class ShareNumber(TypedDict):
+    """Which share of a study a directory holds."""
+
+    number: Share
+    count: Share
+
+
+class ShareOfStudy(ShareNumber):
+    """The same, with the lanes of the share."""
+
+    lanes: list[tuple[str, list[Seed]]]
 
 
 class StudyEvent(TypedDict):
@@ -86,7 +108,8 @@ class StudyEvent(TypedDict):
     time: NotRequired[str]
     python: NotRequired[str]
     versions: NotRequired[dict[str, str]]
-    machine: NotRequired[Named]
+    machine: NotRequired[Machine]
+    share: NotRequired[ShareOfStudy]
 
 
 class SegmentEvent(TypedDict):
@@ -130,7 +153,21 @@ class UnfinishedEvent(TypedDict):
 class OpenEvent(TypedDict):
     """A directory is created."""
 
-    directory: Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{16}$")]
+    directory: Directory
+
+
+class MergeEvent(TypedDict):
+    """Another directory is merged into this one, as far as its lines went."""
+
+    name: str
+    directory: Directory
+    lines: Count
+    checksum: str
+    time: NotRequired[str]
+    python: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
+    machine: NotRequired[Machine]
+    share: NotRequired[ShareNumber]
 
 
 EVENTS: dict[str, type] = {
@@ -139,6 +176,7 @@ EVENTS: dict[str, type] = {
     fmt.LANES: LanesEvent,
     fmt.SEGMENT: SegmentEvent,
     fmt.UNFINISHED: UnfinishedEvent,
+    fmt.MERGE: MergeEvent,
 }
 
 
@@ -161,7 +199,9 @@ def check(event: str, fields: Mapping[str, Any]) -> None:
         raise ValueError(f"{place}: {first['msg'][:80]}") from None
     if event == fmt.STUDY:
         _check_study(fields)
-    elif event == fmt.SEGMENT and fields["first"] > fields["last"]:
+    if event in (fmt.STUDY, fmt.MERGE) and "share" in fields:
+        _check_share(fields)
+    if event == fmt.SEGMENT and fields["first"] > fields["last"]:
         raise ValueError("its generations end before they begin")
 
 
@@ -174,6 +214,15 @@ def _check_study(study: Mapping[str, Any]) -> None:
         raise ValueError("a cell has no label on one of its axes")
     if "metrics" in tables and "metrics" in study and len(study["metrics"]) != len(tables["metrics"]):
         raise ValueError("its metrics are not those of its tables")
+
+
+def _check_share(fields: Mapping[str, Any]) -> None:
+    """Refuses a share that is none of its count, or has runs that its study has not."""
+    share = fields["share"]
+    if share["number"] > share["count"]:
+        raise ValueError(f"share: there is no share {share['number']} of {share['count']}")
+    if "cells" in fields and {run for run, _ in share["lanes"]} - {cell["id"] for cell in fields["cells"]}:
+        raise ValueError("share.lanes: a run is none of the study's cells")
 
 
 class Fields(dict[str, Any]):

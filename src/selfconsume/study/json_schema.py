@@ -7,7 +7,7 @@ from typing import Any
 from selfconsume import registry
 from selfconsume.study import validation
 from selfconsume.study.claim import Claim
-from selfconsume.study.settings import CompareSettings, Settings
+from selfconsume.study.settings import PARTS, CompareSettings, Settings
 
 
 def study_schema() -> dict[str, Any]:
@@ -39,5 +39,11 @@ def study_schema() -> dict[str, Any]:
             "claim": claim,
         },
         "additionalProperties": False,
+        "allOf": [{"not": _both(role)} for role in PARTS],
         "$defs": parts,
     }
+
+
+def _both(role: str) -> dict[str, Any]:
+    """What matches a study file with a table and an axis of the same recipe."""
+    return {"required": [role, "axes"], "properties": {"axes": {"required": [role]}}}

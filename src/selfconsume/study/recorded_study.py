@@ -70,7 +70,7 @@ def recorded_study(
     return Study(
         source,
         RecordedFamily(bootstrap=bootstrap if len(chosen) == 1 else 0),
-        regimes[0],
+        regimes[0] if len(regimes) == 1 else None,
         _defined(source) if metrics is None else metrics,
         {"regime": regimes} if len(regimes) > 1 else {},
         generations=length,

@@ -96,7 +96,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """A notebook's view: the base run, and a line for each axis and setting."""
-        rows = [(role, validation.label(role, recipe)) for role, recipe in self.base.items() if role not in self.axes]
+        rows = [(role, validation.label(role, recipe)) for role, recipe in self.base.items()]
         rows += [(axis, ", ".join(dict.fromkeys(str(cell.labels[axis]) for cell in self.cells))) for axis in self.axes]
         rows += [("metrics", ", ".join(".".join(reversed(validation.kinds_of(metric))) for metric in self.metrics))]
         rows += [("runs", f"{len(self.cells)} x {len(self.seeds)} seeds x {self.settings.generations} generations")]
@@ -117,8 +117,12 @@ def _base(values: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
     recipes: dict[str, Any] = {}
     for role, value in values.items():
         if value is not None:
-            # A table that an axis replaces is checked too, an empty one as well: a mistake in it would stay unseen.
             recipes[role] = validation.recipe(role, value, role)
+            if role in axes:
+                raise ConfigError(
+                    f"{role}: the table [{role}] would have no effect beside the axis axes.{role}, which gives every run its "
+                    "own; remove the table, or the axis"
+                )
         elif role not in (*axes, *OPTIONAL):
             more = " or an axis of regimes" if role == "regime" else " with a kind"
             raise ConfigError(f"{role}: missing; add a [{role}] table{more}")

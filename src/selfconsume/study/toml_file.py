@@ -137,11 +137,19 @@ def from_tables(tables: Mapping[str, Any]) -> Study:
 def from_stored(tables: Mapping[str, Any]) -> Study:
     """The study of a directory of results, which may come from anybody: see `own_code`.
 
+    Earlier versions stored tables that an axis replaces; they have no effect on any run and are left out.
+
     Raises:
         ConfigError: It names code that no study given to this process names, or see `Study`.
     """
     own_code.refuse_unknown(tables)
-    return from_tables(tables)
+    return from_tables(without_replaced(tables))
+
+
+def without_replaced(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a study without those of recipes that are an axis."""
+    axes = flatten(tables.get("axes", {}))
+    return {name: table for name, table in tables.items() if name not in PARTS or name not in axes}
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
@@ -174,7 +182,7 @@ def _check_plain(tables: Mapping[str, Any]) -> None:
 
 
 def override(tables: dict[str, Any], change: str) -> None:
-    """Changes the tables of a study by ``key=value``; see `load`.
+    """Changes the tables of a study by ``key=value``; see `load`. An axis of recipes takes the place of their table.
 
     Raises:
         ConfigError: The change has another form, or names no table.
@@ -190,7 +198,10 @@ def override(tables: dict[str, Any], change: str) -> None:
     except ConfigError:
         value = text.strip()
     if parts[0] == "axes" and isinstance(tables.get("axes", {}), dict):
-        tables["axes"] = {**flatten(tables.get("axes", {})), ".".join(parts[1:]): value}
+        axis = ".".join(parts[1:])
+        tables["axes"] = {**flatten(tables.get("axes", {})), axis: value}
+        if axis in PARTS:  # An explicit choice: the axis takes the place of the file's table.
+            tables.pop(axis, None)
         return
     table: Any = tables
     for part in parts[:-1]:

@@ -29,9 +29,9 @@ def joined(names: Sequence[str], studies: Sequence[Stored]) -> dict[str, Any]:
     Raises:
         ConfigError: Runs fill no grid, or a metric is measured in two ways.
     """
-    result = _plain(studies[0])
+    result = _current(studies[0])
     for name, study in zip(names[1:], studies[1:], strict=True):
-        result = _pair(names[0], result, name, _plain(study))
+        result = _pair(names[0], result, name, _current(study))
     return result
 
 
@@ -161,6 +161,12 @@ def _union(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
 def _plain(tables: Stored) -> dict[str, Any]:
     """A copy as the log would give it back."""
     return json.loads(json.dumps(tables))
+
+
+def _current(study: Stored) -> dict[str, Any]:
+    """A copy of a stored study, without tables that have no effect on its runs."""
+    copied = _plain(study)
+    return {**copied, "tables": toml_file.without_replaced(copied["tables"])}
 
 
 def of_study(study: Study, names: Sequence[str], studies: Sequence[Stored]) -> None:
