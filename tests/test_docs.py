@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import posixpath
 import re
 import shlex
 import subprocess
@@ -126,6 +128,43 @@ def test_the_site_has_every_page_kind_and_name(site):
     explained = site["api.html"] + site["reference/contract.html"]
     for name in set(sc.__all__) - set(registry.PACKAGES.values()):
         assert re.search(rf'id="selfconsume\.(types\.)?{name}"', explained), f"{name} is not explained"
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as the site and GitHub make them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", prose), re.MULTILINE)
+    return {re.sub(r"[\s]", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "ARCHITECTURE.md", "CONTRIBUTING.md", "RELEASE.md", "benchmarks/README.md"])
+def test_links_to_sections_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", (ROOT / page).read_text()):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.suffix != ".md" or anchor in anchors(path.read_text()), f"{page}: {target}#{anchor}"
+
+
+def test_a_heading_has_the_anchor_that_pages_link():
+    assert "rates-of-stability" in anchors((ROOT / "docs" / "theory.md").read_text())
+    assert anchors("# A `b`, [c](d.md)\n```\n# no heading\n```\n## E: f") == {"a-b-c", "e-f"}
+
+
+def test_links_of_the_site_lead_to_pages_and_anchors(site):
+    count = 0
+    for name, text in site.items():
+        for link in re.findall(r'<a\b[^>]*\bhref="([^"]*)"', text):
+            if re.match(r"[a-z]+:", link):
+                continue
+            target, _, anchor = html.unescape(link).partition("#")
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(name), target)) if target else name
+            place = place.lstrip("/")  # the page for lost links names others from the root
+            if place.endswith(".html"):
+                assert place in site, f"{name}: {link}"
+                assert not anchor or re.search(rf'\b(?:id|name)="{re.escape(html.escape(anchor))}"', site[place]), (
+                    f"{name}: {link}"
+                )
+                count += bool(anchor)
+    assert count > 100
 
 
 def test_the_site_fetches_nothing(site):

@@ -67,6 +67,7 @@ def opened(path):
     text = path.read_text()
     page = Page(text)
     assert all(load.startswith(("data:image/png;base64,", "#")) for load in page.loads)
+    assert {load[1:] for load in page.loads if load.startswith("#")} <= set(page.ids)
     assert not page.handlers and "link" not in page.tags and "iframe" not in page.tags
     assert not re.search(r"url\((?!#)|@import", text)
     assert "http://" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text).replace("http://e.org", "")
