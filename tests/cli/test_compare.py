@@ -51,6 +51,51 @@ def test_json_holds_the_same_table(results, command):
     assert facts["comparisons"][0]["difference"] == pytest.approx(table[0]["difference"])
 
 
+def test_formats_are_those_of_python(results, command):
+    comparison = results.compare()
+    for form in ("latex", "markdown"):
+        code, out, error = command("compare", results.store.path, "--format", form)
+        assert code == 0 and out == getattr(comparison, form)() and not error
+    assert out.startswith("generation 11 minus regime = real_only") and "| replace | frechet | worse |" in out
+    assert r"mix(ratio=0.5) & frechet &" in comparison.latex() and r"\toprule" in comparison.latex()
+    for name in ("compare", "verdict"):
+        text = command(name, results.store.path, "--format", "json")[1]
+        assert json.loads(text) and command(name, results.store.path, "--json")[1] == text
+    assert "<table>" in comparison._repr_html_()
+
+
+def test_a_study_without_axes_is_compared_by_its_regime(tmp_path):
+    text = STUDY[: STUDY.index("[axes]")] + '[regime]\nkind = "replace"\n'
+    comparison = sc.run(_study(tmp_path, text.replace("= 30", "= 3")), tmp_path / "out").compare()
+    assert comparison.text().columns[0] == "regime" and comparison.text().rows[0][0] == "replace"
+
+
+def test_figures_have_a_style_and_a_width(results, command, tmp_path):
+    (tmp_path / "own.mplstyle").write_text("figure.figsize: 6, 2\n")
+    for name, *words in (
+        ("a.svg",),
+        ("b.svg", "--style", "paper", "--width", "5"),
+        ("c.svg", "--style", tmp_path / "own.mplstyle"),
+    ):
+        code, out, _ = command("plot", results.store.path, "--out", tmp_path / name, *words)
+        assert code == 0 and out.strip().replace("\n", "") == str(tmp_path / name)
+    texts = [(tmp_path / name).read_text() for name in ("a.svg", "b.svg", "c.svg")]
+    assert 'width="360pt" height="252pt"' in texts[1] and 'width="432pt" height="144pt"' in texts[2]
+    assert not any(f'width="{width}pt"' in texts[0] for width in (360, 432))
+    report = ("report", results.store.path, "--figure", tmp_path / "samples.pdf")
+    assert command(*report, "--style", "paper")[0] == 0
+    for words in (("plot", results.store.path, "--out", tmp_path / "d.svg"), report):
+        code, _, error = command(*words, "--style", "papre")
+        assert code == 2 and error.startswith("error: style: expected 'default', 'paper'") and error.count("\n") == 1
+    (tmp_path / "own.mplstyle").write_bytes(b"\xff\xfe\x00")
+    code, _, error = command(
+        "plot", results.store.path, "--out", tmp_path / "d.svg", "--style", tmp_path / "own.mplstyle"
+    )
+    assert code == 2 and error.count("\n") == 1
+    code, _, error = command("plot", results.store.path, "--out", tmp_path / "d.svg", "--metric", "frecht")
+    assert code == 2 and "did you mean 'frechet'" in error
+
+
 def test_an_unknown_metric_is_one_line(results, command):
     code, _, errors = command("compare", results.store.path, "--primary", "frecht")
     assert code == 2 and "unknown 'frecht'; did you mean 'frechet'?" in errors

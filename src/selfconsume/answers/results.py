@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from selfconsume import registry
-from selfconsume.analysis import anytime, compare, profile
+from selfconsume.analysis import anytime, profile
 from selfconsume.analysis import verdicts as directions
-from selfconsume.answers import html, status, summary, verdicts
+from selfconsume.answers import comparison, html, status, summary, verdicts
 from selfconsume.answers.text_table import TextTable
 from selfconsume.answers.verdicts import Verdicts
 from selfconsume.errors import ConfigError
@@ -80,13 +80,13 @@ class Results:
         primary: str | None = None,
         margin: float | None = None,
         generation: int | None = None,
-    ) -> compare.Comparison:
+    ) -> comparison.Comparison:
         """Paired comparison of each cell with a baseline, by default as the study's ``[compare]`` says.
 
-        See `selfconsume.analysis.compare`.
+        ``compare().latex()`` and ``.markdown()`` are tables for a paper. See `selfconsume.analysis.compare`.
         """
         settings = {"baseline": baseline, "primary": primary, "margin": margin, "generation": generation}
-        return compare.compare_stored(self.store, **settings)
+        return comparison.of_store(self.store, **settings)
 
     def profile(self, *, primary: str | None = None) -> pl.DataFrame:
         """The answers of eight definitions of model collapse for each cell. See `selfconsume.analysis.profile`."""

@@ -16,4 +16,14 @@ TextFormat = Annotated[
     Literal["latex", "markdown"] | None,
     typer.Option("--format", help="Print the table of a paper, as LaTeX or Markdown."),
 ]
+AnswerFormat = Annotated[
+    Literal["latex", "markdown", "json"] | None,
+    typer.Option("--format", help="Print the table of a paper, as LaTeX or Markdown; or JSON."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FigureStyle = Annotated[
+    str,
+    typer.Option(
+        "--style", metavar="STYLE", help="Style of figures: default, paper, or a .mplstyle file of matplotlib."
+    ),
+]

@@ -23,6 +23,7 @@ from selfconsume.cli.export import export
 from selfconsume.cli.list_kinds import list_kinds
 from selfconsume.cli.merge import merge
 from selfconsume.cli.phase import phase
+from selfconsume.cli.plot import plot
 from selfconsume.cli.report import report
 from selfconsume.cli.run import run
 from selfconsume.cli.schema import schema
@@ -47,6 +48,7 @@ COMMANDS = {
     "watch": watch,
     "verify": verify,
     "report": report,
+    "plot": plot,
     "export": export,
     "list": list_kinds,
     "schema": schema,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selfconsume.cli.arguments import Results
+from selfconsume.cli.arguments import FigureStyle, Results
 
 
 def report(
@@ -16,15 +16,22 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Also draw samples by run and generation: a .png, .svg or .pdf file."),
     ] = None,
+    style: FigureStyle = "default",
 ) -> None:
-    """Write DIR/report.html: curves, samples by generation, the final table and how to reproduce them, in one file."""
+    """Write DIR/report.html: curves, samples by generation, the final table and how to reproduce them, in one file.
+
+    --style is that of the figure beside it; the page keeps its own.
+    """
     from selfconsume.cli.display import console
+    from selfconsume.plots import style as styles
     from selfconsume.report import export_samples, findings, page
     from selfconsume.results.store import Store
 
     store = Store(results)
     if figure is not None:
         export_samples.check_path(figure)
+    settings = styles.settings_of(style)
     console.say(str(page.write(store, findings=findings.gather(store))))
     if figure is not None:
-        console.say(str(export_samples.figure(store, figure)))
+        with styles.style(settings):
+            console.say(str(export_samples.figure(store, figure)))

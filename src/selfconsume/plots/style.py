@@ -103,7 +103,12 @@ def settings_of(settings: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
             raise ConfigError(
                 f"style: expected {names}, a table of settings or a .mplstyle file, got {str(settings)!r}"
             )
-        own_file: Any = matplotlib.rc_params_from_file(settings, use_default_template=False)
+        try:
+            own_file: Any = matplotlib.rc_params_from_file(settings, fail_on_error=True, use_default_template=False)
+        except (OSError, ValueError) as error:  # text that is not UTF-8 is one of the latter
+            raise ConfigError(
+                f"style {settings}: {' '.join(str(error).split())[:200]}; see matplotlib's style sheets"
+            ) from None
         return dict(own_file)
     try:
         own: dict[Any, Any] = dict(settings)

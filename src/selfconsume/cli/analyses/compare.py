@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from selfconsume.cli.arguments import AsJson, Results
+from selfconsume.cli.arguments import AnswerFormat, AsJson, Results
 
 
 def compare(
@@ -25,6 +25,7 @@ def compare(
         int | None, typer.Option(help="The compared generation, to be fixed in advance; default: the last.")
     ] = None,
     json: AsJson = False,
+    form: AnswerFormat = None,
 ) -> None:
     """Compare each cell with a baseline by pairs of seeds: equal, worse, better, undecided or diverged.
 
@@ -34,4 +35,4 @@ def compare(
     from selfconsume.results.store import Store
 
     options = {"baseline": baseline, "primary": primary, "margin": margin, "generation": generation}
-    comparison.compare(Store(results), options, as_json=json)
+    comparison.compare(Store(results), options, form="json" if json else form)

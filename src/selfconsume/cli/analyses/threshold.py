@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from selfconsume.cli.arguments import AsJson, Changes, StudyFile
+from selfconsume.cli.arguments import AsJson, Changes, FigureStyle, StudyFile
 
 
 def threshold(
@@ -24,6 +24,7 @@ def threshold(
     ] = None,
     margin: Annotated[float | None, typer.Option(help="With --metric: the loss that would not matter.")] = None,
     json: AsJson = False,
+    style: FigureStyle = "default",
 ) -> None:
     """Find the largest synthetic / real ratio at which retraining is stable, or with --metric at which it does no harm.
 
@@ -39,5 +40,7 @@ def threshold(
         safe_ratio.threshold(loaded, out, metric=metric, margin=margin, as_json=json, most=most)
         return
     from selfconsume.cli.display import critical_ratio
+    from selfconsume.plots import style as styles
 
-    critical_ratio.threshold(loaded, out, as_json=json, most=most)
+    with styles.style(style):
+        critical_ratio.threshold(loaded, out, as_json=json, most=most)

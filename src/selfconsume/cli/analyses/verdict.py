@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from selfconsume.cli.arguments import AsJson, Results, TextFormat
+from selfconsume.cli.arguments import AnswerFormat, AsJson, Results
 
 
-def verdict(results: Results, json: AsJson = False, form: TextFormat = None) -> None:
+def verdict(results: Results, json: AsJson = False, form: AnswerFormat = None) -> None:
     """Judge each cell and metric: stable, drifting, collapsed, improved, diverged or undecided."""
     from selfconsume.cli.display import verdicts
     from selfconsume.results.store import Store
 
-    verdicts.verdict(Store(results), as_json=json, form=form)
+    verdicts.verdict(Store(results), form="json" if json else form)

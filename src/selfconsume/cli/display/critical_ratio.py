@@ -37,7 +37,7 @@ def threshold(study: Study, out: Path | None, *, as_json: bool, most: float = MA
         out.mkdir(parents=True, exist_ok=True)
         for i, cell in enumerate(answer.cells):
             stem = "threshold" if len(answer.cells) == 1 else f"threshold-{i + 1}"
-            for suffix in ("png", "svg"):
+            for suffix in ("png", "svg", "pdf"):
                 style.save(cell.figure(), out / f"{stem}.{suffix}", "--out")
         (out / "threshold.json").write_text(text + "\n")
     if as_json:

@@ -45,10 +45,10 @@ def evaluate(
     study = recorded_study.recorded_study(tables["source"], places, chosen, **options)
     store = study_run.execute(study, out)
     if as_json:
-        verdicts.verdict(store, as_json=True)
+        verdicts.verdict(store, "json")
         return
     final_table.show(store)
-    verdicts.verdict(store, as_json=False)
+    verdicts.verdict(store)
     console.say(f"results in {out}; next: selfconsume report {out}")
 
 

@@ -18,7 +18,7 @@ RESULTS = "results"
 def draw(
     study: Study, out: Path, *, x: str | None = None, y: str | None = None, show: str = VERDICT, text: str | None = None
 ) -> None:
-    """Runs the cells of a study and writes `phase.png`, `phase.svg` and `phase.json`.
+    """Runs the cells of a study and writes `phase.png`, `.svg`, `.pdf` and `.json`.
 
     Args:
         study: A study with two axes of numbers.
@@ -37,7 +37,7 @@ def draw(
     if answer.counts:
         say("; ".join(f"{count} {word}" for word, count in answer.counts.items()))
     out.mkdir(parents=True, exist_ok=True)
-    for suffix in ("png", "svg"):
+    for suffix in ("png", "svg", "pdf"):
         style.save(answer.figure, out / f"phase.{suffix}", "--out")
     (out / "phase.json").write_text(json.dumps(answer.facts(), indent=2, allow_nan=False) + "\n")
-    say(f"phase.png, phase.svg and phase.json in {out}")
+    say(f"phase.png, .svg, .pdf and .json in {out}")

@@ -15,19 +15,18 @@ from selfconsume.results.store import Store
 COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collapsed": "red", "diverged": "red"}
 
 
-def verdict(store: Store, as_json: bool, form: str | None = None) -> None:
+def verdict(store: Store, form: str | None = None) -> None:
     """Prints the verdict of every cell on every metric.
 
     Args:
         store: The directory of results.
-        as_json: Whether to print JSON.
-        form: "latex" or "markdown": the table of a paper alone.
+        form: "latex" or "markdown": the table of a paper alone; "json": plain values.
 
     Raises:
         ConfigError: The directory holds no study yet.
     """
     judged = verdicts.of_store(store)
-    if as_json:
+    if form == "json":
         print(json.dumps(judged.facts(), indent=2))
         return
     if form is not None:
