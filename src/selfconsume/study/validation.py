@@ -14,6 +14,7 @@ import pydantic
 from selfconsume import registry
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.on_features import Featured, extractor_of
+from selfconsume.models.external import options
 
 LONGEST = 80
 """Characters of a value in a message."""
@@ -116,7 +117,9 @@ def label(role: str, recipe: Any, siblings: Sequence[Any] = (), omit: Collection
         value = getattr(recipe, field.name)
         differs = any(value != getattr(sibling, field.name) for sibling in same_kind)
         if field.name in getattr(recipe, "shown", ()) or value != field.default or differs:
-            texts.append(f"{field.name}={value:g}" if isinstance(value, float) else f"{field.name}={value}")
+            # Fields of this type are the keyword arguments of another class.
+            is_options = value and field.type in ("Options", options.Options)
+            texts.append(options.text(value if is_options else ((field.name, value),)))
     kind = registry.kind_of(role, type(recipe))
     return f"{kind}({', '.join(texts)})" if texts else kind
 

@@ -13,6 +13,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.families.external.sklearn import Sklearn
 from selfconsume.models.external import host_family
 from selfconsume.sources.gaussian import Gaussian
+from selfconsume.study import validation
 
 X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
 
@@ -30,6 +31,14 @@ def test_an_estimator_becomes_a_recipe_of_its_class_and_parameters():
     assert sc.family("sklearn", estimator=family.estimator, options=dict(family.options)) == family
     (cell,) = sc.Study({"kind": "gaussian"}, family, {"kind": "mix"}).cells
     assert family.fingerprint() and cell.id
+
+
+def test_a_description_shows_options_as_a_call_does():
+    few, many = sc.family(GaussianMixture(8)), sc.family(GaussianMixture(8, tol=0.01))
+    assert validation.label("family", few) == "sklearn(estimator=sklearn.mixture.GaussianMixture, n_components=8)"
+    assert validation.label("family", many).endswith("GaussianMixture, n_components=8, tol=0.01)")
+    study = sc.Study({"kind": "gaussian"}, None, {"kind": "mix"}, axes={"family": [few, Sklearn(few.estimator)]})
+    assert [cell.labels["family"] for cell in study.cells][0].endswith("n_components=8)")
 
 
 @pytest.mark.parametrize(

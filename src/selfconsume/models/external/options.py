@@ -43,3 +43,8 @@ Options = Annotated[
 def keywords(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     """The options as keyword arguments."""
     return dict(options)
+
+
+def text(options: tuple[tuple[str, Any], ...]) -> str:
+    """The options as a call shows them: ``n_components=8, tol=0.001``."""
+    return ", ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in options)
