@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 # Packages whose tests compile next to nothing.
 QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
 
-.PHONY: demo check test shuffle slow studies dist docs lint clean
+.PHONY: demo check test shuffle slow studies dist docs kinds lint clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
@@ -36,6 +36,10 @@ dist: $(VENV)/test.stamp
 # The site of the documentation, in site/: site/index.html opens from disk, its search needs `python -m http.server -d site`.
 docs: $(VENV)/docs.stamp
 	$(BIN)/python -m mkdocs build --strict
+
+# What follows from the lists of kinds: docs/kinds.md, and the imports that editors read in the packages of kinds.
+kinds: $(VENV)/demo.stamp
+	$(BIN)/python docs/theme/kinds.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

@@ -107,6 +107,23 @@ def test_a_broken_plug_in_is_one_line(tmp_path, command, installed):
     assert code == 0 and "replace" in out and error == f"careful: {told}\n"
 
 
+def test_a_broken_kind_of_a_plug_in_hides_no_other(tmp_path, command, installed):
+    """The kinds after it are there; its own message answers who asks for it."""
+    module = CODE[: CODE.index("study = sc.Study(")]
+    broken = module.replace("counts=(n_real, *[n_synthetic // blocks]", "counts=(n_real, *[n_synthetic * 2]")
+    assert broken != module
+    installed(broken)
+    (tmp_path / "study.toml").write_text(STUDY.replace('kind = "halves"', 'kind = "replace"'))
+    code, out, error = command("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--dry-run")
+    assert code == 0 and out.startswith("1 run") and not error
+    told = "the plug-in 'rings' (my_package.rings): regime 'halves' is left out: regime Halves, plan of "
+    code, out, error = command("list", "metric")
+    assert code == 0 and "radius" in out and error.startswith(f"careful: {told}") and error.count("\n") == 1
+    (tmp_path / "study.toml").write_text(STUDY)
+    code, _, error = command("run", tmp_path / "study.toml", "--out", tmp_path / "out")
+    assert code == 2 and told in error and error.count("\n") == 1
+
+
 def test_who_installs_nothing_runs_nothing(fresh):
     with pytest.raises(sc.ConfigError, match=r"^source.kind: unknown 'ring'; expected one of"):
         registry.find("source", "ring")

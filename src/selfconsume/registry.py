@@ -7,6 +7,7 @@ in the entry-point group `GROUP`; these are imported at the first unknown kind, 
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import difflib
 import functools
@@ -41,6 +42,9 @@ PACKAGES = {
 GROUP = "selfconsume"
 """Packages name modules in this entry-point group of theirs."""
 
+_broken: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("selfconsume_broken", default=None)
+"""Messages of kinds that break their contract, while a plug-in is imported."""
+
 _BUNDLED: dict[str, dict[str, str]] = {
     role: importlib.import_module(f"selfconsume.{package}").KINDS for role, package in PACKAGES.items()
 }
@@ -69,7 +73,11 @@ def find(role: str, kind: str, where: str | None = None) -> type:
     table = _KINDS[role]
     failed = plug_in() if kind not in table else ()
     if kind not in table:
-        raise ConfigError("; ".join([f"{where or role}.kind: unknown {kind!r}", suggest(kind, table), *failed]))
+        # The fault of a plug-in's kind is the whole answer to who asks for that kind.
+        faults = [line for line in failed if f": {role} {kind!r} " in line]
+        raise ConfigError(
+            "; ".join([f"{where or role}.kind: unknown {kind!r}", *(faults or (suggest(kind, table), *failed))])
+        )
     entry = table[kind]
     if isinstance(entry, str):
         module, name = entry.split(":")
@@ -88,6 +96,11 @@ def class_named(package: str, name: str) -> type:
         if class_name == name:
             return getattr(importlib.import_module(f"{package}.{module}"), name)
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+def class_names(package: str) -> list[str]:
+    """Names of a package's classes, in listing order: its ``dir()``."""
+    return [entry.rpartition(":")[2] for entry in importlib.import_module(package).KINDS.values()]
 
 
 def kind_of(role: str, cls: type) -> str:
@@ -133,8 +146,24 @@ def check_name(role: str, kind: str, cls: type) -> None:
         raise ConfigError(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
     if not (isinstance(cls, type) and issubclass(cls, ROLES[role])):
         raise ConfigError(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
-    if kind in _KINDS[role] and find(role, kind) is not cls:
+    if kind in _KINDS[role] and _place(find(role, kind)) != _place(cls):
         raise ConfigError(f"register: {role} {kind!r} is taken; choose another name")
+
+
+def _place(cls: type) -> tuple[str, str]:
+    """Where a class is defined: a notebook's cell that is run again, or a module that is reloaded, defines it anew."""
+    return cls.__module__, cls.__qualname__
+
+
+def is_left_out(role: str, kind: str, error: Exception) -> bool:
+    """Whether a kind that breaks its contract is left out with a message, so that its plug-in's other kinds are registered.
+
+    Outside of plug-ins there is nobody to go on, and the error is to be raised.
+    """
+    broken = _broken.get()
+    if broken is not None:
+        broken.append(f"{role} {kind!r} is left out: {_one_line(error)}")
+    return broken is not None
 
 
 def comes_along(role: str, kind: str) -> bool:
@@ -154,15 +183,24 @@ def own_kinds() -> list[tuple[str, str, type]]:
 
 @functools.cache
 def plug_in() -> tuple[str, ...]:
-    """Imports the modules of `GROUP` once, which register their kinds; the error messages of those that fail."""
+    """Imports the modules of `GROUP` once, which register their kinds; the error messages of modules and kinds that fail."""
     failed = []
     for entry in metadata.entry_points(group=GROUP):
+        place, broken = f"the plug-in {entry.name!r} ({entry.value})", []
+        token = _broken.set(broken)
         try:
             entry.load()
         except Exception as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            failed.append(f"the plug-in {entry.name!r} ({entry.value}) cannot be loaded: {why}")
+            failed.append(f"{place} cannot be loaded: {_one_line(error)}")
+        finally:
+            _broken.reset(token)
+        failed += [f"{place}: {line}" for line in broken]
     return tuple(failed)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 def suggest(word: str, choices: Any) -> str:

@@ -57,12 +57,17 @@ def register(role: str, kind: str, cls: type) -> None:
     Raises:
         ConfigError: The name is taken by another class, the class is not of that role, or it breaks its contract, see `check`.
     """
-    registry.check_name(role, kind, cls)
-    if role in ("family", "metric", "regime", "representation"):
-        try:
-            recipe = getattr(cls, "tiny", cls)()
-        except TypeError:
-            recipe = None
-        if recipe is not None:
-            check_own(recipe)
+    try:
+        registry.check_name(role, kind, cls)
+        if role in ("family", "metric", "regime", "representation"):
+            try:
+                recipe = getattr(cls, "tiny", cls)()
+            except TypeError:
+                recipe = None
+            if recipe is not None:
+                check_own(recipe)
+    except Exception as error:
+        if not registry.is_left_out(role, kind, error):
+            raise
+        return
     registry.register(role, kind, cls)

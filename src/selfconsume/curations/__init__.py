@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.curations.bradley_terry import BradleyTerry
-    from selfconsume.curations.correction import Correction
-    from selfconsume.curations.top_q import TopQ
-    from selfconsume.curations.verifier import Verifier
+    from selfconsume.curations.bradley_terry import BradleyTerry as BradleyTerry
+    from selfconsume.curations.correction import Correction as Correction
+    from selfconsume.curations.top_q import TopQ as TopQ
+    from selfconsume.curations.verifier import Verifier as Verifier
 
 KINDS = {
     "top_q": "top_q:TopQ",
@@ -21,10 +21,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["BradleyTerry", "Correction", "TopQ", "Verifier"]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.extractors.classifier import Classifier
-    from selfconsume.extractors.inception import Inception
-    from selfconsume.extractors.pixels import Pixels
-    from selfconsume.extractors.representation import Codes
+    from selfconsume.extractors.classifier import Classifier as Classifier
+    from selfconsume.extractors.inception import Inception as Inception
+    from selfconsume.extractors.pixels import Pixels as Pixels
+    from selfconsume.extractors.representation import Codes as Codes
 
 KINDS = {
     "pixels": "pixels:Pixels",
@@ -21,10 +21,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["Classifier", "Codes", "Inception", "Pixels"]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)

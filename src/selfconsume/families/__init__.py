@@ -8,21 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.families.categorical import Categorical
-    from selfconsume.families.ddpm import DDPM
-    from selfconsume.families.edm import EDM
-    from selfconsume.families.external.command import Command
-    from selfconsume.families.external.python import Python
-    from selfconsume.families.external.recorded import Recorded
-    from selfconsume.families.external.sklearn import Sklearn
-    from selfconsume.families.flow import NormalizingFlow
-    from selfconsume.families.gaussian import Gaussian
-    from selfconsume.families.kde import Kde
-    from selfconsume.families.linear_regression import LinearRegression
-    from selfconsume.families.mixture import Mixture
-    from selfconsume.families.ngram import Ngram
-    from selfconsume.families.otcfm import OTCFM
-    from selfconsume.families.transformer import Transformer
+    from selfconsume.families.categorical import Categorical as Categorical
+    from selfconsume.families.ddpm import DDPM as DDPM
+    from selfconsume.families.edm import EDM as EDM
+    from selfconsume.families.external.command import Command as Command
+    from selfconsume.families.external.python import Python as Python
+    from selfconsume.families.external.recorded import Recorded as Recorded
+    from selfconsume.families.external.sklearn import Sklearn as Sklearn
+    from selfconsume.families.flow import NormalizingFlow as NormalizingFlow
+    from selfconsume.families.gaussian import Gaussian as Gaussian
+    from selfconsume.families.kde import Kde as Kde
+    from selfconsume.families.linear_regression import LinearRegression as LinearRegression
+    from selfconsume.families.mixture import Mixture as Mixture
+    from selfconsume.families.ngram import Ngram as Ngram
+    from selfconsume.families.otcfm import OTCFM as OTCFM
+    from selfconsume.families.transformer import Transformer as Transformer
 
 KINDS = {
     "gaussian": "gaussian:Gaussian",
@@ -43,26 +43,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = [
-    "DDPM",
-    "EDM",
-    "OTCFM",
-    "Categorical",
-    "Command",
-    "Gaussian",
-    "Kde",
-    "LinearRegression",
-    "Mixture",
-    "Ngram",
-    "NormalizingFlow",
-    "Python",
-    "Recorded",
-    "Sklearn",
-    "Transformer",
-]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)

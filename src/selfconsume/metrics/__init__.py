@@ -8,29 +8,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.metrics.frechet import Frechet, FrechetInfinity
-    from selfconsume.metrics.hallucination import Hallucination
-    from selfconsume.metrics.kernel import MMD, EnergyDistance
-    from selfconsume.metrics.kid import KID
-    from selfconsume.metrics.kolmogorov_smirnov import KolmogorovSmirnov
-    from selfconsume.metrics.labels import Diversity, Labels
-    from selfconsume.metrics.log_likelihood import LogLikelihood
-    from selfconsume.metrics.mode_coverage import ModeCoverage
-    from selfconsume.metrics.moments import Moments
-    from selfconsume.metrics.nearest_real import NearestReal
-    from selfconsume.metrics.neighbours import Neighbours
-    from selfconsume.metrics.parameters import Nonfinite, Parameters, Update
-    from selfconsume.metrics.prediction_error import PredictionError
-    from selfconsume.metrics.squared_error import SquaredError
-    from selfconsume.metrics.tail_mass import TailMass
-    from selfconsume.metrics.text.divergence_area import DivergenceArea
-    from selfconsume.metrics.text.memorised import Memorised
-    from selfconsume.metrics.text.perplexity import Perplexity
-    from selfconsume.metrics.text.reference_perplexity import ReferencePerplexity
-    from selfconsume.metrics.text.self_bleu import SelfBleu
-    from selfconsume.metrics.text.token_diversity import TokenDiversity
-    from selfconsume.metrics.text.vocabulary import Vocabulary
-    from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein
+    from selfconsume.metrics.frechet import Frechet as Frechet
+    from selfconsume.metrics.frechet import FrechetInfinity as FrechetInfinity
+    from selfconsume.metrics.hallucination import Hallucination as Hallucination
+    from selfconsume.metrics.kernel import MMD as MMD
+    from selfconsume.metrics.kernel import EnergyDistance as EnergyDistance
+    from selfconsume.metrics.kid import KID as KID
+    from selfconsume.metrics.kolmogorov_smirnov import KolmogorovSmirnov as KolmogorovSmirnov
+    from selfconsume.metrics.labels import Diversity as Diversity
+    from selfconsume.metrics.labels import Labels as Labels
+    from selfconsume.metrics.log_likelihood import LogLikelihood as LogLikelihood
+    from selfconsume.metrics.mode_coverage import ModeCoverage as ModeCoverage
+    from selfconsume.metrics.moments import Moments as Moments
+    from selfconsume.metrics.nearest_real import NearestReal as NearestReal
+    from selfconsume.metrics.neighbours import Neighbours as Neighbours
+    from selfconsume.metrics.parameters import Nonfinite as Nonfinite
+    from selfconsume.metrics.parameters import Parameters as Parameters
+    from selfconsume.metrics.parameters import Update as Update
+    from selfconsume.metrics.prediction_error import PredictionError as PredictionError
+    from selfconsume.metrics.squared_error import SquaredError as SquaredError
+    from selfconsume.metrics.tail_mass import TailMass as TailMass
+    from selfconsume.metrics.text.divergence_area import DivergenceArea as DivergenceArea
+    from selfconsume.metrics.text.memorised import Memorised as Memorised
+    from selfconsume.metrics.text.perplexity import Perplexity as Perplexity
+    from selfconsume.metrics.text.reference_perplexity import ReferencePerplexity as ReferencePerplexity
+    from selfconsume.metrics.text.self_bleu import SelfBleu as SelfBleu
+    from selfconsume.metrics.text.token_diversity import TokenDiversity as TokenDiversity
+    from selfconsume.metrics.text.vocabulary import Vocabulary as Vocabulary
+    from selfconsume.metrics.transport import SlicedWasserstein as SlicedWasserstein
+    from selfconsume.metrics.transport import Wasserstein as Wasserstein
 
 FLOOR = ".floor"
 """Suffix of the names of noise floors: values of real data against real data."""
@@ -71,40 +77,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = [
-    "KID",
-    "MMD",
-    "DivergenceArea",
-    "Diversity",
-    "EnergyDistance",
-    "Frechet",
-    "FrechetInfinity",
-    "Hallucination",
-    "KolmogorovSmirnov",
-    "Labels",
-    "LogLikelihood",
-    "Memorised",
-    "ModeCoverage",
-    "Moments",
-    "NearestReal",
-    "Neighbours",
-    "Nonfinite",
-    "Parameters",
-    "Perplexity",
-    "PredictionError",
-    "ReferencePerplexity",
-    "SelfBleu",
-    "SlicedWasserstein",
-    "SquaredError",
-    "TailMass",
-    "TokenDiversity",
-    "Update",
-    "Vocabulary",
-    "Wasserstein",
-]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.representations.autoencoder import Autoencoder
-    from selfconsume.representations.pca import PCA
+    from selfconsume.representations.autoencoder import Autoencoder as Autoencoder
+    from selfconsume.representations.pca import PCA as PCA
 
 KINDS = {
     "pca": "pca:PCA",
@@ -17,10 +17,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = ["PCA", "Autoencoder"]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)

@@ -12,25 +12,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfconsume.sources.arrays import Arrays
-    from selfconsume.sources.categorical import Categorical
-    from selfconsume.sources.checkerboard import Checkerboard
-    from selfconsume.sources.cifar10 import Cifar10
-    from selfconsume.sources.digits import Digits
-    from selfconsume.sources.eight_gaussians import EightGaussians
-    from selfconsume.sources.ffhq64 import Ffhq64
-    from selfconsume.sources.folder import Folder
-    from selfconsume.sources.gaussian import Gaussian
-    from selfconsume.sources.gaussian_mixture import GaussianMixture
-    from selfconsume.sources.huggingface import HuggingFace
-    from selfconsume.sources.linear import Linear
-    from selfconsume.sources.memory import Memory
-    from selfconsume.sources.mnist import Mnist
-    from selfconsume.sources.swiss_roll import SwissRoll
-    from selfconsume.sources.text.python_topics import PythonTopics
-    from selfconsume.sources.text.text import Text
-    from selfconsume.sources.text.zipf import Zipf
-    from selfconsume.sources.two_moons import TwoMoons
+    from selfconsume.sources.arrays import Arrays as Arrays
+    from selfconsume.sources.categorical import Categorical as Categorical
+    from selfconsume.sources.checkerboard import Checkerboard as Checkerboard
+    from selfconsume.sources.cifar10 import Cifar10 as Cifar10
+    from selfconsume.sources.digits import Digits as Digits
+    from selfconsume.sources.eight_gaussians import EightGaussians as EightGaussians
+    from selfconsume.sources.ffhq64 import Ffhq64 as Ffhq64
+    from selfconsume.sources.folder import Folder as Folder
+    from selfconsume.sources.gaussian import Gaussian as Gaussian
+    from selfconsume.sources.gaussian_mixture import GaussianMixture as GaussianMixture
+    from selfconsume.sources.huggingface import HuggingFace as HuggingFace
+    from selfconsume.sources.linear import Linear as Linear
+    from selfconsume.sources.memory import Memory as Memory
+    from selfconsume.sources.mnist import Mnist as Mnist
+    from selfconsume.sources.swiss_roll import SwissRoll as SwissRoll
+    from selfconsume.sources.text.python_topics import PythonTopics as PythonTopics
+    from selfconsume.sources.text.text import Text as Text
+    from selfconsume.sources.text.zipf import Zipf as Zipf
+    from selfconsume.sources.two_moons import TwoMoons as TwoMoons
 
 KINDS = {
     "gaussian": "gaussian:Gaussian",
@@ -55,30 +55,14 @@ KINDS = {
 }
 """Kind name -> file and class, in the order in which they are listed."""
 
-__all__ = [
-    "Arrays",
-    "Categorical",
-    "Checkerboard",
-    "Cifar10",
-    "Digits",
-    "EightGaussians",
-    "Ffhq64",
-    "Folder",
-    "Gaussian",
-    "GaussianMixture",
-    "HuggingFace",
-    "Linear",
-    "Memory",
-    "Mnist",
-    "PythonTopics",
-    "SwissRoll",
-    "Text",
-    "TwoMoons",
-    "Zipf",
-]
-
 
 def __getattr__(name: str) -> Any:
     from selfconsume import registry
 
     return registry.class_named(__name__, name)
+
+
+def __dir__() -> list[str]:
+    from selfconsume import registry
+
+    return registry.class_names(__name__)
