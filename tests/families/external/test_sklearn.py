@@ -38,7 +38,7 @@ def test_a_description_shows_options_as_a_call_does():
     assert validation.label("family", few) == "sklearn(estimator=sklearn.mixture.GaussianMixture, n_components=8)"
     assert validation.label("family", many).endswith("GaussianMixture, n_components=8, tol=0.01)")
     study = sc.Study({"kind": "gaussian"}, None, {"kind": "mix"}, axes={"family": [few, Sklearn(few.estimator)]})
-    assert [cell.labels["family"] for cell in study.cells][0].endswith("n_components=8)")
+    assert next(cell.labels["family"] for cell in study.cells).endswith("n_components=8)")
 
 
 @pytest.mark.parametrize(
