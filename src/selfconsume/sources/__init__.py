@@ -1,8 +1,7 @@
 """Sources: where real data comes from. One file for each kind.
 
-Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`, `tabular` (tables, arrays, data in memory); file
-formats: `files`.
-Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`; file formats: `files`; documents: `text`.
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`. Tables and arrays, from files or memory:
+`tabular`; file formats: `files`; documents: `text`.
 
 Imports types and models.
 """
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from selfconsume.sources.gaussian import Gaussian as Gaussian
     from selfconsume.sources.gaussian_mixture import GaussianMixture as GaussianMixture
     from selfconsume.sources.huggingface import HuggingFace as HuggingFace
-    from selfconsume.sources.linear import HalfSpace as HalfSpace
     from selfconsume.sources.linear import Linear as Linear
     from selfconsume.sources.memory import Memory as Memory
     from selfconsume.sources.mnist import Mnist as Mnist
@@ -42,7 +40,6 @@ KINDS = {
     "checkerboard": "checkerboard:Checkerboard",
     "categorical": "categorical:Categorical",
     "linear": "linear:Linear",
-    "half_space": "linear:HalfSpace",
     "digits": "digits:Digits",
     "mnist": "mnist:Mnist",
     "cifar10": "cifar10:Cifar10",
