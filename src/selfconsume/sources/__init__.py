@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from selfconsume.sources.gaussian import Gaussian as Gaussian
     from selfconsume.sources.gaussian_mixture import GaussianMixture as GaussianMixture
     from selfconsume.sources.huggingface import HuggingFace as HuggingFace
+    from selfconsume.sources.linear import HalfSpace as HalfSpace
     from selfconsume.sources.linear import Linear as Linear
     from selfconsume.sources.memory import Memory as Memory
     from selfconsume.sources.mnist import Mnist as Mnist
@@ -40,6 +41,7 @@ KINDS = {
     "checkerboard": "checkerboard:Checkerboard",
     "categorical": "categorical:Categorical",
     "linear": "linear:Linear",
+    "half_space": "linear:HalfSpace",
     "digits": "digits:Digits",
     "mnist": "mnist:Mnist",
     "cifar10": "cifar10:Cifar10",

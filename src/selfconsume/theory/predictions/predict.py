@@ -35,7 +35,7 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
 
     They cover families that match moments (Gaussian, categorical at temperature 1, kernel densities of fixed bandwidth) on
     data from a distribution with known moments, in regimes with a constant plan: real data only, mix, replace, fresh,
-    accumulate, subsample, and windows equal to one of these; and least squares on the linear source with labels replaced,
+    accumulate, subsample and window; and least squares on the linear source with labels replaced,
     accumulated, or mixed with the real ones; and the vocabulary of unsmoothed unigram models of independent words. These
     families have closed-form fits, so cold, warm and first starts agree.
 
