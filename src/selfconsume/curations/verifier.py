@@ -35,7 +35,7 @@ class Verifier(Curation):
             training has fewer examples.
 
     References:
-        Feng et al. 2024, arXiv:2406.07515, section 4 ("label"); Yi et al. 2025, arXiv:2510.16657, section 2 ("band").
+        Feng et al. 2024, arXiv:2406.07515, Theorem 4.2 ("label"); Yi et al. 2025, arXiv:2510.16657, eq. 1 ("band").
     """
 
     right: Literal["mode", "linear", "label", "band"] = "mode"

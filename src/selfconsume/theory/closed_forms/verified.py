@@ -25,7 +25,7 @@ def label_breakdown(keep_right: float, keep_wrong: float) -> float:
     There, of the labels that pass, half are wrong. Without a verifier, φ = ψ, it is 1/2.
 
     References:
-        Feng et al. 2024, arXiv:2406.07515, the breakdown point :math:`1 / (1 + \psi / \varphi)` of section 4.
+        Feng et al. 2024, arXiv:2406.07515, Theorem 4.2: the breakdown point :math:`1 / (1 + \psi / \varphi)`.
     """
     return keep_right / (keep_right + keep_wrong)
 
@@ -50,7 +50,7 @@ def verified_accuracy(flip: float, d: int, rows: int, *, keep_right: float = 1.0
         keep_wrong: ψ.
 
     References:
-        Feng et al. 2024, arXiv:2406.07515, section 4: the limit rows / d to infinity, 1 below `label_breakdown` and 0 above.
+        Feng et al. 2024, arXiv:2406.07515, Theorem 4.2: the limit rows / d to infinity, 1 below `label_breakdown` and 0 above.
     """
     acceptance = (1 - flip) * keep_right + flip * keep_wrong
     slope = math.sqrt(2 / math.pi)
@@ -84,7 +84,7 @@ def band_map(offset: Values, d: int, *, radius: float, width: float, noise: floa
         noise: σ.
 
     References:
-        Yi et al. 2025, arXiv:2510.16657, sections 2 (the verifier) and 4 (convergence to its knowledge centre).
+        Yi et al. 2025, arXiv:2510.16657, eq. 1 (the verifier) and Theorem 4.1 (convergence to the centre of its knowledge).
     """
     u, weight = scipy.special.roots_hermitenorm(NODES)
     rest, rest_weight = np.zeros(1), np.ones(1)

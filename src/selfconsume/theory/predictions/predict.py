@@ -110,7 +110,7 @@ def _kernel_density(
     fit = MomentFit(facts.n, "fit", kernel=kernel)
     basis = Basis(
         f"kernel density of bandwidth {bandwidth:g}; mean over real samples and runs",
-        "Khelifa et al. 2026 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713",
+        "Khelifa et al. 2026, arXiv:2602.16601 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713",
     )
     label = f"variance of samples, {setting.text}"
     yield from samples.predictions(label, t, expected_moments(fit, setting, t).variance + kernel, basis)
