@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,13 +17,19 @@ from selfconsume.types import FitState, Generator
 
 def fit_structure(run: Run, t: int) -> FitState:
     """Shapes and dtypes of the finished fit of generation ``t``; shapes hold for parametric families only."""
-    shape = run.shape
+    # A file behind the same path may have changed: its sizes are part of what a structure is kept for.
+    return _fit_structure(run, t == 0 and run.initial != "fit", run.shape, run.source.size)
+
+
+@functools.lru_cache(maxsize=64)
+def _fit_structure(run: Run, is_initial: bool, shape: tuple[int, ...], n: int) -> FitState:
+    """`fit_structure`, traced once: a generation asks for it several times, and tracing takes longer than small fits."""
 
     def fit(key):
-        if t == 0 and run.initial != "fit":
+        if is_initial:
             return FitState(run.family.init(key, shape), None, jnp.zeros((), jnp.int32), jnp.array(jnp.nan), None)
-        x = jnp.zeros((run.source.size, *shape), jnp.float32 if run.source.vocabulary is None else jnp.int32)
-        state = run.family.begin(key, x, jnp.ones(run.source.size), None)
+        x = jnp.zeros((n, *shape), jnp.float32 if run.source.vocabulary is None else jnp.int32)
+        state = run.family.begin(key, x, jnp.ones(n), None)
         return run.family.advance(state, run.family.updates).without_data()
 
     return jax.eval_shape(traced_in_lane(fit), jax.random.key(0))
