@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from selfconsume.metrics.coverage.nearest_real import NearestReal
 from selfconsume.metrics.kernel import EnergyDistance
-from selfconsume.metrics.nearest_real import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 
 N, D = 50_000, 2048

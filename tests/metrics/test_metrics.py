@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from selfconsume.lanes.lane_program import lane_program
+from selfconsume.metrics.coverage.mode_coverage import ModeCoverage
 from selfconsume.metrics.frechet import Frechet
 from selfconsume.metrics.kernel import MMD, EnergyDistance
-from selfconsume.metrics.mode_coverage import ModeCoverage
 from selfconsume.metrics.moments import Moments
 from selfconsume.metrics.neighbours import Neighbours
 from selfconsume.metrics.transport import SlicedWasserstein, Wasserstein

@@ -5,7 +5,7 @@ from scipy.spatial import KDTree
 
 import selfconsume as sc
 from selfconsume.errors import ConfigError
-from selfconsume.metrics.mode_coverage import NEAR, ModeCoverage
+from selfconsume.metrics.coverage.mode_coverage import NEAR, ModeCoverage
 
 random = np.random.default_rng(6)
 MODES = np.array([[0, 0], [10, 0], [0, 10], [10, 10]], np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from selfconsume.metrics.nearest_real import NearestReal
+from selfconsume.metrics.coverage.nearest_real import NearestReal
 from selfconsume.metrics.pairwise import nearest
 
 RANDOM = np.random.default_rng(0)

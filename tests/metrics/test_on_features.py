@@ -12,9 +12,9 @@ from selfconsume.extractors.classifier import Classifier
 from selfconsume.extractors.pixels import Pixels
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.metrics import on_features
+from selfconsume.metrics.coverage.nearest_real import NearestReal
 from selfconsume.metrics.frechet import Frechet
 from selfconsume.metrics.metric_key import better_of
-from selfconsume.metrics.nearest_real import NearestReal
 from selfconsume.metrics.neighbours import Neighbours
 from selfconsume.metrics.on_features import Featured, features_of
 from selfconsume.metrics.parameters import Parameters

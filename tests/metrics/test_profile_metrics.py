@@ -12,11 +12,11 @@ from sklearn.neighbors import NearestNeighbors
 
 from selfconsume.errors import ConfigError
 from selfconsume.families.gaussian import Gaussian
-from selfconsume.metrics.hallucination import Hallucination
+from selfconsume.metrics.coverage.hallucination import Hallucination
+from selfconsume.metrics.coverage.tail_mass import TailMass
 from selfconsume.metrics.kolmogorov_smirnov import KolmogorovSmirnov
 from selfconsume.metrics.labels import Diversity
-from selfconsume.metrics.squared_error import SquaredError
-from selfconsume.metrics.tail_mass import TailMass
+from selfconsume.metrics.regression.squared_error import SquaredError
 from selfconsume.sources.gaussian import Gaussian as GaussianSource
 
 RANDOM = np.random.default_rng(0)

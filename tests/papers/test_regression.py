@@ -6,7 +6,7 @@ import pytest
 from selfconsume.families.linear_regression import LinearRegression
 from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
-from selfconsume.metrics.prediction_error import PredictionError
+from selfconsume.metrics.regression.prediction_error import PredictionError
 from selfconsume.regimes.accumulate import Accumulate
 from selfconsume.regimes.mix import Mix
 from selfconsume.regimes.replace import Replace

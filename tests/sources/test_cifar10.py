@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.cifar10 import Cifar10
+from selfconsume.sources.images.cifar10 import Cifar10
 
 KEY = jax.random.key(1)
 N, N_TEST = (30, 20), 12

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.ffhq64 import Ffhq64
 from selfconsume.sources.folder import Folder
+from selfconsume.sources.images.ffhq64 import Ffhq64
 
 KEY = jax.random.key(1)
 

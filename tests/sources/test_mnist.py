@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources.mnist import Mnist
+from selfconsume.sources.images.mnist import Mnist
 
 KEY = jax.random.key(1)
 RNG = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """Metrics: numbers measured in every generation. One file for each group of kinds that share their computation.
 
-Those of token sequences: `text`. Imports types, validity and models.
+Where samples fall: `coverage`; labelled data: `regression`; token sequences: `text`. Imports types, validity and models.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from selfconsume.metrics.coverage.hallucination import Hallucination as Hallucination
+    from selfconsume.metrics.coverage.mode_coverage import ModeCoverage as ModeCoverage
+    from selfconsume.metrics.coverage.nearest_real import NearestReal as NearestReal
+    from selfconsume.metrics.coverage.tail_mass import TailMass as TailMass
     from selfconsume.metrics.frechet import Frechet as Frechet
     from selfconsume.metrics.frechet import FrechetInfinity as FrechetInfinity
-    from selfconsume.metrics.hallucination import Hallucination as Hallucination
     from selfconsume.metrics.kernel import MMD as MMD
     from selfconsume.metrics.kernel import EnergyDistance as EnergyDistance
     from selfconsume.metrics.kid import KID as KID
@@ -18,17 +21,13 @@ if TYPE_CHECKING:
     from selfconsume.metrics.labels import Diversity as Diversity
     from selfconsume.metrics.labels import Labels as Labels
     from selfconsume.metrics.log_likelihood import LogLikelihood as LogLikelihood
-    from selfconsume.metrics.mode_coverage import ModeCoverage as ModeCoverage
     from selfconsume.metrics.moments import Moments as Moments
-    from selfconsume.metrics.nearest_real import NearestReal as NearestReal
     from selfconsume.metrics.neighbours import Neighbours as Neighbours
     from selfconsume.metrics.parameters import Nonfinite as Nonfinite
     from selfconsume.metrics.parameters import Parameters as Parameters
     from selfconsume.metrics.parameters import Update as Update
-    from selfconsume.metrics.prediction_error import Accuracy as Accuracy
-    from selfconsume.metrics.prediction_error import PredictionError as PredictionError
-    from selfconsume.metrics.squared_error import SquaredError as SquaredError
-    from selfconsume.metrics.tail_mass import TailMass as TailMass
+    from selfconsume.metrics.regression.prediction_error import PredictionError as PredictionError
+    from selfconsume.metrics.regression.squared_error import SquaredError as SquaredError
     from selfconsume.metrics.text.divergence_area import DivergenceArea as DivergenceArea
     from selfconsume.metrics.text.memorised import Memorised as Memorised
     from selfconsume.metrics.text.perplexity import Perplexity as Perplexity
@@ -58,17 +57,16 @@ KINDS = {
     "energy_distance": "kernel:EnergyDistance",
     "mmd": "kernel:MMD",
     "neighbours": "neighbours:Neighbours",
-    "nearest_real": "nearest_real:NearestReal",
+    "nearest_real": "coverage.nearest_real:NearestReal",
     "labels": "labels:Labels",
-    "mode_coverage": "mode_coverage:ModeCoverage",
-    "tail_mass": "tail_mass:TailMass",
-    "hallucination": "hallucination:Hallucination",
+    "mode_coverage": "coverage.mode_coverage:ModeCoverage",
+    "tail_mass": "coverage.tail_mass:TailMass",
+    "hallucination": "coverage.hallucination:Hallucination",
     "diversity": "labels:Diversity",
     "kolmogorov_smirnov": "kolmogorov_smirnov:KolmogorovSmirnov",
     "log_likelihood": "log_likelihood:LogLikelihood",
-    "prediction_error": "prediction_error:PredictionError",
-    "accuracy": "prediction_error:Accuracy",
-    "squared_error": "squared_error:SquaredError",
+    "prediction_error": "regression.prediction_error:PredictionError",
+    "squared_error": "regression.squared_error:SquaredError",
     "perplexity": "text.perplexity:Perplexity",
     "reference_perplexity": "text.reference_perplexity:ReferencePerplexity",
     "vocabulary": "text.vocabulary:Vocabulary",

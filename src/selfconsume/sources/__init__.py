@@ -1,7 +1,7 @@
 """Sources: where real data comes from. One file for each kind.
 
-Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`. Tables and arrays, from files or memory:
-`tabular`; file formats: `files`; documents: `text`.
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`, `tabular` (tables, arrays, data in memory); file
+formats: `files`; sets of images in their official files: `images`; documents: `text`.
 
 Imports types and models.
 """
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
     from selfconsume.sources.arrays import Arrays as Arrays
     from selfconsume.sources.categorical import Categorical as Categorical
     from selfconsume.sources.checkerboard import Checkerboard as Checkerboard
-    from selfconsume.sources.cifar10 import Cifar10 as Cifar10
     from selfconsume.sources.digits import Digits as Digits
     from selfconsume.sources.eight_gaussians import EightGaussians as EightGaussians
-    from selfconsume.sources.ffhq64 import Ffhq64 as Ffhq64
     from selfconsume.sources.folder import Folder as Folder
     from selfconsume.sources.gaussian import Gaussian as Gaussian
     from selfconsume.sources.gaussian_mixture import GaussianMixture as GaussianMixture
     from selfconsume.sources.huggingface import HuggingFace as HuggingFace
-    from selfconsume.sources.linear import HalfSpace as HalfSpace
+    from selfconsume.sources.images.cifar10 import Cifar10 as Cifar10
+    from selfconsume.sources.images.ffhq64 import Ffhq64 as Ffhq64
+    from selfconsume.sources.images.mnist import Mnist as Mnist
     from selfconsume.sources.linear import Linear as Linear
     from selfconsume.sources.memory import Memory as Memory
-    from selfconsume.sources.mnist import Mnist as Mnist
     from selfconsume.sources.swiss_roll import SwissRoll as SwissRoll
     from selfconsume.sources.text.python_topics import PythonTopics as PythonTopics
     from selfconsume.sources.text.text import Text as Text
@@ -41,11 +40,10 @@ KINDS = {
     "checkerboard": "checkerboard:Checkerboard",
     "categorical": "categorical:Categorical",
     "linear": "linear:Linear",
-    "half_space": "linear:HalfSpace",
     "digits": "digits:Digits",
-    "mnist": "mnist:Mnist",
-    "cifar10": "cifar10:Cifar10",
-    "ffhq64": "ffhq64:Ffhq64",
+    "mnist": "images.mnist:Mnist",
+    "cifar10": "images.cifar10:Cifar10",
+    "ffhq64": "images.ffhq64:Ffhq64",
     "folder": "folder:Folder",
     "arrays": "arrays:Arrays",
     "memory": "memory:Memory",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from selfconsume.errors import ConfigError
-from selfconsume.sources import cifar10, mnist
 from selfconsume.sources.files import download
+from selfconsume.sources.images import cifar10, mnist
 
 CONTENT = b"what is fetched"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
