@@ -48,17 +48,21 @@ def explain_untraceable() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JAXTypeError as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        frames = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
-        frames = [frame for frame in frames if "site-packages" not in frame.filename]
-        if not frames:
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+        if (place := own_place(error)) is None:
             raise
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} ({frames[-1].name})"
         raise ConfigError(
             f"{place}: expected operations that JAX can compile, got one that needs the values of an array "
-            f"({type(error).__name__}); use jax.numpy instead of NumPy, scikit-learn, float() or `if`"
+            f"({type(error).__name__}); use jax.numpy instead of NumPy, scikit-learn, float(), `if` or x[mask]"
         ) from None
+
+
+def own_place(error: BaseException) -> str | None:
+    """File, line and function of the innermost code outside of this package and of libraries; None if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in frames if not frame.filename.startswith((PACKAGE, "<frozen"))]
+    frames = [frame for frame in frames if "site-packages" not in frame.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} ({frames[-1].name})" if frames else None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The contract: what a source, a family, a generator, a regime and a metric are.
+"""The contract of sources, representations, families, generators, regimes, curations, extractors and metrics.
 
 One generation: *plan* the pool, *fit* a generator to it, *sample*, *curate* the samples, *measure* and *push* them.
 Recipes are frozen dataclasses of plain values, validated by `Study`, never in `__post_init__`, which tracing calls too.

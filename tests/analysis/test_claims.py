@@ -135,6 +135,25 @@ def alive(ratio_rows):
     return 0.7 * catalogue.mixed_moments(100, 50, ratio_rows).variance * (1 - 1 / 50)
 
 
+def survives(p, generation):
+    """Chance that a word of probability p is in the model of a generation, of 500 words in every corpus."""
+    return catalogue.survival_probability(generation, p, 500, initial="fit")
+
+
+def labelled(flip, keep_wrong):
+    """Accuracy of 10,000 labels with errors that passed the verifier."""
+    return catalogue.verified_accuracy(flip, 10, 10_000, keep_right=0.8, keep_wrong=keep_wrong)
+
+
+def in_band(generations):
+    """First coefficient, 0.5 in the data and 1 to the verifier, after so many passes of its band."""
+    offset = 0.5
+    for _ in range(generations):
+        offset = catalogue.band_map(offset, 4, radius=0.2, width=1.0)
+    return 1 - offset
+
+
+WORDS = (0.45, 0.4, 0.08, 0.04, 0.02, 0.01)
 LOG = {"n": 100, "initial": "fit"}
 EXPECTED = {
     "alemohammad_2024": [
@@ -153,6 +172,7 @@ EXPECTED = {
         100 * catalogue.accumulate_moments(50, 100, 100, estimator="unbiased").mean_square,
         100 * catalogue.replace_moments(50, 100, estimator="unbiased").mean_square,
     ],
+    "feng_2024": [labelled(0.4, 0.8), labelled(0.6, 0.8), labelled(0.6, 0.4), labelled(0.75, 0.4)],
     "ferbach_2024": [1.0, curated(2, 2), curated(4, 2), curated(4, 0)],
     "gerstgrasser_2024": [1 + catalogue.replace_error(20, 10, 50), 1 + catalogue.accumulate_error(20, 10, 50)],
     "gillman_2024": [corrected(0, 0), corrected(0.5, 0), corrected(2, 0), corrected(0, 100), corrected(2, 100)],
@@ -178,6 +198,14 @@ EXPECTED = {
         catalogue.replace_moments(20, 100, estimator="unbiased").mean_square,
         mixed(100, 10, 100, n_initial=100).mean_square,
     ],
+    "suresh_2024": [
+        survives(0.01, 9),
+        survives(0.02, 19),
+        survives(0.04, 39),
+        survives(0.08, 79),
+        catalogue.expected_vocabulary(80, WORDS, 500, initial="fit") / 6,
+    ],
+    "yi_2025": [in_band(1), in_band(10), 1 + 0.5**2, 1.0],
 }
 
 

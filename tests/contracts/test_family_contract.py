@@ -17,10 +17,16 @@ from selfconsume.models.training.sufficient_statistics import SufficientStatisti
 from selfconsume.regimes.mix import Mix
 from selfconsume.sources.categorical import Categorical
 from selfconsume.sources.gaussian import Gaussian
+from selfconsume.sources.linear import HalfSpace
 from selfconsume.sources.text.zipf import Zipf
 from selfconsume.types import Density, FitState
 
-SOURCES = [Gaussian(dim=2, n=12), Categorical(p=(0.5, 0.3, 0.2), n=12), Zipf(words=6, length=8, n=12, n_test=12)]
+SOURCES = [
+    Gaussian(dim=2, n=12),
+    HalfSpace(dim=2, n=12),
+    Categorical(p=(0.5, 0.3, 0.2), n=12),
+    Zipf(words=6, length=8, n=12, n_test=12),
+]
 N, USED, SAMPLES = 12, 8, 9
 KINDS = [kind for kind in registry.kinds("family") if not issubclass(registry.find("family", kind), HostFamily)]
 

@@ -14,9 +14,11 @@ from selfconsume.errors import ConfigError
 from selfconsume.families.edm import EDM
 from selfconsume.families.gaussian import Gaussian
 from selfconsume.models.distributions.exact import Normal
+from selfconsume.models.distributions.linear_model import NoisyHalfSpace
 from selfconsume.sources.digits import Digits
 from selfconsume.sources.eight_gaussians import EightGaussians
 from selfconsume.sources.gaussian import Gaussian as Source
+from selfconsume.sources.linear import HalfSpace, Linear
 from selfconsume.theory.closed_forms.selection import bradley_terry
 
 N = 4000
@@ -95,6 +97,27 @@ def test_right_is_near_a_mode():
     assert there.all() and distance.max() <= 0.5
 
 
+def test_labels_pass_by_whether_they_are_right():
+    """Of labels of the opposite half-space with 0.3 flipped, 0.3 are right: 0.3 x 0.9 pass for 0.7 x 0.2."""
+    source = HalfSpace(dim=2, n=50)
+    generator = NoisyHalfSpace(-source.truth().coefficients, jnp.asarray(0.3))
+    verifier = Verifier(right="label", keep_right=0.9, keep_wrong=0.2)
+    _, kept, there = curated(verifier, source=source, generator=generator)
+    assert there.all()
+    share, expected = (kept[:, 2] == np.sign(kept[:, :2].sum(axis=1))).mean(), 0.27 / (0.27 + 0.14)
+    assert abs(share - expected) < 4.5 * np.sqrt(expected * (1 - expected) / N)
+
+
+def test_a_band_keeps_what_is_near_the_belief_of_the_verifier():
+    source = Linear(dim=2, n=50)
+    verifier = Verifier(right="band", coefficients=(1.0, -1.0), radius=0.5, threshold=0.25, oversample=20)
+    x, kept, there = curated(verifier, source=source, generator=source.truth())
+    residual, width = np.abs(x[:, 2] - x[:, :2] @ [1, -1]), 0.25 + 0.5 * np.linalg.norm(x[:, :2], axis=1)
+    clear = np.abs(residual - width) > 1e-5
+    assert there.all() and clear.all()
+    np.testing.assert_array_equal(kept, x[residual <= width][:N])
+
+
 def test_a_correction_replaces_a_share_by_the_truth():
     source = Source(dim=2, n=50, mean=100.0)
     for gamma in (0.0, 1.0, 3.0):
@@ -121,6 +144,10 @@ def test_candidates_that_are_not_finite_are_never_published(curation):
         (TopQ(reward="density"), SOURCE, EDM.tiny(), "have a density"),
         (Verifier(), SOURCE, Gaussian(), "knows its modes"),
         (Verifier(right="linear", keep_right=0.0), SOURCE, Gaussian(), "nothing is kept; raise one"),
+        (Verifier(right="label"), Linear(dim=2), Gaussian(), "use source.kind = 'half_space'"),
+        (Verifier(right="label"), SOURCE, Gaussian(), "use source.kind = 'half_space'"),
+        (Verifier(right="band", coefficients=(1.0, 1.0)), SOURCE, Gaussian(), "coefficients: expected 1 numbers"),
+        (Verifier(right="band"), Source(dim=1), Gaussian(), "needs inputs and a label"),
         (Correction(), Digits(n=1000, n_test=500), Gaussian(), "left over"),
     ],
 )

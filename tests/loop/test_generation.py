@@ -233,10 +233,13 @@ class Planned(Regime):
 
 def test_plans_that_cannot_be_are_refused_by_name():
     for regime, message in (
-        (Planned((5, 5), (1.0,)), "with 2 counts and 1 weights; give each block one of both"),
-        (Planned((5, 5, 5), (1.0, 1.0, 1.0)), "with 2 synthetic blocks, but 1 are kept; say with lookback"),
+        (Planned((5, 5), (1.0,)), "2 counts and 1 weights; give one of each for every block"),
+        (
+            Planned((5, 5, 5), (1.0, 1.0, 1.0)),
+            "2 synthetic blocks are used, but 1 are kept; raise lookback or use fewer",
+        ),
     ):
-        with pytest.raises(ConfigError, match=r"^regime: Planned\(counts=.* plans generation 2 " + message):
+        with pytest.raises(ConfigError, match=r"^regime Planned, plan of generation 2: " + message):
             Run(Source(n=5), Gaussian(), regime).plan(2)
     unused = Planned((5, 5, 0), (1.0, 1.0, 1.0))
     assert Run(Source(n=5), Gaussian(), unused).plan(2) == unused.plan(2, 5, 5)

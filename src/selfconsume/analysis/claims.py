@@ -19,8 +19,13 @@ from scipy import stats
 from selfconsume.analysis import intervals
 from selfconsume.analysis.against_theory import MIN_SEEDS, estimate_contraction, is_skewed, statistic_of
 from selfconsume.errors import ConfigError
+from selfconsume.results.format import seeds_of
+from selfconsume.results.store import Store
+from selfconsume.results.stored_study import built
+from selfconsume.results.table import table
 from selfconsume.study.cells import Cell
 from selfconsume.study.claim import Check, Claim, Place
+from selfconsume.study.toml_file import claim_of
 
 
 class Outcome(NamedTuple):
@@ -48,6 +53,68 @@ class Outcome(NamedTuple):
     def holds(self) -> bool:
         """Whether the claim is confirmed."""
         return not self.problem
+
+
+class Judged(NamedTuple):
+    """The claim of a stored study, held to its results.
+
+    Attributes:
+        claim: The claim.
+        outcomes: One outcome for each check; none where they cannot be computed.
+        problem: Why they cannot; "" if they can.
+    """
+
+    claim: Claim
+    outcomes: list[Outcome]
+    problem: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check holds."""
+        return not self.problem and all(outcome.holds for outcome in self.outcomes)
+
+    @property
+    def summary(self) -> str:
+        """Whether the claim holds, in a sentence."""
+        if self.problem:
+            return f"cannot be checked: {self.problem}"
+        failing = sum(not outcome.holds for outcome in self.outcomes)
+        numbers = f"{len(self.outcomes)} checks, 95 % for all jointly"
+        return f"fails {failing} of {numbers}" if failing else f"holds in {numbers}"
+
+
+def of_store(store: Store) -> Judged | None:
+    """The claim of the latest study file in a directory, held to the results.
+
+    None where the file states none or was not kept, as of a study changed on the command line: its numbers may be others.
+    """
+    stored = store.study
+    try:
+        claim = claim_of(stored["text"] or "", "the study file")
+    except ConfigError:
+        return None
+    if claim is None:
+        return None
+    frame, last = table(store), stored["generations"] - 1
+    done = frame.filter(pl.col("generation") == last).select("run", "seed").unique()
+    if len(done) < len(stored["cells"]) * len(seeds_of(stored)):
+        return Judged(claim, [], f"not all runs have reached generation {last}")
+    study, problem = built(store)
+    if study is None:
+        return Judged(claim, [], problem)
+    try:
+        return Judged(claim, check_claim(frame, study.cells, claim), "")
+    except ConfigError as error:
+        return Judged(claim, [], str(error))
+
+
+def numbers_of(outcome: Outcome) -> str:
+    """What was measured beside what is expected, with the interval."""
+    check, interval = outcome.check, f"[{outcome.low:.4g}, {outcome.high:.4g}]"
+    if check.expected is None:
+        return f"{outcome.measured:.4g} beside {outcome.reference:.4g}, difference {interval}"
+    formula = f" = {check.formula}" if check.formula else ""
+    return f"{outcome.measured:.4g} {interval}, expected {check.expected:.4g}{formula}"
 
 
 def check_claim(frame: pl.DataFrame, cells: Sequence[Cell], claim: Claim, level: float | None = None) -> list[Outcome]:

@@ -99,6 +99,26 @@ def search(
         ConfigError: See `check`.
     """
     n = check(study, margin, max_ratio)
+
+    def measure(ratios: Sequence[float]) -> list[Loss]:
+        store = run_study.execute(_at(study, ratios, max_ratio), out, on_progress=on_progress)
+        return losses(table(store), directions(store), metric)
+
+    return searched(measure, n, metric, margin, max_ratio)
+
+
+def searched(
+    measure: Callable[[Sequence[float]], list[Loss]], n: int, metric: str, margin: float, max_ratio: float
+) -> SafeRatio:
+    """The search itself: rounds of ratios, each measured together with those before.
+
+    Args:
+        measure: Losses at ascending ratios.
+        n: Real examples.
+        metric: Name of the metric.
+        margin: The margin.
+        max_ratio: Upper end of the search.
+    """
     ratios: set[float] = set()
     low, high = 0.0, max_ratio
     result = None
@@ -107,11 +127,10 @@ def search(
         if not fresh:
             break
         ratios |= set(fresh)
-        store = run_study.execute(_at(study, sorted(ratios), max_ratio), out, on_progress=on_progress)
-        points = losses(table(store), directions(store), metric)
         # Labels of the table have six digits.
         points = [
-            point._replace(ratio=min(ratios, key=lambda x, label=point.ratio: abs(x - label))) for point in points
+            point._replace(ratio=min(ratios, key=lambda x, label=point.ratio: abs(x - label)))
+            for point in measure(sorted(ratios))
         ]
         result = estimate(points, metric, margin, max_ratio)
         low, high = bracket(result.points, margin, max_ratio)

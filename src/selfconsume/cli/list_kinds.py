@@ -10,7 +10,10 @@ import typer
 
 def list_kinds(
     role: Annotated[
-        str | None, typer.Argument(help="source, family, regime, curation, extractor, metric or presets; default: all.")
+        str | None,
+        typer.Argument(
+            help="source, representation, family, regime, curation, extractor, metric or presets; default: all."
+        ),
     ] = None,
     kind: Annotated[str | None, typer.Argument(help="One of them, in full.")] = None,
 ) -> None:

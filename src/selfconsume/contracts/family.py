@@ -45,8 +45,16 @@ def check(family: Family) -> None:
         x = (x + OFFSET * scale).astype(np.float32)
     present = np.arange(N) < PRESENT
     rows = present.reshape(-1, *[1] * (x.ndim - 1))
+    updates = [family.updates_of(warm) for warm in (False, True)]
+    if not all(isinstance(number, int) and number > 0 for number in updates):
+        raise ConfigError(f"family {name}: updates of a fit are {updates!r}; expected whole numbers above 0")
     fit = functools.partial(_samples, family)
     base = fit(x, present)
+    if base.shape != (SAMPLES, *x.shape[1:]) or base.dtype != x.dtype:
+        raise ConfigError(
+            f"family {name}: samples are {base.dtype} of shape {base.shape}; expected {x.dtype} of shape "
+            f"{(SAMPLES, *x.shape[1:])}, as the data"
+        )
     absent = [fit(np.where(rows, x, filling).astype(x.dtype), present) for filling in _fillings(source, x)]
     unequal = fit(x, np.where(np.arange(N) < N // 2, 2.0, 0.0))
     for samples in absent:

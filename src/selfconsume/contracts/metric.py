@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from selfconsume.errors import ConfigError
-from selfconsume.loop.generation import measure
+from selfconsume.loop.generation import compared_counts, measure
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.sources.gaussian_mixture import GaussianMixture
 from selfconsume.sources.text.zipf import Zipf
@@ -46,14 +46,14 @@ def check(metric: Metric) -> None:
         ConfigError: A value is not finite, depends on invalid rows, or has a name that a table cannot hold.
     """
     name = type(metric).__name__
-    if metric.runs_on not in ("lane", "host"):
-        raise ConfigError(f"metric {name}: runs_on is {metric.runs_on!r}; expected 'lane' or 'host'")
+    _check_attributes(name, metric)
     directions = metric.better if isinstance(metric.better, Mapping) else {"": metric.better}
     for direction in directions.values():
         # Comparisons take the sign of a loss from it: a misspelt one would call worse better.
         if direction not in ("lower", "higher", None):
             raise ConfigError(f"metric {name}: better is {direction!r}; expected 'lower', 'higher' or None")
     source = TEXT if metric.takes == "sequences" else SOURCE
+    compared_counts(metric, source.n, {"train": source.n, "test": source.n_test})
     prepared = metric.prepare(jax.random.key(2), source)
     samples = np.asarray(source.draw(jax.random.key(3), source.n, 0))
     valid = np.ones(source.n, bool)
@@ -65,7 +65,12 @@ def check(metric: Metric) -> None:
         "a point mass far away": (np.full_like(samples, 1e3 if source is SOURCE else 5), valid),
     }
     for case, (x, rows) in cases.items():
-        for key, value in _values(metric, prepared, x, rows).items():
+        values = _values(metric, prepared, x, rows)
+        if not values:
+            raise ConfigError(f"metric {name}: it gives no value; return at least one number by name")
+        for key, value in values.items():
+            if not isinstance(key, str) or not key or not key.isprintable():
+                raise ConfigError(f"metric {name}: {key!r} is no name of a value; use a short printable text")
             if key.endswith(".floor") or "/" in key or key != key.strip():
                 raise ConfigError(
                     f"metric {name}: the value name {key!r} is reserved; choose one without '/' or '.floor'"
@@ -79,6 +84,18 @@ def check(metric: Metric) -> None:
     )
     if first != second:
         raise ConfigError(f"metric {name}: its value changes with invalid samples; use generation.valid")
+
+
+def _check_attributes(name: str, metric: Metric) -> None:
+    """Attributes by which the loop chooses a program and real data are among those that it knows."""
+    choices = {
+        "runs_on": ("lane", "host"),
+        "compares_with": ("test", "train", "train and test", ""),
+    }
+    for attribute, values in choices.items():
+        if (value := getattr(metric, attribute)) not in values:
+            expected = ", ".join(map(repr, values))
+            raise ConfigError(f"metric {name}: {attribute} is {value!r}; expected one of {expected}")
 
 
 def _values(metric: Metric, prepared: Any, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:

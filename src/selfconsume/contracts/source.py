@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import numpy as np
 
 from selfconsume.errors import ConfigError
+from selfconsume.tracing import explain_untraceable
 from selfconsume.types import Source
 
 FRESH = 5
@@ -21,7 +24,11 @@ def check(source: Source) -> None:
     """
     name = type(source).__name__
     source.check()
+    _check_sizes(name, source)
     train, test, fresh = (jax.random.key(i) for i in range(3))
+    with explain_untraceable():  # A study compiles every role.
+        jax.eval_shape(source.train, train)
+        jax.eval_shape(source.test, test)
     batches = 0 if source.reserve is not None and source.reserve < 2 * FRESH else 2
     roles = {"train": source.train(train), "test": source.test(test)}
     roles |= {f"draw, batch {batch}": source.draw(fresh, FRESH, batch) for batch in range(batches)}
@@ -40,6 +47,20 @@ def check(source: Source) -> None:
     if source.fixed and not np.array_equal(data["train"], np.asarray(source.train(test))):
         raise ConfigError(f"source {name}: it says fixed = True, but train changes with the key; set fixed = False")
     _check_overlap(name, source, data)
+
+
+def _check_sizes(name: str, source: Source) -> None:
+    """Sizes and shape are whole numbers, as arrays have them, and a fixed source names its data."""
+    if not isinstance(source.size, int) or source.size < 1:
+        raise ConfigError(
+            f"source {name}: size is {source.size!r}; expected a whole number of training examples above 0"
+        )
+    if not isinstance(source.shape, tuple) or not all(isinstance(side, int) and side > 0 for side in source.shape):
+        raise ConfigError(f"source {name}: shape is {source.shape!r}; expected a tuple of whole numbers, such as (2,)")
+    if source.fixed and not re.fullmatch("[0-9a-f]{64}|", fingerprint := source.fingerprint()):
+        raise ConfigError(
+            f"source {name}: fingerprint() is {str(fingerprint)[:40]!r}; return the sha256 of the data in hexadecimal"
+        )
 
 
 def _check_overlap(name: str, source: Source, data: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from selfconsume.extractors.representation import extractor_for
-from selfconsume.lanes.measurement import compared_counts, real_sizes
+from selfconsume.lanes.measurement import real_sizes
+from selfconsume.loop.generation import compared_counts
 from selfconsume.loop.run import Run
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.models.training.training_settings import TrainingSettings

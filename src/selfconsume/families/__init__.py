@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from selfconsume.families.flow import NormalizingFlow as NormalizingFlow
     from selfconsume.families.gaussian import Gaussian as Gaussian
     from selfconsume.families.kde import Kde as Kde
+    from selfconsume.families.linear_classifier import LinearClassifier as LinearClassifier
     from selfconsume.families.linear_regression import LinearRegression as LinearRegression
     from selfconsume.families.mixture import Mixture as Mixture
     from selfconsume.families.ngram import Ngram as Ngram
@@ -30,6 +31,7 @@ KINDS = {
     "kde": "kde:Kde",
     "categorical": "categorical:Categorical",
     "linear_regression": "linear_regression:LinearRegression",
+    "linear_classifier": "linear_classifier:LinearClassifier",
     "ngram": "ngram:Ngram",
     "otcfm": "otcfm:OTCFM",
     "ddpm": "ddpm:DDPM",

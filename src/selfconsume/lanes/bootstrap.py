@@ -9,8 +9,9 @@ import numpy as np
 
 from selfconsume.lanes import metric_programs
 from selfconsume.lanes.generation_programs import Arrays
-from selfconsume.lanes.measurement import Measurement, compared_counts
+from selfconsume.lanes.measurement import Measurement
 from selfconsume.lanes.records import Values
+from selfconsume.loop.generation import compared_counts
 from selfconsume.metrics.metric_key import metric_key
 from selfconsume.types import Metric
 

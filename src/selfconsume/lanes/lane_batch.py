@@ -21,7 +21,7 @@ from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.lanes.measurement import Measurement, masked
 from selfconsume.lanes.recorded_fit import RecordedFit
 from selfconsume.lanes.records import Clock, PartialFit, Record, Values
-from selfconsume.loop.generation import SampleBlock
+from selfconsume.loop.generation import SampleBlock, check_block
 from selfconsume.loop.run import Run
 from selfconsume.types import FitState, Metric
 
@@ -176,7 +176,9 @@ class LaneBatch:
         # A curation may draw fresh real examples.
         fresh = self.inputs.reserve_rows() if self.run.curation else {}
         shared = {"t": np.int32(t), **self.inputs.representation, **fresh}
-        return self._sample_block(self.count, shared, lane)
+        block = self._sample_block(self.count, shared, lane)
+        check_block(self.run, block, (len(block.alive),))
+        return block
 
     def _record(
         self, t: int, block: SampleBlock, fit: FitState, values: dict[str, Values], compared: Values, clock: Clock

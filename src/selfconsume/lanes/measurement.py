@@ -89,7 +89,7 @@ class Measurement:
         compared = {}
         for metric in metrics:
             distinct, index = counts[self._extractor(metric)]
-            numbers = [compared_counts(metric, n, self.sizes)[0] for n in distinct]
+            numbers = [generation.compared_counts(metric, n, self.sizes)[0] for n in distinct]
             compared[metric_key(metric)] = np.array(numbers, np.int32)[index]
         return result, compared
 
@@ -230,11 +230,6 @@ class Measurement:
             rows.append(generation.measure(metric, key, Generation(*latest), prepared["host"][i]))
         with np.errstate(over="ignore"):  # Beyond float32 is inf.
             return {name: np.array([float(row[name]) for row in rows], np.float32) for name in rows[0]}
-
-
-def compared_counts(metric: Metric, n: int, sizes: Mapping[str, int]) -> tuple[int, int]:
-    """Numbers of samples and real examples that a metric compares, of ``n`` valid samples and `real_sizes`."""
-    return metric.compared(n, sum(sizes[split] for split in metric.compares_with.split(" and ") if split))
 
 
 def real_sizes(source: Source) -> dict[str, int]:

@@ -7,6 +7,7 @@ All functions are pure. `step` composes them into the retraining map ``theta_{t+
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -153,6 +154,28 @@ def sample_block(
     return SampleBlock(samples, valid, alive & jnp.array(finite).all() & valid.any())
 
 
+def check_block(run: Run, block: SampleBlock, lanes: tuple[int, ...] = ()) -> None:
+    """Refuses samples of another shape than the data's, which would broadcast against real rows without a word.
+
+    Args:
+        run: The run.
+        block: The samples, perhaps with leading axes.
+        lanes: These axes.
+
+    Raises:
+        ConfigError: The family or the curation gives samples or validity masks of a wrong shape.
+    """
+    expected = (*lanes, run.block, *run.source.shape)
+    if block.samples.shape == expected and block.valid.shape == expected[: len(lanes) + 1]:
+        return
+    recipe = run.family if run.curation is None else run.curation
+    shape, mask = block.samples.shape[len(lanes) :], block.valid.shape[len(lanes) :]
+    raise ConfigError(
+        f"{type(recipe).__name__}: {run.block} samples are asked for, got samples of shape {shape} and a mask of shape {mask}; "
+        f"expected {expected[len(lanes) :]} and {(run.block,)}"
+    )
+
+
 def extrapolate(fit: FitState, previous: Generator, weight: Float[Array, ""] | float) -> FitState:
     """Negative extrapolation: the fit with generator ``(1 + w) previous - w fitted``, away from self-consuming training.
 
@@ -183,6 +206,22 @@ def measure(metric: Metric, key: PRNGKeyArray, generation: Generation, prepared:
                 f"metrics: {metric} gives {name!r} of shape {jnp.shape(value)}; expected one number a name"
             )
     return values
+
+
+def compared_counts(metric: Metric, n: int, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """Numbers of samples and real examples that a metric compares, of ``n`` valid samples and numbers by split."""
+    m = sum(sizes[split] for split in metric.compares_with.split(" and ") if split)
+    counts = metric.compared(n, m)
+    if not (isinstance(counts, tuple) and len(counts) == 2 and all(_is_count(count) for count in counts)):
+        raise ConfigError(
+            f"metric {type(metric).__name__}: compared({n}, {m}) is {counts!r}; expected the numbers of samples and of real "
+            "examples that a value compares, two whole numbers that are not negative"
+        )
+    return counts
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def floor_set(source: Source, n: int, split: str, *, trained: bool) -> Literal["fresh", "train", "test"] | None:

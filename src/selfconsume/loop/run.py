@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from selfconsume.errors import ConfigError
 from selfconsume.loop import coding, pool
+from selfconsume.loop.plans import checked_plan
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.models.sequences.vocabulary_fields import VocabularyFields, filled
 from selfconsume.models.training.scaling import is_image
@@ -115,21 +116,11 @@ class Run:
         """The plan of any generation; that of generation 0 is the fixed real set.
 
         Raises:
-            ConfigError: The regime's plan has different numbers of counts and weights, uses blocks outside the pool, or has
-                weights that a model outside JAX cannot be given.
+            ConfigError: The pool cannot fulfil the regime's plan, or a model outside JAX cannot be given its weights.
         """
         if t == 0:
             return Plan(counts=(self.source.size,), weight=(1.0,))
-        plan, reach = self.regime.plan(t, self.source.size, self.sample_size), self.regime.lookback
-        n_blocks = t if reach is None else min(t, reach)
-        if len(plan.counts) != len(plan.weight):
-            counts = f"{len(plan.counts)} counts and {len(plan.weight)} weights"
-            raise ConfigError(f"regime: {self.regime} plans generation {t} with {counts}; give each block one of both")
-        if any(plan.counts[1 + n_blocks :]):
-            raise ConfigError(
-                f"regime: {self.regime} plans generation {t} with {len(plan.counts) - 1} synthetic blocks, but "
-                f"{n_blocks} are kept; say with lookback how many are ever used, and use no more than t"
-            )
+        plan = checked_plan(self.regime, t, self.source.size, self.sample_size)
         if self.fits_on_host:
             self._check_multiplicities(plan, t)
         return plan

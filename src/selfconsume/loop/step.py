@@ -53,6 +53,7 @@ def step(run: Run, state: State | None, seed: int) -> tuple[State, Generation]:
     fit = _fit(run, keys, t, real, blocks, state)
     alive = jnp.array(True) if state is None else state.alive
     block = generation.sample_block(run.block, keys, run.of_examples(fit.generator), alive, run.curation, run.source)
+    generation.check_block(run, block)
     slots = pool.capacity(t + 1, run.regime.lookback)
     examples, valid, slot = pool.pad_slots(blocks.examples, slots), pool.pad_slots(blocks.valid, slots), t % slots
     blocks = pool.RowBlocks(examples.at[slot].set(block.samples), valid.at[slot].set(block.valid))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from selfconsume.metrics.parameters import Nonfinite as Nonfinite
     from selfconsume.metrics.parameters import Parameters as Parameters
     from selfconsume.metrics.parameters import Update as Update
+    from selfconsume.metrics.regression.prediction_error import Accuracy as Accuracy
     from selfconsume.metrics.regression.prediction_error import PredictionError as PredictionError
     from selfconsume.metrics.regression.squared_error import SquaredError as SquaredError
     from selfconsume.metrics.text.divergence_area import DivergenceArea as DivergenceArea
@@ -66,6 +67,7 @@ KINDS = {
     "kolmogorov_smirnov": "kolmogorov_smirnov:KolmogorovSmirnov",
     "log_likelihood": "log_likelihood:LogLikelihood",
     "prediction_error": "regression.prediction_error:PredictionError",
+    "accuracy": "regression.prediction_error:Accuracy",
     "squared_error": "regression.squared_error:SquaredError",
     "perplexity": "text.perplexity:Perplexity",
     "reference_perplexity": "text.reference_perplexity:ReferencePerplexity",

@@ -14,7 +14,7 @@ import polars as pl
 from markupsafe import Markup
 
 from selfconsume import registry
-from selfconsume.analysis import verdicts
+from selfconsume.analysis import claims, verdicts
 from selfconsume.errors import ConfigError
 from selfconsume.metrics.metric_key import better_of
 from selfconsume.plots import metric_curves, panels, web_figure
@@ -118,6 +118,8 @@ def _measurements(store: Store, frame: pl.DataFrame, findings: Findings | None) 
         **_answer(
             answered, curves, axes, [cells[i] for i in cell_labels.selection(cells, axes, metric_curves.MAX_CELLS)]
         ),
+        "claim": claims.of_store(store),
+        "numbers_of": claims.numbers_of,
         "profile": collapse_profile.gather(store, _names(study)),
         "metrics": metrics,
         "hidden": hidden,

@@ -1,7 +1,7 @@
 """Sources: where real data comes from. One file for each kind.
 
-Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`, `tabular` (tables, arrays, data in memory); file
-formats: `files`; sets of images in their official files: `images`; documents: `text`.
+Bases shared by kinds: `dataset_source`, `image_source`, `distribution_source`. Tables and arrays, from files or memory:
+`tabular`; file formats: `files`; sets of images in their official files: `images`; documents: `text`.
 
 Imports types and models.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from selfconsume.sources.images.cifar10 import Cifar10 as Cifar10
     from selfconsume.sources.images.ffhq64 import Ffhq64 as Ffhq64
     from selfconsume.sources.images.mnist import Mnist as Mnist
+    from selfconsume.sources.linear import HalfSpace as HalfSpace
     from selfconsume.sources.linear import Linear as Linear
     from selfconsume.sources.memory import Memory as Memory
     from selfconsume.sources.swiss_roll import SwissRoll as SwissRoll
@@ -40,6 +41,7 @@ KINDS = {
     "checkerboard": "checkerboard:Checkerboard",
     "categorical": "categorical:Categorical",
     "linear": "linear:Linear",
+    "half_space": "linear:HalfSpace",
     "digits": "digits:Digits",
     "mnist": "images.mnist:Mnist",
     "cifar10": "images.cifar10:Cifar10",

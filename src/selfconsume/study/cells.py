@@ -13,6 +13,7 @@ from selfconsume import contracts, registry
 from selfconsume.errors import ConfigError
 from selfconsume.extractors.representation import code_source, extractor_for
 from selfconsume.loop import coding, generation_zero
+from selfconsume.loop.plans import check_plans
 from selfconsume.loop.run import Run
 from selfconsume.regimes.recorded import Recorded
 from selfconsume.study import axes as grid
@@ -75,6 +76,7 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
     Raises:
         ConfigError: The data cannot be read, or recipes and settings contradict each other.
     """
+    contracts.check_own(run.source)
     run.source.check()
     source = type(run.source)
     if run.source.fixed and source.fingerprint is Source.fingerprint:
@@ -84,17 +86,15 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
         )
     data_scale.check(run.source)
     _check_recorded(run)
+    for recipe in (run.family, run.regime, *metrics, *filter(None, (run.representation,))):
+        contracts.check_own(recipe)
     example_types.check(run, metrics)
     if run.representation:
         run.representation.check(run.source)
     codes = code_source(run.source, run.representation)
     run.family.check(codes)
-    for recipe in (run.source, run.family, run.regime, *metrics, *filter(None, (run.representation,))):
-        contracts.check_own(recipe)
     run.regime.check(run.source, run.sample_size, generations)
-    # The first plans show what a regime does.
-    for t in range(1, min(4, generations)):
-        run.plan(t)
+    _check_plans(run, generations)
     for metric in metrics:
         extractor_for(metric, run.representation)
         metric.check(codes if metric.evaluates_generator else run.source, run.family)
@@ -112,6 +112,14 @@ def check_run(run: Run, metrics: Sequence[Metric], generations: int) -> None:
     if run.initial != "fit":
         _check_checkpoint(run.initial)
         generation_zero.initial_generator(run)
+
+
+def _check_plans(run: Run, generations: int) -> None:
+    """All plans of a regime of one's own; those of the package keep their contract, only their first ones are made."""
+    if not type(run.regime).__module__.startswith("selfconsume."):
+        check_plans(run.regime, generations - 1, run.source.size, run.sample_size)
+    for t in range(1, min(4, generations)):
+        run.plan(t)
 
 
 def _check_recorded(run: Run) -> None:

@@ -27,6 +27,8 @@ class Setting:
         accumulates: Whether the samples of all generations stay in the pool.
         budget: Examples drawn at random from an accumulated pool; None: all.
         lasting: Whether the use stays constant beyond the horizon, which a limit needs.
+        window: Latest generations whose samples are used, each with `synthetic` of them and all with equal weight; None: the
+            other fields say all.
     """
 
     real: int
@@ -36,16 +38,17 @@ class Setting:
     accumulates: bool
     budget: int | None
     lasting: bool
+    window: int | None = None
 
     @property
     def closed(self) -> bool:
         """Whether training is fully synthetic: on the latest generation alone."""
-        return not self.accumulates and self.real == 0
+        return not self.accumulates and self.window is None and self.real == 0
 
     @property
     def fixed(self) -> bool:
         """Whether training uses fixed real data, alone or with samples of the latest generation (Bertrand et al. 2024)."""
-        return not self.accumulates and not self.fresh and self.real > 0
+        return not self.accumulates and self.window is None and not self.fresh and self.real > 0
 
     @property
     def ratio(self) -> float:
@@ -57,6 +60,8 @@ class Setting:
         """The regime in words."""
         if self.accumulates:
             return "accumulate" if self.budget is None else f"accumulate, {self.budget} drawn"
+        if self.window is not None:
+            return f"{'fixed real + ' if self.real else ''}latest {self.window} generations"
         if self.closed:
             return "fully synthetic"
         kind = "fresh real" if self.fresh else "fixed real"
@@ -91,7 +96,7 @@ def _sampled_times(generations: int) -> list[int]:
 def _constant_setting(run: Run, times: Sequence[int]) -> Setting | None:
     """The setting that the plans of all these generations share; `lasting` is not yet known."""
     plans = {t: run.plan(t) for t in times}
-    for read_plan in (_mixed, _accumulated):
+    for read_plan in (_mixed, _accumulated, _windowed):
         settings = [read_plan(run, t, plan) for t, plan in plans.items()]
         if settings[0] is not None and all(setting == settings[0] for setting in settings):
             return settings[0]
@@ -121,3 +126,17 @@ def _accumulated(run: Run, t: int, plan: Plan) -> Setting | None:
     if plan.budget is not None and plan.budget < 2:
         return None
     return Setting(run.source.size, added, False, 1.0, True, plan.budget, False)
+
+
+def _windowed(run: Run, t: int, plan: Plan) -> Setting | None:
+    """The setting of a plan of the whole fixed real set, or none of it, and the latest generations with equal weights."""
+    size = run.regime.lookback
+    if size is None or plan.fresh or plan.budget is not None:
+        return None
+    real, *blocks = (n if w > 0 else 0 for n, w in zip(plan.counts, plan.weight, strict=True))
+    used = [n for n in blocks if n]
+    weights = {w for n, w in zip(plan.counts, plan.weight, strict=True) if n and w > 0}
+    is_window = len(used) == min(t, size) and blocks[: len(used)] == used and len(set(used)) == 1 == len(weights)
+    if not is_window or real not in (0, run.source.size) or used[0] > run.block or real + used[0] < 2:
+        return None
+    return Setting(real, used[0], False, 1.0, False, None, False, size)

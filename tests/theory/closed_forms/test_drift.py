@@ -40,3 +40,16 @@ def test_certain_and_impossible_categories():
     assert drift.fixation_time([0.5, 0.5, 0.0], 50) == pytest.approx(drift.fixation_time([0.5, 0.5], 50))
     with pytest.raises(ValueError, match="sum 1"):
         drift.diversity(1, [0.5, 0.2], 10)
+
+
+def test_the_chances_of_survival_add_up_to_the_vocabulary():
+    p, t = np.array([0.6, 0.3, 0.08, 0.02]), np.arange(30)
+    for initial in ("truth", "fit"):
+        total = sum(drift.survival_probability(t, share, 40, initial=initial) for share in p)
+        np.testing.assert_allclose(total, drift.expected_vocabulary(t, p, 40, initial=initial), rtol=1e-12)
+
+
+def test_a_rare_category_lasts_in_proportion_to_its_count():
+    """Feller's diffusion: 1 - exp(-2 count / refits), whatever the count, up to (log count) / count and the share."""
+    chances = [drift.survival_probability(2 * count, count / 2000, 2000) for count in (20, 40, 80)]
+    np.testing.assert_allclose(chances, 1 - np.exp(-1), atol=0.02)

@@ -49,6 +49,8 @@ REGIMES = {
     "replace, part": Replace(real=0.3),
     "accumulate": Accumulate(),
     "subsample": Subsample(),
+    "window": Window(size=2),
+    "window, closed": Window(size=2, real=False),
     "fresh": Fresh(),
     "golden": Fresh(weight="golden"),
 }
@@ -234,8 +236,6 @@ NEAR = Run(Normal(n=10), Gaussian(), Mix(0.5))
     [
         {"regime": Mix((0.5, 1.0))},
         {"regime": Fresh(n_real=(5, 10))},
-        {"regime": Window(size=3)},
-        {"regime": Window(size=2, real=False)},
         {"regime": Accumulate(real=False)},
         {"regime": Alternating()},
         {"regime": Replace(), "n_synthetic": 1},
@@ -274,7 +274,6 @@ def test_a_schedule_that_starts_later_has_no_limit():
     assert judged(predict(early, 4)) and not limits(early, 4) and predict(early, 5) == []
     equal = dataclasses.replace(NEAR, regime=Mix((0.5, 0.5)))
     assert limits(equal, 4)
-    assert judged(predict(dataclasses.replace(NEAR, regime=Window(size=3)), 4))
     # One generation of accumulation looks like a mix, but does not go where a mix goes.
     ends = limits(dataclasses.replace(NEAR, regime=Accumulate()), 2)
     assert ends[0].values[0] == pytest.approx(0.843436, abs=1e-6)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.answers import verdicts
+from selfconsume.cli.display import claim
 from selfconsume.cli.display.console import describe_data, say, show, warn
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
@@ -16,7 +17,7 @@ COLOURS = {"stable": "green", "improved": "green", "drifting": "yellow", "collap
 
 
 def verdict(store: Store, form: str | None = None) -> None:
-    """Prints the verdict of every cell on every metric.
+    """Prints the verdict of every cell on every metric, and whether the study file's claim holds.
 
     Args:
         store: The directory of results.
@@ -34,6 +35,7 @@ def verdict(store: Store, form: str | None = None) -> None:
         return
     if not len(judged):
         say("no metric of this study can be judged: none has a noise floor or a better direction")
+        claim.describe(store)
         return
     text = judged.text()
     table = Table(*map(escape, text.columns[:-1]), "")
@@ -45,5 +47,6 @@ def verdict(store: Store, form: str | None = None) -> None:
     show(table)
     for note in judged.notes:
         say(note)
+    claim.describe(store)
     describe_data(provenance.data_lines(store))
     warn(store)

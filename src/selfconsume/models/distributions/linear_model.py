@@ -1,10 +1,11 @@
-"""Linear models with Gaussian noise, and least squares of minimal norm."""
+"""Linear models with Gaussian noise, linear classifiers with random label errors, and least squares of minimal norm."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -45,6 +46,39 @@ class LinearModel(Density):
     def parameters(self) -> Mapping[str, Array]:
         """``coefficients`` (d,) and ``sigma`` ()."""
         return {"coefficients": self.coefficients, "sigma": self.sigma}
+
+
+class NoisyHalfSpace(Density):
+    """Labels 1 and -1 of half-spaces: rows ``(x_1 .. x_d, y)``, x from N(0, I_d), ``y = sign(coefficients . x)``, some flipped.
+
+    The density is the conditional one of y given x. Only the direction of the coefficients matters to it.
+    """
+
+    coefficients: Float[Array, " d"]
+    flip: Float[Array, ""]
+    """Probability that a label is the other one, the same for all x."""
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Samples:
+        inputs, errors = jax.random.split(key)
+        x = normal(inputs, (n, len(self.coefficients)))
+        is_flipped = jax.random.uniform(errors, (n,)) < self.flip
+        y = jnp.where(is_flipped, -1.0, 1.0) * half_space(x, self.coefficients)
+        # A failed fit must be visible: no comparison with NaN is true, and every label would be -1.
+        return jnp.concatenate([x, jnp.where(jnp.isfinite(self.coefficients).all(), y, jnp.nan)[:, None]], axis=1)
+
+    def log_prob(self, x: Samples) -> Float[Array, " n"]:
+        is_right = x[:, -1] == half_space(x[:, :-1], self.coefficients)
+        is_label = jnp.abs(x[:, -1]) == 1
+        return jnp.where(is_label, jnp.log(jnp.where(is_right, 1.0 - self.flip, self.flip)), -jnp.inf)
+
+    def parameters(self) -> Mapping[str, Array]:
+        """``coefficients`` (d,) and ``flip`` ()."""
+        return {"coefficients": self.coefficients, "flip": self.flip}
+
+
+def half_space(x: Float[Array, "n d"], coefficients: Float[Array, " d"]) -> Float[Array, " n"]:
+    """The sign of ``coefficients . x``, 1 on the boundary."""
+    return jnp.where(jnp.matmul(x, coefficients, precision="highest") >= 0, 1.0, -1.0)
 
 
 def least_norm(matrix: Float[Array, "d d"], vector: Float[Array, " d"]) -> Float[Array, " d"]:

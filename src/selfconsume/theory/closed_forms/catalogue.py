@@ -8,9 +8,11 @@ should be; each states the assumptions under which it is exact and the paper it 
 | `moments` | mean and variance of families that match moments: replace, accumulate, subsample, kernel density |
 | `mixing` | the same with fixed or fresh real data, weights, temperature, correction |
 | `gaussian` | standard deviation of the Gaussian (Proposition 1), the Fréchet floor |
+| `windowed` | the same with the samples of the latest few generations |
 | `mean_error` | universal factors n MSE / σ² by regime, the golden weight |
 | `regression` | linear regression on its own labels |
-| `drift` | loss of categories |
+| `drift` | loss of categories, survival of one |
+| `verified` | linear models on labels that a verifier let pass |
 | `selection` | curation by choice, by a verifier, correction; their fixed points |
 """
 
@@ -22,6 +24,7 @@ from selfconsume.theory.closed_forms.drift import (
     expected_vocabulary,
     fixation_probability,
     fixation_time,
+    survival_probability,
 )
 from selfconsume.theory.closed_forms.gaussian import frechet_floor, mean_log_std, mean_std, std_factor
 from selfconsume.theory.closed_forms.mean_error import (
@@ -49,6 +52,8 @@ from selfconsume.theory.closed_forms.selection import (
     curated_limit,
     verified,
 )
+from selfconsume.theory.closed_forms.verified import band_map, label_breakdown, verified_accuracy
+from selfconsume.theory.closed_forms.windowed import window_moments
 
 __all__ = [
     "ExpectedMoments",
@@ -56,6 +61,7 @@ __all__ = [
     "accumulate_factor",
     "accumulate_limit",
     "accumulate_moments",
+    "band_map",
     "bradley_terry",
     "category_variance",
     "corrected",
@@ -69,6 +75,7 @@ __all__ = [
     "fresh_factor",
     "golden_weight",
     "kernel_second_moment",
+    "label_breakdown",
     "least_squares_error",
     "mean_log_std",
     "mean_std",
@@ -81,5 +88,8 @@ __all__ = [
     "shrinkage",
     "std_factor",
     "subsample_factor",
+    "survival_probability",
     "verified",
+    "verified_accuracy",
+    "window_moments",
 ]

@@ -50,7 +50,23 @@ def expected_vocabulary(t: Values, p: Values, n: int, *, initial: Initial = "tru
     References:
         Ewens 2004, Mathematical Population Genetics, eq. 1.48 (the chain).
     """
-    probabilities = _simplex(p)
+    return _survivors(t, _simplex(p), n, initial)
+
+
+def survival_probability(t: Values, p: float, n: int, *, initial: Initial = "truth") -> Curve:
+    r"""Probability that a category of true probability p is left in fully synthetic training, exact for every generation.
+
+    Of about :math:`1 - e^{-2 n p / t}` for small p and large n: a category with twice the expected count lasts twice as long.
+    Conventions and method of `expected_vocabulary`.
+
+    References:
+        Suresh et al. 2024, arXiv:2412.17646 (time to forget a word, linear in its count); Ewens 2004, eq. 1.48.
+    """
+    return _survivors(t, np.array([p], dtype=float), n, initial)
+
+
+def _survivors(t: Values, probabilities: NDArray[np.float64], n: int, initial: Initial) -> Curve:
+    """Expected number of these categories that are left."""
     refits = (generations(t) + (initial == "fit")).astype(int)
     curve = {0: float((probabilities > 0).sum()), 1: float((1 - (1 - probabilities) ** n).sum())}
     if np.max(refits, initial=0) > 1:
@@ -62,7 +78,7 @@ def expected_vocabulary(t: Values, p: Values, n: int, *, initial: Initial = "tru
         for refit in range(2, int(np.max(refits)) + 1):
             alive = chain @ alive
             curve[refit] = float(start @ alive)
-    return np.vectorize(curve.__getitem__, otypes=[float])(refits)
+    return np.vectorize(curve.__getitem__, otypes=[float])(refits)[()]
 
 
 def category_variance(t: Values, p: float, n: int, *, initial: Initial = "truth") -> Curve:

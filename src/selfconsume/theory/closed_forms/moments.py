@@ -178,7 +178,7 @@ def kernel_second_moment(t: Values, bandwidth: float, fresh: float, *, initial: 
         initial: What generation 0 is.
 
     References:
-        Khelifa et al. 2026 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713 (α = 0).
+        Khelifa et al. 2026, arXiv:2602.16601 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713 (α = 0).
     """
     fits = generations(t) + (initial == "fit")
     rounds = fits if fresh == 0 else (1.0 - (1.0 - fresh) ** fits) / fresh

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfconsume.theory.closed_forms import mean_error, mixing, moments
+from selfconsume.theory.closed_forms import mean_error, mixing, moments, windowed
 from selfconsume.theory.closed_forms.moments import Estimator, Initial
 from selfconsume.theory.setting import Setting
 
@@ -42,6 +42,18 @@ def expected_moments(fit: MomentFit, setting: Setting, t: np.ndarray) -> moments
             temperature=fit.temperature,
             kernel=fit.kernel,
         )
+    if setting.window is not None:
+        return windowed.window_moments(
+            t,
+            setting.real,
+            setting.synthetic,
+            setting.window,
+            n_initial=fit.n,
+            estimator=fit.estimator,
+            initial=fit.initial,
+            temperature=fit.temperature,
+            kernel=fit.kernel,
+        )
     return mixing.mixed_moments(
         t,
         setting.real,
@@ -58,7 +70,7 @@ def expected_moments(fit: MomentFit, setting: Setting, t: np.ndarray) -> moments
 
 def moment_limit(fit: MomentFit, setting: Setting) -> moments.ExpectedMoments | None:
     """Limit of `expected_moments` for t to infinity, where it is known; nan in the place of an unknown component."""
-    if not setting.lasting:
+    if not setting.lasting or setting.window is not None:
         return None
     if setting.accumulates:
         if setting.budget is not None or fit.initial != "fit" or fit.temperature != 1 or fit.kernel:
@@ -85,7 +97,7 @@ def moment_limit(fit: MomentFit, setting: Setting) -> moments.ExpectedMoments | 
 def mean_error_factor(fit: MomentFit, setting: Setting) -> float | None:
     """Limit of n MSE / σ² of the mean for t and then n to infinity: the universal constants of the literature."""
     n, ratio = fit.n, setting.synthetic / fit.n
-    if fit.initial != "fit" or not setting.lasting or setting.closed or not setting.synthetic:
+    if fit.initial != "fit" or not setting.lasting or setting.closed or setting.window or not setting.synthetic:
         return None
     if setting.accumulates:
         if setting.budget is None:
@@ -101,7 +113,7 @@ def moments_citation(setting: Setting, temperature: float) -> str:
     """The papers that the expected moments of a setting are from."""
     if setting.accumulates:
         return "Gerstgrasser et al. 2024, arXiv:2404.01413; Kazdan et al. 2024, arXiv:2410.16713"
-    if temperature != 1:
+    if temperature != 1 or setting.window is not None:
         return "Alemohammad et al. 2024, arXiv:2307.01850"
     if setting.fresh:
         return "He et al. 2025, arXiv:2502.18049; Alemohammad et al. 2024, arXiv:2307.01850"

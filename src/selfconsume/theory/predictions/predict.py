@@ -35,7 +35,7 @@ def predict(run: Run, generations: int, metrics: Sequence[Metric] = ()) -> list[
 
     They cover families that match moments (Gaussian, categorical at temperature 1, kernel densities of fixed bandwidth) on
     data from a distribution with known moments, in regimes with a constant plan: real data only, mix, replace, fresh,
-    accumulate, subsample, and windows equal to one of these; and least squares on the linear source with labels replaced,
+    accumulate, subsample and window; and least squares on the linear source with labels replaced,
     accumulated, or mixed with the real ones; and the vocabulary of unsmoothed unigram models of independent words. These
     families have closed-form fits, so cold, warm and first starts agree.
 
@@ -110,7 +110,7 @@ def _kernel_density(
     fit = MomentFit(facts.n, "fit", kernel=kernel)
     basis = Basis(
         f"kernel density of bandwidth {bandwidth:g}; mean over real samples and runs",
-        "Khelifa et al. 2026 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713",
+        "Khelifa et al. 2026, arXiv:2602.16601 (fresh fraction); Kazdan et al. 2024, arXiv:2410.16713",
     )
     label = f"variance of samples, {setting.text}"
     yield from samples.predictions(label, t, expected_moments(fit, setting, t).variance + kernel, basis)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from selfconsume.answers import comparison
+from selfconsume.cli.display import claim
 from selfconsume.cli.display.console import describe_data, say, show, warn
 from selfconsume.results import provenance
 from selfconsume.results.store import Store
@@ -18,7 +19,7 @@ COLOURS = {"equal": "green", "better": "green", "worse": "red", "diverged": "red
 
 
 def compare(store: Store, options: Mapping[str, Any], *, form: str | None = None) -> None:
-    """Prints the comparison of every cell on every metric, those of the primary metric first.
+    """Prints the comparison of every cell on every metric, the primary one first, and whether the study file's claim holds.
 
     Args:
         store: The directory of results.
@@ -29,8 +30,12 @@ def compare(store: Store, options: Mapping[str, Any], *, form: str | None = None
         ConfigError: The directory holds no study yet, no metric has a better direction, or an option is wrong.
     """
     answer = comparison.of_store(store, **{**options, "baseline": _baseline(options["baseline"])})
+    if form == "json":
+        stated = claim.facts(store)
+        print(json.dumps(answer.facts() | ({} if stated is None else {"claim": stated}), indent=2))
+        return
     if form is not None:
-        print(json.dumps(answer.facts(), indent=2) if form == "json" else getattr(answer, form)().rstrip("\n"))
+        print(getattr(answer, form)().rstrip("\n"))
         return
     text = answer.text()
     table = Table(*map(escape, text.columns[:-1]), "")
@@ -42,6 +47,7 @@ def compare(store: Store, options: Mapping[str, Any], *, form: str | None = None
     say(answer.caption)
     if answer.note:
         say(answer.note)
+    claim.describe(store)
     describe_data(provenance.data_lines(store))
     warn(store)
 
