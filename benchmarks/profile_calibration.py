@@ -1,6 +1,6 @@
 """Error rates of the collapse profile's yes and no, three families x four regimes, on cases whose truth is known.
 
-    python benchmarks/profile_calibration.py [--quick]
+    python benchmarks/profile_calibration.py [--quick] [--family KDE]
 
 A Gaussian on N(0, 1), a categorical on a Zipf law of 20 categories and a kernel density estimate on N(0, 1), n = 50, 16
 generations after generation 0, retrained under real data only, half synthetic data, accumulation and synthetic data only. The
@@ -111,12 +111,14 @@ def closed_form(frame: pl.DataFrame) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Error rates of the collapse profile.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the studies")
-    seeds = 160 if parser.parse_args().quick else 1600
+    parser.add_argument("--family", choices=CASES, help="this one only")
+    given = parser.parse_args()
+    seeds = 160 if given.quick else 1600
     started = time.monotonic()
     wrong, total, notes = Counter(), Counter(), []
     print("| family | regime | collapse as | against | truth | right % | wrong % |")
     print("|---|---|---|---|---|---|---|")
-    for case in CASES:
+    for case in [given.family] if given.family else CASES:
         frame, better = measured(case, seeds)
         errors, counts = report(case, frame, better)
         wrong, total = wrong + errors, total + counts
