@@ -64,6 +64,9 @@ def test_a_claim_that_holds_is_said_with_its_numbers(folder, command):
     claim = json.loads(command("compare", out, "--json")[1])["claim"]
     assert claim["holds"] and [check["holds"] for check in claim["checks"]] == [True, True]
     assert claim["checks"][0]["low"] < 4 < claim["checks"][0]["high"]
+    judged = sc.load_results(out).claim()
+    assert judged is not None and judged.holds and judged.claim.source == "law of total variance"
+    assert [outcome.measured for outcome in judged.outcomes] == [check["measured"] for check in claim["checks"]]
     assert command("report", out)[0] == 0
     page = (out / "report.html").read_text()
     assert "law of total variance" in page and "expected 4 = 1 + 3" in page and "holds in 2 checks" in page
@@ -77,7 +80,7 @@ def test_a_claim_that_fails_says_where(tmp_path, command):
 
 def test_nothing_is_said_of_a_study_without_a_claim(tmp_path, command):
     out = run(tmp_path, command, STUDY.partition("[claim]")[0].replace("seeds = 600", "seeds = 3"))
-    assert "claim" not in command("verdict", out)[1]
+    assert "claim" not in command("verdict", out)[1] and sc.load_results(out).claim() is None
     assert "claim" not in json.loads(command("compare", out, "--json")[1])
     assert command("report", out)[0] == 0
     assert "The claim" not in (out / "report.html").read_text()

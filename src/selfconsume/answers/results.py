@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from selfconsume import registry
-from selfconsume.analysis import anytime, profile
+from selfconsume.analysis import anytime, claims, profile
 from selfconsume.analysis import verdicts as directions
 from selfconsume.answers import comparison, html, status, summary, verdicts
 from selfconsume.answers.text_table import TextTable
@@ -87,6 +87,13 @@ class Results:
         """
         settings = {"baseline": baseline, "primary": primary, "margin": margin, "generation": generation}
         return comparison.of_store(self.store, **settings)
+
+    def claim(self) -> claims.Judged | None:
+        """The claim of the study file, held to the results: `holds`, `summary` and an outcome for each check.
+
+        None where the file states none or was not kept, as of a study made in Python or changed on the command line.
+        """
+        return claims.of_store(self.store)
 
     def profile(self, *, primary: str | None = None) -> pl.DataFrame:
         """The answers of eight definitions of model collapse for each cell. See `selfconsume.analysis.profile`."""
