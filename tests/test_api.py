@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 
 import selfconsume as sc
@@ -92,3 +93,18 @@ def test_a_family_that_jax_cannot_compile_is_refused_in_one_line():
     with pytest.raises(sc.ConfigError, match=line) as refused:
         sc.Study(sc.source("gaussian"), Untraceable(), sc.regime("replace"))
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_recipe_says_how_to_make_one(tmp_path):
+    """Data as it is, and studies and results as the console shows them."""
+    parts = {"family": sc.family("gaussian"), "regime": sc.regime("replace")}
+    with pytest.raises(
+        sc.ConfigError, match=r"^source: expected .* got array.*; in Python make one by sc.source\(...\)$"
+    ) as error:
+        sc.Study(np.zeros((50, 2)), **parts)
+    assert "\n" not in str(error.value)
+    with pytest.raises(sc.ConfigError, match=r"got LazyFrame; call its collect\(\) first$"):
+        sc.source(pl.LazyFrame({"a": [1.0]}))
+    study = sc.Study(sc.source("gaussian", n=20), **parts, axes={"regime.real": [0.0, 0.5]}, seeds=2, generations=3)
+    assert repr(study).startswith("Study(gaussian(n=20)") and repr(study).endswith("2 runs x 2 seeds x 3 generations)")
+    assert repr(sc.run(study, tmp_path / "out")) == f"Results('{tmp_path / 'out'}')"

@@ -15,7 +15,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.execution import run_study
 from selfconsume.execution.engine import Engine
 from selfconsume.execution.merging import merge as merging
-from selfconsume.families.external import sklearn
+from selfconsume.families.external import python, sklearn
 from selfconsume.lanes.layout import DeviceLayout
 from selfconsume.sources import arrays, memory
 from selfconsume.start_jax import start_jax
@@ -54,14 +54,15 @@ def source(data: Any, **fields: Any) -> Source:
 
 
 def family(kind: Any, **fields: Any) -> Family:
-    """A family by its kind name, ``family("gaussian", estimator="unbiased")``, or an estimator, ``family(GaussianMixture(3))``.
+    """A family by its kind name, ``family("gaussian", estimator="unbiased")``, an estimator or a class of one's own.
 
-    An estimator is an object with scikit-learn's interface, ``fit(X)`` and ``sample(n)``; its class and parameters become
-    the fields of kind "sklearn".
+    An estimator, ``family(GaussianMixture(3))``, is an object with scikit-learn's interface, ``fit(X)`` and ``sample(n)``; its
+    class and parameters become the fields of kind "sklearn". A class in a module, ``family(my_model.MyModel, width=128)``,
+    becomes kind "python", with its file, and the keyword arguments as options.
     """
     if isinstance(kind, str):
         return _checked("family", kind, fields)
-    table = sklearn.recipe_of(kind) | fields
+    table = python.recipe_of(kind, fields) if isinstance(kind, type) else sklearn.recipe_of(kind) | fields
     return _checked("family", table.pop("kind"), table)
 
 

@@ -71,9 +71,9 @@ def test_workers_give_the_results_of_this_process_in_order(family, monkeypatch):
     monkeypatch.setenv(workers.VARIABLE, "2")
     for (_, own), result in zip(tasks, workers.train_lanes(tasks), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(result, train_lane(family, own), strict=True))
-    with pytest.raises(ConfigError, match=r"^family Python: fit failed \(ValueError: no fourteen\)$"):
+    with pytest.raises(ConfigError, match=r"^family \w+.py:\w+: fit failed \(ValueError: no fourteen\)$"):
         list(workers.train_lanes([(family, task()), (family, task(rows=14))]))
-    with pytest.raises(ConfigError, match=r"^family Python: a worker process ended with exit code 7; "):
+    with pytest.raises(ConfigError, match=r"^family \w+.py:\w+: a worker process ended with exit code 7; "):
         list(workers.train_lanes([(family, task()), (family, task(rows=13))]))
     # A worker that has ended is replaced.
     assert len(list(workers.train_lanes(tasks))) == 4

@@ -180,6 +180,9 @@ class Results:
         identity, t = export_generator.find_run(self.store, name, lane_seed, generation)
         return (identity, lane_seed), t
 
+    def __repr__(self) -> str:
+        return f"Results({str(self.store.path)!r})"
+
     def _repr_html_(self) -> str:
         return html.of_results(self.store)
 

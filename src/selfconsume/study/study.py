@@ -94,6 +94,11 @@ class Study:
             tables["compare"] = compare
         return tables
 
+    def __repr__(self) -> str:
+        parts = [validation.label(role, recipe) for role, recipe in self.base.items()]
+        size = f"{len(self.cells)} runs x {len(self.seeds)} seeds x {self.settings.generations} generations"
+        return f"Study({'; '.join([*parts, *(f'axis {axis}' for axis in self.axes), size])})"
+
     def _repr_html_(self) -> str:
         """A notebook's view: the base run, and a line for each axis and setting."""
         rows = [(role, validation.label(role, recipe)) for role, recipe in self.base.items()]

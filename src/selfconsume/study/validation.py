@@ -71,7 +71,8 @@ def recipe(role: str, value: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {registry.kind_of('metric', type(value.metric))!r} does not compare features")
         return Featured(recipe(role, value.metric, where), _extractor(value.features, f"{where}.features"))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        raise ConfigError(f"{where}: expected a table with a 'kind' or a {role}, got {short(value)}")
+        hint = f"; in Python make one by sc.{role}(...)" if hasattr(value, "__len__") and role != "extractor" else ""
+        raise ConfigError(f"{where}: expected a table with a 'kind' or a {role}, got {short(value)}{hint}")
     if not isinstance(value, registry.ROLES[role]):
         raise ConfigError(f"{where}: expected a {role}, got a {type(value).__name__} of {type(value).__module__}")
     return validated(type(value), dataclasses.asdict(value), where)
@@ -167,7 +168,7 @@ def summary(cls: type) -> str:
 def short(value: Any) -> str:
     """A value as messages show it: long ones are cut."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:  # An integer of thousands of digits has no decimal form.
         text = f"a {type(value).__name__} that is too long to show"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
+import selfconsume as sc
 from selfconsume.errors import ConfigError
 from selfconsume.families.external.python import Python
 from selfconsume.models.external import host_family
@@ -44,7 +46,7 @@ def test_rows_are_repeated_unless_the_class_takes_weights(written):
     ],
 )
 def test_wrong_samples_are_refused_in_one_line(written, sample, message):
-    with pytest.raises(ConfigError, match=f"^family Python: {message}"):
+    with pytest.raises(ConfigError, match=rf"^family \w+\.py:\w+: {message}"):
         samples(written(sample=sample))
 
 
@@ -86,3 +88,44 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path):
         with pytest.raises(ConfigError, match=f"^family.object: .*{message}") as error:
             Python(place).check(Gaussian())
         assert "\n" not in str(error.value)
+
+
+MODULE = """
+import numpy as np
+
+class Own:
+    def __init__(self, shrink=1.0):
+        self.shrink = shrink
+
+    def fit(self, X, y=None):
+        return X.mean(0)
+
+    def sample(self, model, n, seed):
+        return model + self.shrink * np.random.default_rng(seed).normal(size=(n, len(model)))
+
+class Half:
+    def fit(self, x):
+        return None
+"""
+
+
+def test_a_class_in_a_module_is_a_family(tmp_path, monkeypatch):
+    (tmp_path / "own_module_of_a_test.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_module_of_a_test as module
+
+    family = sc.family(module.Own, shrink=0.5)
+    place = str(tmp_path / "own_module_of_a_test.py")
+    assert family == sc.family("python", object=f"{place}:Own", options={"shrink": 0.5})
+    assert samples(family)[1].all()  # y has a default, and stays as it is
+    with pytest.raises(ConfigError, match=r"^family: Half has no sample; expected a class with fit"):
+        sc.family(module.Half)
+    with pytest.raises(ConfigError, match=r"^family: expected an estimator, got its class; make one, such as PCA\(\)$"):
+        sc.family(PCA)
+    with pytest.raises(ConfigError, match="or a class, got a Own; give the class itself"):
+        sc.family(module.Own())
+    monkeypatch.setattr(module.Own, "__module__", "__main__")
+    with pytest.raises(
+        ConfigError, match=r"^family: Own has no file of its own, by which its runs are known; write it to"
+    ):
+        sc.family(module.Own)

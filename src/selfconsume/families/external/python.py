@@ -20,6 +20,8 @@ from selfconsume.models.external.options import Options, keywords
 from selfconsume.types import Source
 
 METHODS = ("fit", "sample", "save", "load", "log_prob")
+KEYWORDS = ("weight", "start", "seed")
+"""What `fit` may take besides the examples."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Python(HostFamily):
     def load_model(self, path: Path) -> Any:
         return self._instance().load(path)
 
+    @property
+    def title(self) -> str:
+        path, name = self._place()
+        return f"{Path(path).name}:{name}"
+
     def fingerprint(self) -> str:
         """The class's name and the checksum (sha256) of its file."""
         path, name = self._place()
@@ -93,14 +100,14 @@ class Python(HostFamily):
         """The keywords among weight, start and seed that `fit` takes."""
         parameters = list(inspect.signature(self._class().fit).parameters.values())[2:]
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return ["weight", "start", "seed"]
-        names = [parameter.name for parameter in parameters]
-        unknown = [name for name in names if name not in ("weight", "start", "seed")]
-        if unknown:
-            raise ConfigError(
-                f"family.object: fit of {self.object} takes {unknown[0]!r}; expected fit(x, *, weight, start, seed)"
-            )
-        return names
+            return list(KEYWORDS)
+        for parameter in parameters:
+            # One with a default, such as scikit-learn's y, may stay as it is.
+            if parameter.name not in KEYWORDS and parameter.default is parameter.empty:
+                raise ConfigError(
+                    f"family.object: fit of {self.object} takes {parameter.name!r}; expected fit(x, *, weight, start, seed)"
+                )
+        return [parameter.name for parameter in parameters if parameter.name in KEYWORDS]
 
     def _methods(self) -> set[str]:
         return {name for name in METHODS if callable(getattr(self._class(), name, None))}
@@ -124,6 +131,29 @@ class Python(HostFamily):
         if not path or not name.isidentifier():
             raise ConfigError(f"family.object: expected FILE:CLASS, such as my_model.py:MyModel, got {self.object!r}")
         return path, name
+
+
+def recipe_of(cls: type, options: dict[str, Any]) -> dict[str, Any]:
+    """The table of a class of one's own: its file and name, and its keyword arguments.
+
+    Raises:
+        ConfigError: It lacks `fit` or `sample`, is an estimator's class, or has no file of its own: that of a script would run
+            the whole script again.
+    """
+    if callable(getattr(cls, "get_params", None)):
+        raise ConfigError(f"family: expected an estimator, got its class; make one, such as {cls.__name__}()")
+    if not all(callable(getattr(cls, method, None)) for method in ("fit", "sample")):
+        raise ConfigError(
+            f"family: {cls.__qualname__} has no {'sample' if hasattr(cls, 'fit') else 'fit'}; expected a class with "
+            "fit(x, *, weight, start, seed) and sample(model, n, seed)"
+        )
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file is None or cls.__module__ == "__main__" or "." in cls.__qualname__:
+        raise ConfigError(
+            f"family: {cls.__qualname__} has no file of its own, by which its runs are known; write it to a module, such as "
+            f"my_model.py, and give my_model.{cls.__name__} or 'my_model.py:{cls.__name__}' as object of kind 'python'"
+        )
+    return {"kind": "python", "object": f"{file}:{cls.__name__}", "options": options}
 
 
 def _source(path: str) -> bytes:

@@ -107,8 +107,8 @@ def recipe_of(estimator: Any) -> dict[str, Any]:
     cls = type(estimator)
     if not callable(getattr(estimator, "get_params", None)):
         raise ConfigError(
-            f"family: expected a kind name or an estimator with fit, sample and get_params, got {estimator!r}; "
-            "use kind 'python' for a class of your own"
+            f"family: expected a kind name, an estimator with fit, sample and get_params or a class, got a {cls.__name__}; "
+            "give the class itself, without calling it, for a class of your own"
         )
     options = {}
     for name, value in estimator.get_params(deep=False).items():

@@ -87,6 +87,11 @@ class HostFamily(Family):
     """Whether models are fitted and sampled by processes of their own, so that several threads may do it."""
 
     @property
+    def title(self) -> str:
+        """What messages call the family: its class, or the class of one's own behind it."""
+        return type(self).__name__
+
+    @property
     def takes_weight(self) -> bool:
         """Whether `fit_model` weighs rows."""
         return False
@@ -186,7 +191,7 @@ def draw_samples(family: HostFamily, model: Any, n: int, seed: int, like: np.nda
         raise
     except Exception as error:
         raise _failure(family, "sample", error) from error
-    name, expected = type(family).__name__, (n, *like.shape[1:])
+    name, expected = family.title, (n, *like.shape[1:])
     if samples.shape != expected:
         raise ConfigError(f"family {name}: samples have shape {samples.shape}; expected {expected}")
     kinds = "fiu" if np.issubdtype(like.dtype, np.floating) else like.dtype.kind
@@ -215,7 +220,7 @@ def log_densities(family: HostFamily, model: Any, x: np.ndarray) -> np.ndarray:
         raise _failure(family, "log_prob", error) from error
     if values.shape != x.shape[:1] or values.dtype.kind not in "fiu":
         raise ConfigError(
-            f"family {type(family).__name__}: log_prob gave {values.dtype} of shape {values.shape}; expected one number for "
+            f"family {family.title}: log_prob gave {values.dtype} of shape {values.shape}; expected one number for "
             f"each of {len(x)} examples"
         )
     with np.errstate(over="ignore"):  # Beyond float32 is inf, which the metrics cut.
@@ -247,4 +252,4 @@ def model_from_bytes(family: HostFamily, content: bytes) -> Any:
 
 def _failure(family: HostFamily, step: str, error: Exception) -> ConfigError:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return ConfigError(f"family {type(family).__name__}: {step} failed ({reason[:400]})")
+    return ConfigError(f"family {family.title}: {step} failed ({reason[:400]})")

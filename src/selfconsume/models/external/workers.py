@@ -64,8 +64,7 @@ def _train_elsewhere(family: HostFamily, task: LaneTask) -> LaneResult:
     if answer is None:
         code = process.wait()
         del _own.worker
-        name = type(family).__name__
-        raise ConfigError(f"family {name}: a worker process ended with exit code {code}; its output is above")
+        raise ConfigError(f"family {family.title}: a worker process ended with exit code {code}; its output is above")
     return worker.result_of(*answer)
 
 

@@ -156,6 +156,7 @@ def _frozen(where: str, data: Any) -> np.ndarray:
     if array.ndim == 0 or (array.dtype == object and where == "source"):
         raise ConfigError(
             f"{where}: expected an array, a data frame, a dataset, a path or the name of a kind, got {type(data).__name__}"
+            f"{'; call its collect() first' if hasattr(data, 'collect') else ''}"
         )
     array.flags.writeable = False
     return array
