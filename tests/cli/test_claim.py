@@ -78,6 +78,13 @@ def test_a_claim_that_fails_says_where(tmp_path, command):
     assert "the claim fails 1 of 2 checks" in text and "does not contain 9" in text
 
 
+def test_a_study_loaded_in_python_has_the_claim_of_its_file(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY.replace("seeds = 600", "seeds = 3"))
+    judged = sc.run(sc.load(tmp_path / "study.toml"), tmp_path / "out").claim()
+    assert judged is not None and not judged.holds
+    assert sc.run(sc.load(tmp_path / "study.toml", ["source.n=20"]), tmp_path / "changed").claim() is None
+
+
 def test_nothing_is_said_of_a_study_without_a_claim(tmp_path, command):
     out = run(tmp_path, command, STUDY.partition("[claim]")[0].replace("seeds = 600", "seeds = 3"))
     assert "claim" not in command("verdict", out)[1] and sc.load_results(out).claim() is None

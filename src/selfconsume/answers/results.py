@@ -91,7 +91,7 @@ class Results:
     def claim(self) -> claims.Judged | None:
         """The claim of the study file, held to the results: `holds`, `summary` and an outcome for each check.
 
-        None where the file states none or was not kept, as of a study made in Python or changed on the command line.
+        None where the file states none or was not kept, as of a study made in Python or with changes.
         """
         return claims.of_store(self.store)
 

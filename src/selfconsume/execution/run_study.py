@@ -65,7 +65,7 @@ def execute(
         out: The directory of results; created if need be.
         layout: The devices; default: all local ones.
         engine: Where tasks are computed; default: in this process.
-        text: The study file's text, kept for the report.
+        text: The study file's text, kept for the report; default: that of the study.
         repair: Whether damaged generations are computed again first, see `repair.repair`.
         share: The share of the study that this directory holds; None: all of it.
         budget: Seconds after which it stops, with a generation's end; None: no limit. `missing` says what is left then.
@@ -88,7 +88,7 @@ def execute(
         if isinstance(directory, Writer):
             if repair:
                 repairs.repair(directory, engine)
-            announce(directory, study, layout, text, share=share.record(study) if share else {})
+            announce(directory, study, layout, text or study.text, share=share.record(study) if share else {})
         stages = _stages(study, store, layout, share, engine.workers)
         total = sum(len(task.seeds) * len(task.generations) for tasks in stages for task in tasks)
         done = 0.0

@@ -23,6 +23,9 @@ from selfconsume.types import Curation, Family, Metric, Regime, Representation, 
 class Study:
     """Runs to compare: a base run, axes, seeds, generations and metrics. Everything is checked here, once.
 
+    Attributes:
+        text: The study file that says the same, whose question and claim are shown with the results; None without one.
+
     Args:
         source: The real data; None where it is an axis.
         family: What is fitted; None where it is an axis.
@@ -53,6 +56,7 @@ class Study:
         **settings: Any,
     ) -> None:
         start_jax()
+        self.text: str | None = None
         self.settings: Settings = validation.validated(Settings, settings, "study")
         _check_seeds(self.settings.seeds)
         if not isinstance(axes or {}, Mapping):

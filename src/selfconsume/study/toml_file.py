@@ -104,7 +104,9 @@ def parse(text: str, path: str, changes: Sequence[str] = ()) -> Study:
     tables = _parsed(text, path)
     for change in changes:
         override(tables, change)
-    return from_tables(tables)
+    study = from_tables(tables)
+    study.text = None if changes else text
+    return study
 
 
 def from_tables(tables: Mapping[str, Any]) -> Study:
