@@ -113,11 +113,14 @@ def open_log(folder, count):
     with open(path / fmt.LOG, "ab") as log:
         for t in range(count):
             number += 1
-            file = fmt.file_name(store.directory, number, lanes, t, t, fmt.ARRAYS)
-            fields = {
-                "lanes": lanes, "first": t, "last": t, "file": file, "sha256": "0" * 64, "kept": "all", "layout": layout,
-                "metrics": {"moments": ["mean", "variance"]}, "fewest": {}, "host": "a", "time": 1.0,
-                "seconds": {"fit": 0.1, "sample": 0.1, "measure": 0.1},
+            file, state = (
+                fmt.file_name(store.directory, number, lanes, t, t, part) for part in (fmt.ARRAYS, fmt.STATE)
+            )
+            fields = {  # as `execution.commit` orders them
+                "lanes": lanes, "first": t, "last": t, "file": file, "sha256": "0" * 64,
+                "metrics": {"moments": ["mean", "variance"]}, "fewest": {}, "kept": "all", "layout": layout, "host": "a",
+                "time": 1.0, "seconds": {"fit": 0.1, "sample": 0.1, "measure": 0.1},
+                "state": state, "state_sha256": "0" * 64, "state_is_kept": False,
             }  # fmt: skip
             line = fmt.line(number, checksum, fmt.SEGMENT, fields)
             checksum = fmt.parsed(line, number, checksum)[1]

@@ -1,6 +1,5 @@
 """Directories of results merged: what was computed apart equals what is computed at once, bit for bit."""
 
-import dataclasses
 import random
 import shutil
 import subprocess
@@ -201,10 +200,8 @@ def altered(store, path):
             if "2/samples" in arrays:
                 arrays["2/samples"][0, 0, 0] = np.nextafter(arrays["2/samples"][0, 0, 0], np.float32(1e9))
             file, sha256 = writer.write(lanes, segment.first, segment.last, fmt.ARRAYS, arrays)
-            kept = dataclasses.replace(
-                segment, file=file, sha256=sha256, state="", state_sha256="", state_is_kept=False
-            )
-            fields = dataclasses.asdict(kept)
+            kept = segment._replace(file=file, sha256=sha256, state="", state_sha256="", state_is_kept=False)
+            fields = kept._asdict()
             fields["kept"] = fields.pop("keep")
             writer.commit(fmt.SEGMENT, **{name: fields[name] for name in fields if name not in ("number", "study")})
     return path

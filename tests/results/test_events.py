@@ -14,7 +14,7 @@ from selfconsume.results.log import entries as entries_of
 from selfconsume.study.study import Study
 
 SEGMENT = {
-    "lanes": "a", "first": 0, "last": 0, "file": "f", "sha256": "0", "metrics": {}, "seconds": {},
+    "lanes": "a", "kept": "all", "first": 0, "last": 0, "file": "f", "sha256": "0", "metrics": {}, "seconds": {},
     "layout": {"platform": "cpu", "devices": 2},
 }  # fmt: skip
 

@@ -8,7 +8,9 @@ import pytest
 
 from selfconsume.errors import ConfigError
 from selfconsume.results import format as fmt
+from selfconsume.results import segment_line
 from selfconsume.results.format import DATA, LOG
+from selfconsume.results.log import entries
 from selfconsume.results.store import Store
 from selfconsume.results.writer import Writer
 
@@ -334,10 +336,13 @@ def sealed(lines, number, **changes):
         (4, {"file": "/etc/passwd"}, "is not a file of this line"),
         (4, {"lanes": "0" * 16}, "are not in the lines before"),
         (4, {"first": "0"}, "first: Input should be a valid integer"),
-        (4, {"surprise": 1}, "unexpected keyword argument"),
+        (4, {"surprise": 1}, "surprise: Extra inputs are not permitted"),
         (3, {"lanes": [["a", [0, 2]], ["b", [0]]]}, "not those that their id stands for"),
         (2, {"event": "open"}, "is not an event of this place"),
         (2, {"event": "party"}, "'party' is not an event"),
+        (2, {"event": ["party"]}, "its event is not a name"),
+        (4, {"kept": "some"}, "kept: Input should be"),
+        (4, {"layout": {"devices": [1]}}, r"layout\.devices"),
     ],
 )
 def test_a_log_that_was_written_by_something_else_leads_nowhere(path, number, changes, why):
@@ -349,3 +354,29 @@ def test_a_log_that_was_written_by_something_else_leads_nowhere(path, number, ch
         with pytest.raises(ConfigError, match=rf"log\.jsonl:{number}: damaged line \(.*{why}"):
             opened(path)
     assert victim.read_text() == "precious"
+
+
+def test_a_line_that_is_being_written_is_left_out(path):
+    """Also where its writer appends the rest while the log is read."""
+    content = (path / LOG).read_bytes()
+    torn = content[: content.rstrip(b"\n").rfind(b"\n") + 40]
+    (path / LOG).write_bytes(torn)
+    lines = entries(path)
+    first = [next(lines) for _ in range(torn.count(b"\n"))]
+    with pytest.raises(StopIteration):
+        next(lines)
+    (path / LOG).write_bytes(content)
+    assert [entry.number for entry in first] == [entry.number for entry in entries(path)][:-1]
+
+
+def test_tables_that_lines_share_are_read_as_in_lines_of_their_own(path):
+    """A segment's tables may stand anywhere in its line, in parts that other lines have too."""
+    bodies = [fmt.opened(line)[0] for line in (path / LOG).read_bytes().splitlines(keepends=True)]
+    bodies = [body for body in bodies if segment_line.is_one(body)]
+    assert bodies
+    for body in bodies:
+        fields = json.loads(body)
+        last = ("metrics", "seconds", "layout")
+        moved = {name: fields[name] for name in sorted(fields, key=lambda name: name in last)}
+        texts = [body, json.dumps(moved, separators=(",", ":")).encode(), json.dumps(moved).encode()]
+        assert [segment_line.read(text) for text in texts] == [fields] * 3

@@ -12,11 +12,10 @@ from annotated_types import Ge, Le, MinLen
 from typing_extensions import TypedDict
 
 from selfconsume.results import format as fmt
+from selfconsume.results import segment_line
+from selfconsume.results.segment_line import Count, Generation, Number
 from selfconsume.study.settings import Seed, Settings
 
-Count = Annotated[int, Ge(0), Le(2**63 - 1)]
-Number = float | int
-Generation = Annotated[int, Ge(0), Le(1_000_000)]
 Directory = Annotated[str, pydantic.StringConstraints(pattern="^[0-9a-f]{16}$")]
 Share = Annotated[int, Ge(1), Le(100_000)]
 
@@ -112,28 +111,6 @@ class StudyEvent(TypedDict):
     share: NotRequired[ShareOfStudy]
 
 
-class SegmentEvent(TypedDict):
-    """Generations are stored."""
-
-    lanes: str
-    first: Generation
-    last: Generation
-    file: str
-    sha256: str
-    metrics: dict[str, list[str]]
-    layout: dict[str, str | int]
-    seconds: dict[str, Number]
-    state: NotRequired[str]
-    state_sha256: NotRequired[str]
-    state_is_kept: NotRequired[bool]
-    fewest: NotRequired[dict[str, dict[str, Count]]]
-    replaces: NotRequired[Count]
-    study: NotRequired[int]
-    time: NotRequired[Number]
-    host: NotRequired[str]
-    origin: NotRequired[str]
-
-
 class LanesEvent(TypedDict):
     """Lanes get an identity."""
 
@@ -174,14 +151,41 @@ EVENTS: dict[str, type] = {
     fmt.OPEN: OpenEvent,
     fmt.STUDY: StudyEvent,
     fmt.LANES: LanesEvent,
-    fmt.SEGMENT: SegmentEvent,
+    fmt.SEGMENT: segment_line.SegmentEvent,
     fmt.UNFINISHED: UnfinishedEvent,
     fmt.MERGE: MergeEvent,
 }
 
 
+def parsed(content: bytes, number: int, previous: str) -> tuple[dict[str, Any], str]:
+    """The event of a line of the log, as `format.parsed` gives it, with fields that have been checked.
+
+    Raises:
+        ValueError: See `format.parsed` and `check`.
+    """
+    body, checksum = fmt.opened(content)
+    if not segment_line.is_one(body):
+        fields, checksum = fmt.parsed(content, number, previous)
+        if not isinstance(fields["event"], str):
+            raise ValueError("its event is not a name")
+        if (fields["event"] == fmt.OPEN) != (number == 1):
+            raise ValueError(f"{fields['event']!r} is not an event of this place")
+        check(fields["event"], {name: value for name, value in fields.items() if name != "event"})
+        return fields, checksum
+    try:
+        fields = segment_line.read(body)
+    except pydantic.ValidationError as error:
+        raise _refusal(error) from None
+    fmt.check_place(fields, number, previous)
+    if fields["first"] > fields["last"]:
+        raise ValueError("its generations end before they begin")
+    return fields, checksum
+
+
 def check(event: str, fields: Mapping[str, Any]) -> None:
-    """Refuses fields of an event that the writer cannot have written. Fields that are not listed here are left alone.
+    """Refuses fields of an event that the writer cannot have written.
+
+    Fields that are not listed here are left alone, except for those of a segment.
 
     Raises:
         ValueError: A field is missing, or of another type or range.
@@ -189,20 +193,23 @@ def check(event: str, fields: Mapping[str, Any]) -> None:
     if event not in EVENTS:
         return
     try:
-        if event == fmt.SEGMENT:  # Most lines of a log.
-            _adapter(SegmentEvent).validate_python(fields, strict=True)
-        else:  # In JSON mode a list may stand for a tuple, and nothing else is converted.
-            _adapter(EVENTS[event]).validate_json(json.dumps(fields), strict=True)
+        # In JSON mode a list may stand for a tuple, and nothing else is converted.
+        _adapter(EVENTS[event]).validate_json(json.dumps(fields), strict=True)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part)[:40] for part in first["loc"][:6])
-        raise ValueError(f"{place}: {first['msg'][:80]}") from None
+        raise _refusal(error) from None
     if event == fmt.STUDY:
         _check_study(fields)
     if event in (fmt.STUDY, fmt.MERGE) and "share" in fields:
         _check_share(fields)
     if event == fmt.SEGMENT and fields["first"] > fields["last"]:
         raise ValueError("its generations end before they begin")
+
+
+def _refusal(error: pydantic.ValidationError) -> ValueError:
+    """The first mistake: where, and what was expected."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part)[:40] for part in first["loc"][:6])
+    return ValueError(f"{place}: {first['msg'][:80]}")
 
 
 def _check_study(study: Mapping[str, Any]) -> None:

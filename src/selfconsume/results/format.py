@@ -43,7 +43,9 @@ Lane = tuple[str, int]
 OPENING = b'{"line":1,"previous":"","event":"open","format":'
 """How the first line of every directory's log begins."""
 
-_SEAL = re.compile(rb'^(\{"line":\d+.*),"checksum":"([0-9a-f]{16})"\}\n$', re.DOTALL)
+_SEAL, _SEALED = b',"checksum":"', b'"}\n'
+"""What is before and after a line's checksum."""
+_START = -len(_SEALED) - 16 - len(_SEAL)
 _FILE = re.compile(
     r"[0-9a-f]{16}-\d{6,}-\d{6,}-\d+-([0-9a-f]{16})\.(?:arrays|values|state|unfinished)\.(?:safetensors|tmp)"
 )
@@ -56,21 +58,37 @@ def line(number: int, previous: str, event: str, fields: Mapping[str, Any]) -> b
     return body[:-1] + f',"checksum":"{digest(body)}"}}\n'.encode()
 
 
+def opened(content: bytes) -> tuple[bytes, str]:
+    """A line of the log without its seal, as a JSON object, and its checksum, which has been verified.
+
+    Raises:
+        ValueError: It is not what `line` wrote.
+    """
+    body, seal = content[:_START] + b"}", content[_START:]
+    checksum = digest(body)
+    if seal != _SEAL + checksum.encode() + _SEALED or not body.startswith(b'{"line":'):
+        raise ValueError("its checksum does not match")
+    return body, checksum
+
+
 def parsed(content: bytes, number: int, previous: str) -> tuple[dict[str, Any], str]:
     """The event of a line of the log, with its fields, and the line's checksum.
 
     Raises:
         ValueError: It is not what `line` wrote, or not after that line.
     """
-    seal = _SEAL.match(content)
-    if seal is None or digest(seal[1] + b"}") != seal[2].decode():
-        raise ValueError("its checksum does not match")
-    entry = from_json(seal[1] + b"}")
+    body, checksum = opened(content)
+    entry = from_json(body)
+    check_place(entry, number, previous)
+    return entry, checksum
+
+
+def check_place(entry: dict[str, Any], number: int, previous: str) -> None:
+    """Refuses a line that is not after the one with a checksum; takes what says so out of it."""
     if entry.pop("line") != number:
         raise ValueError("lines are missing, repeated or in another order")
     if entry.pop("previous") != previous:
         raise ValueError("the line before is another one")
-    return entry, seal[2].decode()
 
 
 def format_of(content: bytes) -> int | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfconsume.errors import ConfigError
-from selfconsume.files.regular import read_bytes
+from selfconsume.files.regular import open_regular
 from selfconsume.results import format as fmt
 from selfconsume.results.format import FORMAT, LOG
+
+Parser = Callable[[bytes, int, str], tuple[dict[str, Any], str]]
+"""Line of the log, its number and the checksum of the line before -> its event with fields, and its checksum."""
 
 
 class Entry(NamedTuple):
@@ -33,31 +36,44 @@ class Entry(NamedTuple):
     end: int
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def entries(path: Path, parsed: Parser = fmt.parsed) -> Iterator[Entry]:
     """The lines of the log in a directory. A last line without an end is left out: its process was killed writing it.
+
+    Args:
+        path: The directory.
+        parsed: What reads a line, such as `events.parsed`, which checks fields as well.
 
     Raises:
         ConfigError: There is no log of results, it is of another format, or a line is damaged.
     """
-    file = path / LOG
-    if not file.is_file():
-        raise ConfigError(f"{path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
-    try:
-        lines = read_bytes(file).splitlines(keepends=True)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
-    if lines and lines[-1:] != [b""] and not lines[-1].endswith(b"\n"):
-        lines.pop()
-    _check_format(path, lines)
-    previous, end = "", 0
-    for number, line in enumerate(lines, 1):
+    previous, end, number = "", 0, 0
+    for number, line in enumerate(_lines(path), 1):
+        if number == 1:
+            _check_format(path, line)
         try:
-            fields, previous = fmt.parsed(line, number, previous)
+            fields, previous = parsed(line, number, previous)
             event = fields.pop("event")
         except (ValueError, KeyError, RecursionError) as error:
             raise damaged(path, number, error) from None
         end += len(line)
         yield Entry(number, event, fields, previous, end)
+    if not number:
+        _check_format(path, b"")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The whole lines of the log in a directory."""
+    file = path / LOG
+    if not file.is_file():
+        raise ConfigError(f"{path}: not a directory of results (it has no {LOG}); give the --out of a `run`")
+    try:
+        with open_regular(file) as log:
+            for line in log:
+                if not line.endswith(b"\n"):  # Its writer may be about to append the rest.
+                    return
+                yield line
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror}); make it readable") from None
 
 
 def cut_damage(path: Path) -> None:
@@ -87,10 +103,10 @@ def damaged(path: Path, number: int, why: object) -> ConfigError:
     )
 
 
-def _check_format(path: Path, lines: list[bytes]) -> None:
-    number = fmt.format_of(lines[0]) if lines else None
+def _check_format(path: Path, first: bytes) -> None:
+    number = fmt.format_of(first)
     if number is None:
-        if lines and lines[0].startswith(fmt.OPENING[:20]):
+        if first.startswith(fmt.OPENING[:20]):
             raise damaged(path, 1, "it does not name a format")
         raise ConfigError(
             f"{path}: not a directory of results (its {LOG} is another program's); give another directory"

@@ -11,10 +11,11 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import gc
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -28,8 +29,7 @@ from selfconsume.results.format import DATA, Lane
 REMEDY = "restore it from a copy, or compute it again with `run --repair`"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """Some generations of a batch of lanes, as one line of the log commits them.
 
     Attributes:
@@ -66,7 +66,7 @@ class Segment:
     state: str = ""
     state_sha256: str = ""
     state_is_kept: bool = False
-    fewest: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    fewest: dict[str, dict[str, int]] = {}  # noqa: RUF012 (never changed)
     replaces: int = 0
     time: float = 0.0
     host: str = ""
@@ -106,8 +106,9 @@ class Store:
         self._verified: set[str] = set()
         self.directory = ""
         self.number, self.checksum, self.size = 0, "", 0
-        for entry in log.entries(self.path):
-            self.apply(entry)
+        with _without_collection():
+            for entry in log.entries(self.path, events.parsed):
+                self.apply(entry)
 
     @property
     def study(self) -> dict[str, Any]:
@@ -204,21 +205,21 @@ class Store:
             return tensors.get_tensor(key) if key in set(tensors.keys()) else None
 
     def apply(self, entry: log.Entry) -> None:
-        """Takes up a line of the log.
+        """Takes up a line of the log, whose fields `events.parsed` has checked. They become the store's.
 
         Raises:
-            ConfigError: Its event is not known, or its fields are not those of the event.
+            ConfigError: Its event is not known, or contradicts the lines before.
         """
         try:
-            self._take_up(entry.number, entry.event, dict(entry.fields))
+            if entry.event == fmt.SEGMENT:  # Most lines of a log.
+                self._take_segment(entry.number, entry.fields)
+            else:
+                self._take_up(entry.number, entry.event, entry.fields)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise log.damaged(self.path, entry.number, error) from None
         self.number, self.checksum, self.size = entry.number, entry.checksum, entry.end
 
     def _take_up(self, number: int, event: str, fields: dict[str, Any]) -> None:
-        if (event == fmt.OPEN) != (number == 1):
-            raise ValueError(f"{event!r} is not an event of this place")
-        events.check(event, fields)
         match event:
             case fmt.OPEN:
                 self.directory = fields["directory"]
@@ -228,54 +229,65 @@ class Store:
                 if fields["id"] != fmt.lanes_id(fields["lanes"]):
                     raise ValueError("the lanes are not those that their id stands for")
                 self.lanes[fields["id"]] = [(run, seed) for run, seeds in fields["lanes"] for seed in seeds]
-            case fmt.SEGMENT:
-                study = range(len(self.studies))[fields.pop("study", -1)] if self.studies else -1
-                if self.segments:
-                    _share_equal(fields, self.segments[-1])
-                segment = Segment(keep=fields.pop("kept"), **fields, study=study, number=number)
-                part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
-                self._check_names(number, segment, segment.first, segment.last, {part: segment.file})
-                if segment.state:
-                    self._check_names(number, segment, segment.first, segment.last, {fmt.STATE: segment.state})
-                self._add(segment)
-                partial = self.unfinished.get(segment.lanes)
-                if partial and partial.generation <= segment.last:
-                    del self.unfinished[segment.lanes]
             case fmt.UNFINISHED:
                 partial = Unfinished(**fields, number=number)
-                self._check_names(
-                    number, partial, partial.generation, partial.generation, {fmt.UNFINISHED: partial.file}
-                )
+                t = partial.generation
+                self._check_name(partial.file, number, partial.lanes, t, t, fmt.UNFINISHED)
                 self.unfinished[partial.lanes] = partial
             case fmt.MERGE:
                 self.merges.append(fields)
             case _:
                 raise ValueError(f"{event!r} is not an event")
 
-    def _add(self, segment: Segment) -> None:
-        """Adds a segment, or puts it in the place of the one that it replaces."""
-        if not segment.replaces:
+    def _take_segment(self, number: int, fields: dict[str, Any]) -> None:
+        fields["study"] = range(len(self.studies))[fields.get("study", -1)] if self.studies else -1
+        fields["keep"], fields["number"] = fields.pop("kept"), number
+        if self.segments:
+            _share_equal(fields, self.segments[-1])
+        segment = Segment(**fields)
+        part = fmt.VALUES if segment.keep == fmt.VALUES else fmt.ARRAYS
+        self._check_name(segment.file, number, segment.lanes, segment.first, segment.last, part)
+        if segment.state:
+            self._check_name(segment.state, number, segment.lanes, segment.first, segment.last, fmt.STATE)
+        if segment.replaces:
+            self._replace(segment)
+        else:
             self.segments.append(segment)
-            return
+        partial = self.unfinished.get(segment.lanes)
+        if partial and partial.generation <= segment.last:
+            del self.unfinished[segment.lanes]
+
+    def _replace(self, segment: Segment) -> None:
+        """Puts a segment in the place of the one that it replaces."""
         index = {old.number: i for i, old in enumerate(self.segments)}.get(segment.replaces, -1)
         old = self.segments[index] if index >= 0 else None
         if old is None or (old.lanes, old.first, old.last) != (segment.lanes, segment.first, segment.last):
             raise ValueError(f"line {segment.replaces} commits other generations")
-        self.segments[index] = dataclasses.replace(segment, study=old.study)
+        self.segments[index] = segment._replace(study=old.study)
 
-    def _check_names(
-        self, number: int, item: Segment | Unfinished, first: int, last: int, files: dict[str, str]
-    ) -> None:
-        """Refuses files that this line's writer has not named: no log leads out of the directory."""
-        if item.lanes not in self.lanes:
-            raise ValueError(f"lanes {item.lanes!r} are not in the lines before")
-        for part, name in files.items():
-            if name != fmt.file_name(self.directory, number, item.lanes, first, last, part):
-                raise ValueError(f"{name!r} is not a file of this line")
+    def _check_name(self, name: str, number: int, lanes: str, first: int, last: int, part: str) -> None:
+        """Refuses a file that this line's writer has not named: no log leads out of the directory."""
+        if lanes not in self.lanes:
+            raise ValueError(f"lanes {lanes!r} are not in the lines before")
+        if name != fmt.file_name(self.directory, number, lanes, first, last, part):
+            raise ValueError(f"{name!r} is not a file of this line")
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pauses the search for cyclic garbage, which goes through all lines of a long log again and again."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 def _share_equal(fields: dict[str, Any], previous: Segment) -> None:
     """Puts tables of the segment before in the place of equal ones: copies in a million lines would fill the memory."""
     for name in ("layout", "metrics", "fewest"):
-        if fields.get(name) == (value := getattr(previous, name)):
+        value = getattr(previous, name)
+        if fields.get(name) is not value and fields.get(name) == value:
             fields[name] = value

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from selfconsume.errors import ConfigError
 from selfconsume.files.regular import read_bytes
-from selfconsume.results import disk, log
+from selfconsume.results import disk, events, log
 from selfconsume.results import format as fmt
 from selfconsume.results.format import DATA, LEASE, LOCK, LOG, OPENING, Lane
 from selfconsume.results.lease import Lease, is_temporary
@@ -90,7 +90,7 @@ class Writer:
         line = fmt.line(number, self.store.checksum, event, fields)
         disk.append(self._log, self.path / LOG, line, self.store.size)
         replaced = self.store.numbered(fields["replaces"]) if fields.get("replaces") else None
-        fields, checksum = fmt.parsed(line, number, self.store.checksum)
+        fields, checksum = events.parsed(line, number, self.store.checksum)
         self.store.apply(Entry(number, fields.pop("event"), fields, checksum, self.store.size + len(line)))
         if fields.get("state"):
             self._states.append(self.store.numbered(number))
