@@ -29,6 +29,7 @@ jaxtyping.install_import_hook(
 from selfconsume.lanes.layout import DeviceLayout  # noqa: E402 (after the hook)
 from selfconsume.start_jax import start_jax  # noqa: E402
 from selfconsume.tracing import traced_in_lane  # noqa: E402
+from tests.layers import LAYERS, RANK  # noqa: E402
 
 start_jax()
 
@@ -39,9 +40,9 @@ hypothesis.settings.load_profile("fixed")
 
 
 class Patches(pytest.MonkeyPatch):
-    """pytest's patches. One of this package empties its caches: compiled programs are found by recipe, patched or not."""
+    """pytest's patches. One of this package empties the caches that may rest on it, as programs are found by recipe alone."""
 
-    of_the_package = False
+    lowest = len(LAYERS)
 
     def setattr(self, target, *rest, **options):
         super().setattr(target, *rest, **options)
@@ -51,14 +52,22 @@ class Patches(pytest.MonkeyPatch):
             else getattr(target, "__module__", None) or getattr(target, "__name__", "")
         )
         if str(owner).startswith("selfconsume"):
-            self.of_the_package = True
-            clear_caches()
+            self.lowest = min(self.lowest, rank(str(owner)))
+            clear_caches(self.lowest)
 
 
-def clear_caches():
-    """Empties every cache of functions of the package, except for what is known of the devices that run already."""
+def rank(module):
+    """The layer of a module's package; 0 for the root."""
+    return RANK.get(module.split(".")[1], 0) if "." in module else 0
+
+
+def clear_caches(lowest):
+    """Empties the caches of functions in this layer and above, which alone can import what was patched.
+
+    What is known of the devices that run already stays.
+    """
     names = [name for name in sys.modules if name.startswith("selfconsume") and name != "selfconsume.start_jax"]
-    for module in [sys.modules[name] for name in names]:
+    for module in [sys.modules[name] for name in names if rank(name) >= lowest]:
         for value in list(vars(module).values()):
             if callable(getattr(value, "cache_clear", None)):
                 value.cache_clear()
@@ -69,8 +78,7 @@ def monkeypatch():
     patches = Patches()
     yield patches
     patches.undo()
-    if patches.of_the_package:
-        clear_caches()
+    clear_caches(patches.lowest)
 
 
 @pytest.fixture

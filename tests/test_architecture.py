@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import selfconsume
+from tests.layers import RANK
 
 ROOT = Path(selfconsume.__file__).parent
 FILES = {
@@ -15,26 +16,6 @@ FILES = {
     for path in sorted(ROOT.rglob("*.py"))
 }
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
-
-# The packages in order of import: a module imports from the lines above its own package's, and from its own package.
-LAYERS = [
-    {"errors", "validity"},
-    {"files"},
-    {"types", "start_jax", "tracing"},
-    {"registry"},
-    {"regimes", "curations", "models"},
-    {"sources", "representations", "families", "metrics", "loop"},
-    {"extractors", "contracts"},
-    {"study", "theory", "lanes"},
-    {"results"},
-    {"execution"},
-    {"analysis"},
-    {"plots"},
-    {"report", "trackers"},
-    {"answers"},
-    {"cli", "api"},
-]
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 
 def imports(tree, top_only=False):
