@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Packages whose tests compile next to nothing.
-QUICK = tests/test_*.py tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
+# Tests that compile next to nothing and start few processes.
+QUICK = $(addprefix tests/test_,api.py architecture.py presets_page.py registry.py) tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
 
 .PHONY: demo check test shuffle slow studies dist docs kinds lint clean
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +29,8 @@ TINY_TEXT = Zipf(words=6, length=8, n=N, n_test=N)
 TOLERANCE = 1e-3
 """Largest difference of samples that rounding explains, in standard deviations of the data."""
 
+Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 def check(family: Family) -> None:
     """Fits the family to tiny weighted data, several times with the same key.
@@ -48,7 +49,7 @@ def check(family: Family) -> None:
     updates = [family.updates_of(warm) for warm in (False, True)]
     if not all(isinstance(number, int) and number > 0 for number in updates):
         raise ConfigError(f"family {name}: updates of a fit are {updates!r}; expected whole numbers above 0")
-    fit = functools.partial(_samples, family)
+    fit = _program(family)
     base = fit(x, present)
     if base.shape != (SAMPLES, *x.shape[1:]) or base.dtype != x.dtype:
         raise ConfigError(
@@ -66,7 +67,7 @@ def check(family: Family) -> None:
     if np.isfinite(base).all() and np.array_equal(unequal, base):
         raise ConfigError(f"family {name}: weights do not change its fit; weight 2 means the example twice")
     if family.updates_of(False) == 1:
-        _check_multiplicity(family, x, scale)
+        _check_multiplicity(family, fit, x, scale)
 
 
 def tiny_source(family: Family) -> Source:
@@ -96,23 +97,24 @@ def _fillings(source: Source, x: np.ndarray) -> Iterator[np.ndarray | float]:
     yield 0.0
 
 
-def _samples(family: Family, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Samples of a cold fit with a fixed key, computed in one program as in a study."""
+def _program(family: Family) -> Fit:
+    """Rows and weights -> samples of a cold fit with a fixed key, computed in one program as in a study."""
 
+    @jax.jit
     @traced_in_lane
     def fit_and_sample(x, weight):
         state = family.begin(jax.random.key(0), x, weight, None)
         state = family.advance(state, min(family.updates_of(False), UPDATES))
         return state.generator.sample(jax.random.key(1), SAMPLES)
 
-    return np.asarray(jax.jit(fit_and_sample)(jnp.asarray(x), jnp.asarray(weight, jnp.float32)))
+    return lambda x, weight: np.asarray(fit_and_sample(jnp.asarray(x), jnp.asarray(weight, jnp.float32)))
 
 
-def _check_multiplicity(family: Family, x: np.ndarray, scale: float) -> None:
+def _check_multiplicity(family: Family, fit: Fit, x: np.ndarray, scale: float) -> None:
     """Weight 2 against the example twice, for fits in one update: their samples have the same mean and deviation."""
     half = N // 2
-    weighted = _samples(family, x, np.where(np.arange(N) < half, 2.0, 0.0))
-    repeated = _samples(family, np.repeat(x[:half], 2, axis=0), np.ones(N))
+    weighted = fit(x, np.where(np.arange(N) < half, 2.0, 0.0))
+    repeated = fit(np.repeat(x[:half], 2, axis=0), np.ones(N))
     # A sampler may choose rows by index, so that only moments agree: within six standard errors of the means.
     difference = np.abs(weighted.mean(axis=0) - repeated.mean(axis=0)).max()
     if difference > 6 * scale * np.sqrt(2 / SAMPLES):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from selfconsume.loop.generation import compared_counts, measure
 from selfconsume.models.distributions.exact import Normal
 from selfconsume.sources.gaussian_mixture import GaussianMixture
 from selfconsume.sources.text.zipf import Zipf
+from selfconsume.tracing import traced_in_lane
 from selfconsume.types import Generation, Metric, Samples
 
 
@@ -64,8 +65,9 @@ def check(metric: Metric) -> None:
         "a point mass": (point, valid),
         "a point mass far away": (np.full_like(samples, 1e3 if source is SOURCE else 5), valid),
     }
+    measured = _measured(metric, prepared)
     for case, (x, rows) in cases.items():
-        values = _values(metric, prepared, x, rows)
+        values = measured(x, rows)
         if not values:
             raise ConfigError(f"metric {name}: it gives no value; return at least one number by name")
         for key, value in values.items():
@@ -79,8 +81,7 @@ def check(metric: Metric) -> None:
                 raise ConfigError(f"metric {name}: {key!r} is {value} on {case}; it must be defined there")
     some = np.arange(source.n) % 4 != 1
     first, second = (
-        _values(metric, prepared, np.where(some[:, None], samples, np.asarray(filling, samples.dtype)), some)
-        for filling in (0, 4)
+        measured(np.where(some[:, None], samples, np.asarray(filling, samples.dtype)), some) for filling in (0, 4)
     )
     if first != second:
         raise ConfigError(f"metric {name}: its value changes with invalid samples; use generation.valid")
@@ -98,8 +99,14 @@ def _check_attributes(name: str, metric: Metric) -> None:
             raise ConfigError(f"metric {name}: {attribute} is {value!r}; expected one of {expected}")
 
 
-def _values(metric: Metric, prepared: Any, x: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-    array: Any = np.asarray if metric.runs_on == "host" else jnp.asarray
+def _measured(metric: Metric, prepared: Any) -> Callable[[np.ndarray, np.ndarray], dict[str, float]]:
+    """Samples and their validity -> values by name, computed in one program as in a study, or on the host."""
+    on_host = metric.runs_on == "host"
     generator = Normal.from_covariance(jnp.zeros(2), jnp.eye(2)) if metric.takes != "sequences" else TEXT.truth()
-    generation = Generation(array(1), generator, generator, array(x), array(valid))
-    return {name: float(value) for name, value in measure(metric, jax.random.key(4), generation, prepared).items()}
+
+    def values(prepared, x, valid):
+        t: Any = np.asarray(1) if on_host else jnp.asarray(1)
+        return measure(metric, jax.random.key(4), Generation(t, generator, generator, x, valid), prepared)
+
+    program = values if on_host else jax.jit(traced_in_lane(values))
+    return lambda x, valid: {name: float(value) for name, value in program(prepared, x, valid).items()}
