@@ -25,7 +25,7 @@ shuffle: $(VENV)/test.stamp
 slow: $(VENV)/test.stamp
 	$(BIN)/pytest -m slow
 
-# Every preset beside the claim of its paper. Those that state none yet count as misses.
+# Every preset beside the claim of its paper; `studies/claims.py --write docs/presets.md` renews the page that lists them.
 studies: $(VENV)/demo.stamp
 	$(BIN)/python studies/claims.py
 
