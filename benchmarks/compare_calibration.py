@@ -5,7 +5,7 @@
 Stationary studies: one-dimensional Gaussians, each of three sizes n compared with `real_only`. The regime `fresh` without
 synthetic data refits new real data of the same size in every generation, so that its values have the distribution of the
 baseline's, and every `worse` or `better` is false. Harmful studies: fully synthetic training on the same data. With --eight, a
-directory of results of studies/eight_gaussians.toml with more seeds (`--set study.seeds=120`): words of the disjoint studies
+directory of results of studies/eight_gaussians.toml with more seeds (`--set study.seeds=450`): words of the disjoint studies
 of 6 of them. With --only-eight, nothing else.
 
 Prints the tables of docs/verdicts.md, with exact (Clopper-Pearson) 95 % intervals. About two minutes on two cores.
