@@ -40,11 +40,11 @@ from selfconsume.types import Generation
 GENERATIONS = 6
 N = 2000
 WORK = {
-    "sklearn": {"tiny": 1, "small": 6, "medium": 20},  # restarts of EM
-    "torch": {"tiny": 50, "small": 1000, "medium": 3000},  # updates
-    "command": {"tiny": 0, "small": 40, "medium": 120},  # singular value decompositions
+    "sklearn": {"tiny": 6, "small": 40, "medium": 120},  # restarts of EM
+    "torch": {"tiny": 100, "small": 800, "medium": 2500},  # updates
+    "command": {"tiny": 0, "small": 15, "medium": 80},  # singular value decompositions
 }
-"""How much work each fit of a model is; the sizes take about 0.1, 1 and 3 seconds."""
+"""How much work each fit of a model is; the sizes take about 0.2, 1 and 3 seconds."""
 AIM = 0.05
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pytorch_ddpm.py"
 PROGRAM = """

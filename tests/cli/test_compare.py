@@ -61,7 +61,7 @@ def test_formats_are_those_of_python(results, command):
     for name in ("compare", "verdict"):
         text = command(name, results.store.path, "--format", "json")[1]
         assert json.loads(text) and command(name, results.store.path, "--json")[1] == text
-    assert "<table>" in comparison._repr_html_()
+    assert "<table>" in comparison._repr_html_() and str(comparison) == comparison.markdown()
 
 
 def test_a_study_without_axes_is_compared_by_its_regime(tmp_path):

@@ -59,17 +59,21 @@ def test_json_of_a_mix(call, tmp_path):
 
 
 def test_cells_without_rates_and_without_predictions(call):
-    axes = '[axes]\nregime = [{kind = "mix", ratio = 1.0}, {kind = "replace"}, {kind = "window"}]\n'
+    axes = '[axes]\nregime = [{kind = "mix", ratio = 1.0}, {kind = "replace"}]\n'
     text = STUDY.replace('[regime]\nkind = "mix"\nratio = 0.25\n', "") + axes
     cells = json.loads(call("theory", "--json", text=text)[1])
     assert "rho" not in cells
-    mix, replace, window = cells["cells"]
+    mix, replace = cells["cells"]
     assert mix["rho"] == pytest.approx(0.5) and mix["bertrand"] is None and "fails" not in mix["conditions"]["bertrand"]
     assert replace["rho"] is None and replace["predictions"] and replace["ferbach"] is None
-    assert window["rho"] is None and window["predictions"] == []
     code, out, _ = call("theory", text=text)
-    assert code == 0 and "predictions: none apply" in out and "0.5 (certificate; condition: none, as L = 0)" in out
-    assert "bertrand none; needs ratio = 1 < 1/2, as L = 0, which fails" in out and "rates: none (known for" in out
+    assert code == 0 and "0.5 (certificate; condition: none, as L = 0)" in out
+    assert "bertrand none; needs ratio = 1 < 1/2, as L = 0, which fails" in out
+    moons = STUDY.replace('"gaussian"\nn = 20', '"two_moons"\nn = 20').replace('"mix"\nratio = 0.25', '"window"')
+    facts = json.loads(call("theory", "--json", text=moons)[1])
+    assert facts["rho"] is None and facts["predictions"] == []
+    code, out, _ = call("theory", text=moons)
+    assert code == 0 and "predictions: none apply" in out and "rates: none (known for" in out
 
 
 def test_a_rate_of_samples_is_not_shown_as_one_of_parameters(call, tmp_path):

@@ -61,6 +61,9 @@ class Comparison(compare.Comparison):
             "comparisons": rows,
         }
 
+    def __str__(self) -> str:
+        return self.markdown()
+
     def _repr_html_(self) -> str:
         return self.text().html() + (f"<p><small>{escape(self.note)}</small></p>" if self.note else "")
 

@@ -100,7 +100,8 @@ class Study:
 
     def __repr__(self) -> str:
         parts = [validation.label(role, recipe) for role, recipe in self.base.items()]
-        size = f"{len(self.cells)} runs x {len(self.seeds)} seeds x {self.settings.generations} generations"
+        runs = f"{len(self.cells)} run{'s' * (len(self.cells) > 1)}"
+        size = f"{runs} x {len(self.seeds)} seeds x {self.settings.generations} generations"
         return f"Study({'; '.join([*parts, *(f'axis {axis}' for axis in self.axes), size])})"
 
     def _repr_html_(self) -> str:
