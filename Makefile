@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Tests that compile next to nothing and start few processes.
+# Tests that compile next to nothing and start few processes: these directories and files without those that run studies.
 QUICK = $(addprefix tests/test_,api.py architecture.py presets_page.py registry.py) tests/analysis tests/cli tests/plots tests/regimes tests/results tests/study tests/theory/closed_forms
+RUNNING = $(addprefix tests/analysis/test_,critical_ratio.py phase_diagram.py regression_rate.py safe_ratio.py twins.py) \
+          $(addprefix tests/cli/test_,claim.py compare.py data_lines.py theory.py threshold.py) tests/results/test_table.py
 
 .PHONY: demo check test shuffle slow studies dist docs kinds lint clean
 
@@ -13,7 +15,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/selfconsume demo
 
 check: lint
-	$(BIN)/pytest -n 2 --dist worksteal -p no:randomly $(QUICK)
+	$(BIN)/pytest -n 2 --dist worksteal -p no:randomly $(QUICK) $(addprefix --ignore=,$(RUNNING))
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -p no:randomly
