@@ -30,6 +30,19 @@ def test_categories_drift_as_in_a_neutral_population(curves, agrees):
     assert lost.any() and (p[51:, lost] == 0).all()
 
 
+def test_a_cut_tail_eats_into_the_head(records):
+    """The support after t cuts is the t-th nucleus of Zipf's law if n is large: 38, 25, 17, ... of 60 at top_p = 0.9."""
+    source = Categories(k=60, zipf=1.0, n=20_000)
+    run = Run(source, Categorical(top_p=0.9), Replace())
+    support = np.stack([(record.samples[0].sum(axis=0) > 0).sum() for record in records([run], 5, 2)])
+    p, expected = 1 / np.arange(1, 61), []
+    for _ in range(6):
+        p = p[: np.searchsorted(p.cumsum(), 0.9 * p.sum()) + 1]
+        expected.append(len(p))
+    assert expected[0] > 2 * expected[-1]
+    np.testing.assert_allclose(support, expected, atol=1)  # a boundary between equals moves with the counts
+
+
 def test_fresh_data_bounds_the_spread_of_kernel_densities(records, agrees):
     """E x^2 = 1 + h^2 (1 - (1 - alpha)^k) / alpha after k fits; h = 0.6, alpha = 0.9 -> 1.4000. Any number of rows."""
     n, lanes, alphas = 9, 3000, (0.9, 0.5)

@@ -32,8 +32,20 @@ def test_rows_are_one_hot_with_the_given_frequencies(source, p):
         (Categorical(p=(1.0,), k=1), "got both"),
         (Categorical(p=(0.5, 0.4)), "source.p: expected probabilities with sum 1, got sum 0.9"),
         (Categorical(p=(0.5, float("nan"))), "got sum nan"),
+        (Categorical(p=(0.5, 0.5), zipf=1.0), "source.zipf: expected 0 beside p"),
     ],
 )
 def test_contradictions_are_named(source, message):
     with pytest.raises(ConfigError, match=message):
         source.check()
+
+
+def test_zipf_is_scipys():
+    source = Categorical(k=1000, zipf=1.2, n=2000)
+    source.check()
+    truth = scipy.stats.zipfian(1.2, 1000)
+    np.testing.assert_allclose(source.truth().parameters()["p"], truth.pmf(np.arange(1, 1001)), rtol=1e-5)
+    counts = np.asarray(source.train(KEY)).sum(axis=0)
+    head = np.append(counts[:20], counts[20:].sum())
+    expected = np.append(truth.pmf(np.arange(1, 21)), truth.sf(20))
+    assert scipy.stats.chisquare(head, 2000 * expected).pvalue > 1e-4

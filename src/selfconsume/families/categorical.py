@@ -6,7 +6,7 @@ import dataclasses
 from typing import Annotated
 
 import jax.numpy as jnp
-from annotated_types import Gt
+from annotated_types import Gt, Le
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
@@ -21,15 +21,19 @@ class Categorical(SufficientStatisticsFamily):
 
     Attributes:
         temperature: Samples are drawn from p^(1/temperature), normalised; below 1 it favours frequent categories.
+        top_p: Samples come from the fewest most frequent categories that hold this share of the mass (nucleus sampling), so
+            that each generation cuts the tail of its data; None: from all.
 
     In the replace regime this is the Wright-Fisher model of genetic drift: a category that is lost never returns, and all
     but one are lost in the end.
 
     References:
-        Seddik et al. 2024, arXiv:2404.05090; Suresh et al. 2024, arXiv:2412.17646.
+        Seddik et al. 2024, arXiv:2404.05090; Suresh et al. 2024, arXiv:2412.17646; cut tails: Dohmatob et al. 2024,
+        arXiv:2402.07043.
     """
 
     temperature: Annotated[float, Number, Gt(0)] = 1.0
+    top_p: Annotated[float, Gt(0), Le(1)] | None = None
 
     @classmethod
     def tiny(cls) -> Categorical:
@@ -58,4 +62,4 @@ class Categorical(SufficientStatisticsFamily):
             )
 
     def _distribution(self, p: Float[Array, " k"]) -> CategoricalDistribution:
-        return CategoricalDistribution(p, jnp.asarray(self.temperature, p.dtype))
+        return CategoricalDistribution(p, jnp.asarray(self.temperature, p.dtype), self.top_p)

@@ -66,7 +66,7 @@ class Parameters(Metric):
         if d > MAX_DIMENSION:
             raise ConfigError(
                 f"metrics.parameters: expected examples of at most {MAX_DIMENSION} numbers, got {d}; "
-                "remove this metric, or use metrics.moments"
+                f"remove this metric, or use metrics.{'diversity' if source.one_hot else 'moments'}"
             )
         named = eqx.filter_eval_shape(lambda key: family.init(key, source.shape).parameters(), jax.random.key(0))
         if not named:

@@ -114,7 +114,7 @@ def family_facts(family: Family) -> FamilyFacts | None:
     """The facts of a family; None if no closed form is known for it."""
     if type(family) is Gaussian:
         return FamilyFacts("gaussian", family.temperature, family.estimator, family.covariance)
-    if type(family) is Categorical:
+    if type(family) is Categorical and family.top_p is None:
         return FamilyFacts("categorical", family.temperature)
     if type(family) is Kde:
         bandwidth = None if isinstance(family.bandwidth, str) else family.bandwidth

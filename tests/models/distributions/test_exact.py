@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
 from selfconsume.lanes.lane_program import lane_program
-from selfconsume.models.distributions.exact import CategoricalDistribution, MixtureDistribution, Normal
+from selfconsume.models.distributions.exact import CategoricalDistribution, MixtureDistribution, Normal, nucleus
 
 KEY = jax.random.key(7)
 
@@ -229,6 +229,26 @@ def test_categorical_temperature(temperature, expected):
     frequency = draws(CategoricalDistribution(jnp.array([0.25, 0.75, 0.0]), temperature), n).mean(axis=0)
     np.testing.assert_allclose(frequency, expected, atol=5 * np.sqrt(0.25 / n))
     assert frequency[2] == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=30), st.integers(1, 100))
+def test_the_nucleus_is_the_fewest_largest_that_hold_the_mass(counts, percent):
+    weights = np.array([*counts, 1], np.float32)
+    chosen = np.asarray(nucleus(jnp.asarray(weights), percent / 100)) > 0
+    mass, total = float(weights[chosen].sum()), float(weights.sum())
+    assert mass >= percent / 100 * total * (1 - 1e-6)
+    assert mass - weights[chosen].min() < percent / 100 * total * (1 + 1e-6)
+    assert weights[chosen].min() >= weights[~chosen].max(initial=0)
+
+
+def test_samples_come_from_the_nucleus_and_log_mass_from_all():
+    p = np.array([0.1, 0.5, 0.05, 0.3, 0.05])
+    cut = CategoricalDistribution(jnp.asarray(p), top_p=0.8)
+    counts = np.asarray(cut.sample(jax.random.key(3), 4000)).sum(axis=0)
+    assert counts[[0, 2, 4]].sum() == 0
+    assert scipy.stats.chisquare(counts[[1, 3]], [2500, 1500]).pvalue > 1e-4
+    np.testing.assert_allclose(cut.log_prob(jnp.eye(5)), np.log(p), rtol=1e-5)
 
 
 def test_categorical_mass():

@@ -192,17 +192,21 @@ class CategoricalDistribution(Density):
     """A distribution over ``k`` categories; samples are one-hot float32 rows from ``p^(1/temperature)``, normalised.
 
     A category of probability 0 is never sampled, at any temperature, and has log mass -inf. Temperature 0 samples the modes
-    alone.
+    alone. Temperature and ``top_p`` are settings of sampling: log masses are those of ``p``.
     """
 
     p: Float[Array, " k"]
     """Probabilities; normalised on use."""
     temperature: Float[Array, ""] = eqx.field(default=1.0, converter=_scalar)
     """Below 1 it favours probable categories, above 1 rare ones."""
+    top_p: float | None = eqx.field(default=None, static=True)
+    """Samples come from the nucleus, the fewest most probable categories that hold this mass; None: from all."""
 
     def sample(self, key: PRNGKeyArray, n: int) -> Samples:
         # Relative to the largest, so that not all of them underflow at a small temperature.
         weights = (self.p / self.p.max()) ** (1.0 / self.temperature)
+        if self.top_p is not None:
+            weights = nucleus(weights, self.top_p)
         x = jax.nn.one_hot(_choose(key, weights, n), weights.shape[0], dtype=jnp.float32)
         return jnp.where(weights.sum() > 0, x, jnp.nan)
 
@@ -213,3 +217,14 @@ class CategoricalDistribution(Density):
     def parameters(self) -> Mapping[str, Array]:
         """``p`` (k,)."""
         return {"p": self.p}
+
+
+def nucleus(weights: Float[Array, " k"], mass: float) -> Float[Array, " k"]:
+    """Weights of the fewest largest categories whose share of the sum reaches ``mass``, 0 for the others; ties by position.
+
+    Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1.
+    """
+    order = jnp.argsort(-weights)
+    mass_above = jnp.cumsum(weights[order]) - weights[order]
+    chosen = jnp.zeros(weights.shape, bool).at[order].set(mass_above < mass * weights.sum())
+    return jnp.where(chosen, weights, 0.0)
