@@ -111,3 +111,10 @@ def test_a_package_has_its_kinds_as_public_classes(role):
     assert all(getattr(package, cls.__name__) is cls for cls in classes)
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         package.Nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("kind", ["", "My Model", "my-model", "Mine", "1st", "_mine", "a.b", "modèle", "a\nb", None, 3])
+def test_a_kind_name_is_one_word(kind):
+    with pytest.raises(ConfigError, match="expected a kind name of lower-case letters, digits and underscores"):
+        registry.register("regime", kind, Mix)
+    assert kind not in registry.kinds("regime")

@@ -42,15 +42,26 @@ def source(data: Any, **fields: Any) -> Source:
     """
     if not isinstance(data, str | Path):
         table = memory.recipe_table(data, **fields)
-    elif isinstance(data, Path) or (Path(data).suffix and data not in registry.kinds("source")):
-        table = {
-            "kind": "arrays" if Path(data).suffix.lower() in arrays.SUFFIXES else "folder",
-            "path": str(data),
-            **fields,
-        }
+    elif isinstance(data, Path) or (
+        data not in registry.kinds("source") and (Path(data).suffix or os.path.exists(data))
+    ):
+        table = {"kind": _kind_of_file(Path(data)), "path": str(data), **fields}
     else:
         table = {"kind": data, **fields}
     return _checked("source", table.pop("kind"), table)
+
+
+def _kind_of_file(path: Path) -> str:
+    """The kind of source that reads a file or folder, by its suffix."""
+    suffix = path.suffix.lower()
+    if suffix in arrays.SUFFIXES:
+        return "arrays"
+    if path.is_file() and suffix not in (".zip", ".tar", ".gz", ".tgz"):
+        raise ConfigError(
+            f"source: '{path}' ends in '{suffix}', expected {', '.join(arrays.SUFFIXES)} for a table or array, or a folder, "
+            ".zip, .tar or .tar.gz of pictures; convert it, or name its kind: source('text', path=...)"
+        )
+    return "folder"
 
 
 def family(kind: Any, **fields: Any) -> Family:

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import re
 from importlib import metadata
 from typing import Any
 
@@ -41,6 +42,9 @@ PACKAGES = {
 
 GROUP = "selfconsume"
 """Packages name modules in this entry-point group of theirs."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What a kind name is: one word, in study files as in Python."""
 
 _broken: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("selfconsume_broken", default=None)
 """Messages of kinds that break their contract, while a plug-in is imported."""
@@ -146,6 +150,11 @@ def check_name(role: str, kind: str, cls: type) -> None:
         raise ConfigError(f"register: unknown role {role!r}; {suggest(role, _KINDS)}")
     if not (isinstance(cls, type) and issubclass(cls, ROLES[role])):
         raise ConfigError(f"register: expected a subclass of {ROLES[role].__name__} for {role} {kind!r}, got {cls!r}")
+    if not (isinstance(kind, str) and NAME.fullmatch(kind)):
+        raise ConfigError(
+            f"register: expected a kind name of lower-case letters, digits and underscores that starts with a letter, such as "
+            f"'my_model', got {kind!r}"
+        )
     if kind in _KINDS[role] and _place(find(role, kind)) != _place(cls):
         raise ConfigError(f"register: {role} {kind!r} is taken; choose another name")
 

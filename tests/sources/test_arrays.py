@@ -315,7 +315,7 @@ def test_what_was_read_is_described():
         "1 blank line",
         "1 comment line (#)",
         "skipped '' (row index; name it in columns to use it)",
-        "dropped 1 of 21 rows with missing values (a 1)",
+        "dropped 1 of 21 rows with missing values (1 in a)",
         source.description[6],
         "1 constant column (c)",
     ]
@@ -326,7 +326,7 @@ def test_missing_values_are_refused_by_column_or_dropped():
     rows = ROWS.copy()
     rows[3, 1] = rows[4, 1] = rows[4, 2] = np.nan
     np.save("x.npy", rows)
-    with pytest.raises(ConfigError, match=r"2 of the 20 rows .* .column 1 2, column 2 1.; set missing = 'drop'"):
+    with pytest.raises(ConfigError, match=r"2 of the 20 rows .* .2 in column 1, 1 in column 2.; set missing = 'drop'"):
         Arrays("x.npy").check()
     np.testing.assert_array_equal(everything(Arrays("x.npy", missing="drop")), np.delete(ROWS, [3, 4], axis=0))
     text("a,kind\n" + "\n".join(f"{i},{'uv'[i % 2]}" for i in range(10)) + "\n10,\n")

@@ -13,6 +13,7 @@ from selfconsume.errors import ConfigError
 from selfconsume.sources.tabular import frames
 from selfconsume.study import validation
 from selfconsume.study.recorded_study import Place
+from selfconsume.validity import unmasked
 
 EXPECTED = "a folder, a pattern, a list of arrays, data frames or paths, {seed: list}, or {regime: any of these}"
 
@@ -45,7 +46,7 @@ def saved(array: Any, path: Path) -> Path:
         frame.write_parquet(path.with_suffix(".parquet"))
         return path.with_suffix(".parquet")
     try:
-        values = np.asarray(array)
+        values = np.asarray(unmasked(array))
     except Exception as error:
         raise ConfigError(f"evaluate: {validation.short(array)} is no array ({error}); expected {EXPECTED}") from None
     if values.dtype.kind not in "biuf" or values.ndim < 1:

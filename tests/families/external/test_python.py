@@ -57,6 +57,17 @@ def test_samples_that_are_not_finite_are_invalid(written):
     assert not valid.any()
 
 
+def test_masked_samples_and_densities_are_not_what_lies_below_the_mask(written):
+    family = written(sample="def sample(self, model, n, seed): return np.ma.array(model[:n], mask=[[True, False]] * n)")
+    drawn, valid = samples(family)
+    assert not valid.any() and not drawn.any()
+    family = written(
+        "def fit(self, x): return x\n    def log_prob(self, model, x): return np.ma.masked_less(x[:, 0], 3)"
+    )
+    values = host_family.log_densities(family, X, X)
+    np.testing.assert_array_equal(values, np.where(X[:, 0] < 3, np.nan, X[:, 0]))
+
+
 def test_images_are_bytes(written):
     with pytest.raises(ConfigError, match="samples have dtype float32; expected uint8"):
         samples(written(), like=X.astype(np.uint8))

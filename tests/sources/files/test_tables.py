@@ -133,3 +133,21 @@ def test_what_is_ambiguous_or_no_number_is_refused_in_one_line(case):
     with pytest.raises(ConfigError, match=message) as caught:
         table(content, **fields)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_row_with_too_many_fields_is_named(separator):
+    with pytest.raises(ConfigError, match="row 4 has 3 fields, the first one 2; remove or quote what is too much"):
+        table("a,b\n1,2\n'3',4\n5,6,7\n8,9\n".replace("'", '"').replace(",", separator))
+
+
+def test_repeated_names_are_told_apart_and_noted():
+    found = table("a,a,b\n1,2,3\n4,5,6\n")
+    assert found.columns == ("a", "a_2", "b") and found.notes == ("repeated column names ('a' again: 'a_2')",)
+
+
+def test_whole_numbers_that_float64_rounds_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"'id' of 'x.csv' holds whole numbers such as 1152921504606846977, expected at most"
+    ):
+        table(f"id,v\n{2**60 + 1},1\n5,2\n")

@@ -111,13 +111,15 @@ def test_missing_values_are_refused_by_column_dropped_or_imputed():
     colour = [None if i % 20 == 7 else name for i, name in enumerate(COLOURS)]
     frame = pl.DataFrame(FRAME | {"age": age, "colour": colour})
     fields = {"categories": ["colour"]}
-    message = r"9 of the 60 rows of the data frame .* .age 6, colour 3.; set missing = 'drop' or 'impute'"
+    message = r"9 of the 60 rows of the data frame .* .6 in age, 3 in colour.; set missing = 'drop' or 'impute'"
     with pytest.raises(sc.ConfigError, match=message):
         sc.source(frame, **fields).check()
     assert sum(map(len, content_of(sc.source(frame, missing="drop", **fields)))) == 51
     source = sc.source(frame, missing="impute", **fields)
     source.check()
-    assert any(line.startswith("imputed 9 missing values (age 6, colour 3) by the mean") for line in source.description)
+    assert any(
+        line.startswith("imputed 9 missing values (6 in age, 3 in colour) by the mean") for line in source.description
+    )
     train = content_of(source)[0]
     # A standardised mean is 0; the statistics are of training rows alone, observed ones.
     assert (np.abs(train[:, 0]) < 1e-6).sum() == np.isnan(age[train_rows(60, source)]).sum() > 0
@@ -218,3 +220,81 @@ def test_results_of_memory_data_open_without_it_and_continue_with_it(tmp_path):
     assert [cell.id for cell in again.cells] == [cell.id for cell in study.cells]
     longer = sc.run(again, tmp_path / "out").table()
     assert longer.filter(pl.col("generation") < 2).equals(table) and len(longer) > len(table)
+
+
+MASK = np.zeros((60, 2), bool)
+MASK[[3, 5], [0, 1]] = True
+
+
+@pytest.mark.parametrize(
+    "data", [np.ma.array(ROWS, mask=MASK), [np.ma.array(row, mask=m) for row, m in zip(ROWS, MASK, strict=True)]]
+)
+def test_masked_cells_are_missing_and_not_what_lies_below_the_mask(data):
+    with pytest.raises(sc.ConfigError, match=r"2 of the 60 rows .* \(1 in column 0, 1 in column 1\)"):
+        sc.source(data).check()
+    assert sc.source(data, missing="drop").content == sc.source(np.where(MASK, np.nan, ROWS)).content
+    assert_equal_data(sc.source(data, missing="drop"), sc.source(np.delete(ROWS, [3, 5], axis=0)))
+
+
+def test_a_mask_that_hides_nothing_changes_nothing():
+    assert sc.source(np.ma.array(ROWS, mask=False)) == sc.source(ROWS)
+
+
+def test_masked_labels_and_integers_are_missing():
+    labels = np.ma.array(COLOURS, mask=np.arange(60) == 7)
+    with pytest.raises(sc.ConfigError, match="1 rows of the labels are empty"):
+        sc.source(ROWS, label=labels).check()
+    whole = np.ma.array(np.arange(120).reshape(60, 2), mask=MASK)
+    with pytest.raises(sc.ConfigError, match="2 of the 60 rows"):
+        sc.source(whole).check()
+
+
+AMBIGUOUS = {
+    "repeated names": (
+        lambda: pd.DataFrame(ROWS, columns=["a", "a"]),
+        "the data frame has several columns 'a'; rename",
+    ),
+    "names that are equal as texts": (lambda: pd.DataFrame(ROWS, columns=[1, "1"]), "several columns '1'"),
+    "levels of names": (
+        lambda: pd.DataFrame(ROWS, columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")])),
+        r"column \('a', 'x'\) of the data frame has a name of 2 levels, expected one; join them",
+    ),
+    "durations": (lambda: ROWS.astype("m8[s]"), "the array holds timedelta64.s. values; save real numbers"),
+    "a single column": (lambda: ROWS[:, 0], r"shape \(60,\); .*a single column is x.reshape\(-1, 1\)"),
+    "identifiers": (lambda: pd.DataFrame({"id": np.arange(60) + 2**60}), "column 'id' .* expected at most 2.53"),
+    "identifiers in an array": (
+        lambda: np.arange(120).reshape(60, 2) - 2**60,
+        "such as 1152921504606846976, expected at most 2.53",
+    ),
+    "identifiers as text": (
+        lambda: pd.DataFrame({"id": [str(2**60 + i) for i in range(60)]}),
+        "'id' .* expected at most 2.53",
+    ),
+    "a mean beyond resolution": (
+        lambda: ROWS + np.array([1e16, 0]),
+        r"column 0 of the array varies by about 1 .* subtract an offset",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_data_that_would_be_read_otherwise_than_meant_is_refused(case):
+    data, message = AMBIGUOUS[case]
+    with pytest.raises(sc.ConfigError, match=message):
+        sc.source(data()).check()
+
+
+def test_large_numbers_that_float64_resolves_are_read():
+    source = sc.source(ROWS + np.array([1e12, -1e12]))
+    source.check()
+    np.testing.assert_allclose(source.train(KEY), sc.source(ROWS).train(KEY), atol=1e-3)  # a step at 1e12 is 1.2e-4
+
+
+@pytest.mark.parametrize("name", ["x.foo", "x"])
+def test_a_file_of_an_unknown_kind_is_told_what_is_read(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("1")
+    with pytest.raises(
+        sc.ConfigError, match=rf"'{name}' ends in '.*', expected .npy, .npz, .parquet, .* of pictures; convert"
+    ):
+        sc.source(name)

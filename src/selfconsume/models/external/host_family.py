@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from selfconsume.errors import ConfigError
 from selfconsume.types import Density, Family, FitState, Generator, Samples
+from selfconsume.validity import unmasked
 
 
 class HostSamples(Generator):
@@ -186,7 +187,7 @@ def draw_samples(family: HostFamily, model: Any, n: int, seed: int, like: np.nda
         ConfigError: Sampling failed, or shape or dtype are wrong.
     """
     try:
-        samples = np.asarray(family.sample_model(model, n, seed))
+        samples = np.asarray(unmasked(family.sample_model(model, n, seed)))
     except ConfigError:
         raise
     except Exception as error:
@@ -213,7 +214,7 @@ def log_densities(family: HostFamily, model: Any, x: np.ndarray) -> np.ndarray:
         ConfigError: They cannot be computed, or are not one number for each example.
     """
     try:
-        values = np.asarray(family.log_prob_model(model, x))
+        values = np.asarray(unmasked(family.log_prob_model(model, x)))
     except ConfigError:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -67,7 +68,7 @@ def _read_parquet(path: str) -> tuple[polars.DataFrame, list[str]]:
 def _read_csv(path: str, form: TableFormat) -> tuple[polars.DataFrame, list[str]]:
     import polars
 
-    suffix = Path(path).suffix.lower()
+    suffix, text = Path(path).suffix.lower(), None
     try:
         text = csv_text.parse(read_bytes(Path(path).expanduser()), form.decimal)
         if text.lines and (columns := text.lines[0].count(text.separator) + 1) > MAX_COLUMNS:
@@ -80,7 +81,8 @@ def _read_csv(path: str, form: TableFormat) -> tuple[polars.DataFrame, list[str]
             infer_schema=False,
         )
     except (polars.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"source.path: '{path}' cannot be read as {suffix} ({first_line(error)})") from None
+        reason = _longer_row(text) if isinstance(error, polars.exceptions.ComputeError) and text else None
+        raise ConfigError(f"source.path: '{path}' cannot be read as {suffix} ({reason or first_line(error)})") from None
     rows = [[field or "" for field in row] for row in frame.head(2).rows()]
     names = [name.strip() for name in rows[0]]
     notes = [*text.notes]
@@ -89,7 +91,20 @@ def _read_csv(path: str, form: TableFormat) -> tuple[polars.DataFrame, list[str]
     if not has_header(path, frame, form.header, form.decimal):
         names = [f"column_{j}" for j in range(1, frame.width + 1)]
         return frame.rename(dict(zip(frame.columns, names, strict=True))), [*notes, "no line of column names"]
-    return frame.slice(1).rename(dict(zip(frame.columns, _distinct(names), strict=True))), notes
+    distinct = _distinct(names)
+    if renamed := [f"{name!r} again: {new!r}" for name, new in zip(names, distinct, strict=True) if name != new]:
+        notes.append(f"repeated column names ({', '.join(renamed[:3])}{', ...' * (len(renamed) > 3)})")
+    return frame.slice(1).rename(dict(zip(frame.columns, distinct, strict=True))), notes
+
+
+def _longer_row(text: csv_text.CsvText) -> str | None:
+    """The first row with more fields than the first line; None if there is none."""
+    rows = csv.reader(text.lines, delimiter=text.separator)
+    expected = len(next(rows, []))
+    for number, row in enumerate(rows, 2):
+        if len(row) > expected:
+            return f"row {number} has {len(row)} fields, the first one {expected}; remove or quote what is too much"
+    return None
 
 
 def _distinct(names: list[str]) -> list[str]:

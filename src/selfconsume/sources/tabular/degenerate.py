@@ -10,6 +10,8 @@ from selfconsume.errors import ConfigError
 from selfconsume.sources.tabular.standardisation import Standardisation, moments
 from selfconsume.sources.tabular.table import Origin
 
+MIN_STEPS = 64
+"""Fewest steps of float64 in a deviation."""
 MAX_COLUMNS = 500
 """Columns up to which collinearity is tested."""
 
@@ -28,6 +30,28 @@ def refuse(origin: Origin, train: np.ndarray) -> None:
         raise ConfigError(
             f"{origin.field}: all {len(train)} training rows of {origin} are equal, expected at least two distinct ones; a "
             "generator of a constant has nothing to lose"
+        )
+
+
+def refuse_coarse(origin: Origin, train: np.ndarray, names: Sequence[str]) -> None:
+    """Refuses columns whose values differ by little more than the rounding of float64 at their size.
+
+    Args:
+        origin: Where they come from, for messages.
+        train: Training rows of numbers in the data's own units, float64 ``(n, d)``.
+        names: A name for each column.
+
+    Raises:
+        ConfigError: A column varies, and its deviation is less than `MIN_STEPS` steps of float64.
+    """
+    deviation = np.ptp(train, axis=0) / np.sqrt(12)  # as if uniform: no sum that rounds
+    step = np.spacing(np.abs(train).max(axis=0))
+    coarse = (deviation > 0) & (deviation < MIN_STEPS * step)
+    if coarse.any():
+        j = int(np.flatnonzero(coarse)[0])
+        raise ConfigError(
+            f"{origin.field}: {names[j]} of {origin} varies by about {deviation[j]:.1g} around {train[0, j]:.3g}, where "
+            f"float64 has steps of {step[j]:.1g}; subtract an offset before it is stored, or leave the column out"
         )
 
 

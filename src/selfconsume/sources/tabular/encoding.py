@@ -99,10 +99,11 @@ def encode(origin: Origin, table: Table, scale: Scale | None, split: tuple[int, 
         train = np.where(np.isfinite(train), train, fill)
     levels = table.categories or (None,) * values.shape[1]
     numeric = [j for j, names in enumerate(levels) if names is None]
+    names = missing.names(table)
+    degenerate.refuse_coarse(origin, train[:, numeric], [names[j] for j in numeric])
     standardisation = standardise(train[:, numeric], scale, has_names=table.columns is not None)
     rows = EncodedRows(values, standardisation, table.categories, fill)
     _check_range(origin, rows)
-    names = missing.names(table)
     columns = tuple(zip(names, levels, strict=True)) if table.columns is not None else ()
     is_one_hot = len(levels) == 1 and not numeric
     if numeric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from selfconsume.errors import ConfigError
 from selfconsume.sources.tabular.memory_data import MemoryData
-from selfconsume.sources.tabular.table import listed
+from selfconsume.sources.tabular.table import listed, refuse_rounding
+from selfconsume.validity import unmasked
 
 if TYPE_CHECKING:
     import polars
@@ -28,6 +30,8 @@ def is_frame(data: Any) -> bool:
         narwhals.from_native(data, eager_only=True)
     except TypeError:
         return False
+    except narwhals.exceptions.DuplicateError:  # refused by name when it is read
+        return True
     return True
 
 
@@ -53,11 +57,14 @@ def from_frame(data: Any) -> MemoryData:
     import narwhals
     import polars
 
+    _refuse_ambiguous_names(list(getattr(data, "columns", ())))
     frame = narwhals.from_native(data, eager_only=True)
     columns = []
     for name in frame.columns:
         series = frame[name]
         if series.dtype.is_numeric() or series.dtype == narwhals.Boolean:
+            if series.dtype.is_integer():
+                refuse_rounding(f"source: column '{name}' of the data frame", (series.min() or 0, series.max() or 0))
             columns.append(polars.Series(str(name), series.cast(narwhals.Float64).to_numpy(), polars.Float64))
             continue
         is_missing = series.is_null().to_list()
@@ -71,6 +78,20 @@ def from_frame(data: Any) -> MemoryData:
         texts = [None if value is None else str(value) for value in values]
         columns.append(_categories(str(name), texts) if is_category else polars.Series(str(name), texts, polars.String))
     return MemoryData("the data frame", polars.DataFrame(columns))
+
+
+def _refuse_ambiguous_names(names: list[Any]) -> None:
+    """Refuses column names that are repeated or, with several levels of them, no single name."""
+    if nested := [name for name in names if isinstance(name, tuple)]:
+        raise ConfigError(
+            f"source: column {nested[0]!r} of the data frame has a name of {len(nested[0])} levels, expected one; join them: "
+            "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+        )
+    texts = [str(name) for name in names]
+    if repeated := [name for name, count in collections.Counter(texts).items() if count > 1]:
+        raise ConfigError(
+            f"source: the data frame has several columns {listed(repeated)}; rename them, or leave them out"
+        )
 
 
 def from_dataset(data: Any, columns: Sequence[str] | None = None, label: str | None = None) -> MemoryData:
@@ -117,6 +138,10 @@ def _scalars(data: Any, kinds: dict[str, str], names: list[str], label: str | No
             texts = [words.get(value) for value in frame[name].to_list()]
             frame = frame.with_columns(_categories(name, texts))
     numbers = [name for name in names if frame[name].dtype.is_numeric() or frame[name].dtype == polars.Boolean]
+    for name in numbers:
+        if frame[name].dtype.is_integer() and frame.height:
+            extremes = (int(frame[name].min() or 0), int(frame[name].max() or 0))  # pyright: ignore[reportArgumentType]
+            refuse_rounding(f"source: column '{name}' of the dataset", extremes)
     return frame.with_columns(polars.col(numbers).cast(polars.Float64))
 
 
@@ -150,7 +175,7 @@ def _frozen(where: str, data: Any) -> np.ndarray:
     if isinstance(data, np.memmap) and not data.flags.writeable:
         return data
     try:
-        array = np.array(data)
+        array = np.array(unmasked(data))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{where}: cannot be read as an array ({' '.join(str(error).split())[:200]})") from None
     if array.ndim == 0 or (array.dtype == object and where == "source"):
@@ -158,5 +183,7 @@ def _frozen(where: str, data: Any) -> np.ndarray:
             f"{where}: expected an array, a data frame, a dataset, a path or the name of a kind, got {type(data).__name__}"
             f"{'; call its collect() first' if hasattr(data, 'collect') else ''}"
         )
+    if array.dtype.kind in "mM":
+        raise ConfigError(f"{where}: the array holds {array.dtype} values; save real numbers, such as seconds or days")
     array.flags.writeable = False
     return array

@@ -25,15 +25,14 @@ def treat(origin: Origin, table: Table, missing: Missing, label: str | None) -> 
         return table
     n_rows = len(table.values)
     counts, is_broken = _missing_counts(table.values)
-    places = [f"{name} {count}" for name, count in zip(names(table), counts, strict=True) if count]
+    places = [f"{count} in {name}" for name, count in zip(names(table), counts, strict=True) if count]
     if table.labels is not None and table.labels.dtype == object:
         unlabelled = np.array([value is None for value in table.labels])
         if unlabelled.any() and missing != "drop":
-            raise ConfigError(
-                f"source.label: {unlabelled.sum()} rows of '{label}' are empty; fill them, or set missing = 'drop'"
-            )
+            rows = f"{unlabelled.sum()} rows of {'the labels' if label is None else repr(label)}"
+            raise ConfigError(f"source.label: {rows} are empty; fill them, or set missing = 'drop'")
         is_broken = is_broken | unlabelled
-        places += [f"label {unlabelled.sum()}"] if unlabelled.any() else []
+        places += [f"{unlabelled.sum()} in the label"] if unlabelled.any() else []
     if not is_broken.any():
         return table
     where = _listed(places)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import polars
 
 DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
+MAX_WHOLE = 2**53
+"""Largest whole number up to which float64 holds all of them."""
+WHOLE = r"^[+-]?\d{16,}$"
+"""Texts of whole numbers that may be beyond `MAX_WHOLE`."""
 MAX_CATEGORIES = 500
 """Most categories of a column: each is a coordinate of every example."""
 
@@ -98,6 +102,23 @@ def from_frame(
     return Table(values, labels, names, tuple(notes), categories)
 
 
+def refuse_rounding(where: str, extremes: tuple[int, int]) -> None:
+    """Refuses whole numbers that float64 rounds.
+
+    Args:
+        where: What holds them, for the message.
+        extremes: The smallest and the largest.
+
+    Raises:
+        ConfigError: One of them is beyond 2^53.
+    """
+    if largest := max((abs(int(value)) for value in extremes if abs(int(value)) > MAX_WHOLE), default=None):
+        raise ConfigError(
+            f"{where} holds whole numbers such as {largest}, expected at most 2^53 = {MAX_WHOLE}, beyond which float64 rounds "
+            "them; leave them out if they are identifiers, or subtract an offset"
+        )
+
+
 def listed(names: Sequence[str], limit: int = 8) -> str:
     """Names in quotes, at most ``limit`` of them."""
     text = ", ".join(f"'{name}'" for name in names[:limit])
@@ -121,9 +142,13 @@ def _columns(
             if len(wrong):
                 text[name] = wrong[0]
                 commas |= bool(wrong.str.contains(DECIMAL_COMMA).all())
+            else:
+                refuse_rounding(f"source.columns: '{name}' of {origin}", _whole_extremes(column))
             column = numbers
+        elif column.dtype.is_integer() and len(column):
+            refuse_rounding(f"source.columns: '{name}' of {origin}", (column.min() or 0, column.max() or 0))  # pyright: ignore
         elif not (column.dtype.is_numeric() or column.dtype == polars.Boolean):
-            text[name] = str(column[0])
+            text[name] = " ".join(str(column[0]).split())
         arrays.append(column if name in text else column.cast(polars.Float64).fill_null(float("nan")))
         categories.append(levels)
     if text:
@@ -138,6 +163,13 @@ def _columns(
         )
     values = np.stack([column.to_numpy() for column in arrays], axis=1)
     return values, tuple(categories) if any(levels is not None for levels in categories) else None
+
+
+def _whole_extremes(column: polars.Series) -> tuple[int, int]:
+    """The smallest and the largest of the long whole numbers in a column of texts; 0 where there is none."""
+    texts = column.drop_nulls().str.strip_chars()
+    values = [int(text) for text in texts.filter(texts.str.contains(WHOLE))]
+    return (min(values), max(values)) if values else (0, 0)
 
 
 def _numbered(column: polars.Series, origin: Origin) -> tuple[polars.Series, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from selfconsume.sources.tabular import degenerate, encoding, missing
 from selfconsume.sources.tabular.encoding import Encoded, TableColumns
 from selfconsume.sources.tabular.missing import Missing
 from selfconsume.sources.tabular.standardisation import Scale
-from selfconsume.sources.tabular.table import Origin, Table
+from selfconsume.sources.tabular.table import Origin, Table, refuse_rounding
 
 
 class TableSource(DatasetSource):
@@ -108,11 +108,17 @@ def _check_array(origin: Origin, values: np.ndarray) -> None:
     if values.ndim not in (2, 4):
         raise ConfigError(
             f"{origin.field}: {origin} holds an array of shape {values.shape}; expected (n, d), or images (n, H, W, C)"
+            f"{'; a single column is x.reshape(-1, 1)' if values.ndim == 1 else ''}"
         )
     if is_image and (values.dtype != np.uint8 or values.shape[3] not in (1, 3)):
         raise ConfigError(
             f"{origin.field}: {origin} holds {values.dtype} images of shape {values.shape}; "
             "expected uint8 (n, H, W, C) with 1 or 3 channels C last"
+        )
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and values.size:
+        extremes = [(int(values[part].min()), int(values[part].max())) for part in missing.chunks(values)]
+        refuse_rounding(
+            f"{origin.field}: {origin}", (min(low for low, _ in extremes), max(high for _, high in extremes))
         )
     if len(values) < 2:
         raise ConfigError(
