@@ -18,6 +18,7 @@ from selfconsume.loop import coding
 from selfconsume.loop.run import Run
 from selfconsume.models.external.host_family import HostFamily
 from selfconsume.regimes.mix import Mix
+from selfconsume.representations import fitted_representation
 from selfconsume.representations.pca import PCA
 
 IMAGES = SOURCES[0]
@@ -36,6 +37,14 @@ def test_its_weights_are_arrays_of_the_host_fitted_once(representation):
     first, second = representation.weights(IMAGES), representation.weights(IMAGES)
     assert all(a is b for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
     assert all(isinstance(leaf, np.ndarray) and np.isfinite(leaf).all() for leaf in jax.tree.leaves(first))
+
+
+def test_its_first_use_may_be_within_a_trace(representation, tmp_path, monkeypatch):
+    """With an empty cache: whichever of a study's programs is traced first fits it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fitted_representation._weights.cache_clear()
+    codes = jax.eval_shape(lambda: representation(representation.weights(IMAGES), IMAGES.test(jax.random.key(0))))
+    assert codes.shape == (IMAGES.test_size, representation.components) and list(tmp_path.rglob("*.safetensors"))
 
 
 def test_its_programs_can_be_built_for_accelerators(representation, for_accelerators):

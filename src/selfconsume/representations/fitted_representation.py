@@ -73,7 +73,8 @@ def _weights(recipe: FittedRepresentation, source: Source, content: str) -> Mapp
     path = cache_folder() / f"{digest.hexdigest()}.safetensors"
     with contextlib.suppress(OSError, SafetensorError):
         return load_file(path)
-    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in recipe.fit(x).items()}
+    with jax.ensure_compile_time_eval():  # the first use may be while a program is traced
+        arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in recipe.fit(x).items()}
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
